@@ -1,0 +1,2 @@
+//! The `spotter` program.
+fn main() {}
