@@ -5,10 +5,25 @@
 //! know none of the stages; [`detector`] joins one model with one backend, [`pipeline`] joins the
 //! threads, [`cli`] and [`web`] are at the top. See `docs/architecture.md`.
 
+pub mod backend;
+pub mod capture;
+pub mod cli;
+pub mod clock;
 pub mod detection;
+pub mod detector;
 pub mod error;
+pub mod filter;
 pub mod frame;
 pub mod geometry;
+pub mod logging;
 pub mod model;
+pub mod pipeline;
 pub mod preprocess;
+pub mod publish;
+pub mod scene;
+pub mod settings;
+pub mod slot;
+pub mod stats;
+pub mod status;
 pub mod tensor;
+pub mod web;

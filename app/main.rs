@@ -1,2 +1,5 @@
 //! The `spotter` program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    spotter::cli::main().into()
+}

@@ -1,0 +1,370 @@
+//! Any source that GStreamer can read.
+//!
+//! Frames stay as the decoder made them: the converter in the pipeline passes the formats of
+//! [`pixels::FORMATS`] through and only touches others (10-bit video, palettes).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use gst::prelude::*;
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use super::container::{CutOff, cut_off};
+use super::{FrameSource, Next, Opener, Pace, SourceSpec, pixels};
+use crate::error::{Error, Kind, Result};
+use crate::frame::{Frame, FrameLayout};
+
+/// How long a source may take to show its caps or to fail.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A capture time further back than this is a clock gone wrong, not a delay.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// Starts GStreamer, once for the process.
+///
+/// # Errors
+/// `Kind::Source` where it cannot.
+pub fn init() -> Result<()> {
+    gst::init().map_err(|error| Error::new(Kind::Source, "GStreamer does not start").caused_by(error))
+}
+
+/// Opens a source that the user named.
+pub struct GstOpener {
+    /// What to open.
+    pub spec: SourceSpec,
+    /// At which pace to play it.
+    pub pace: Pace,
+}
+
+impl Opener for GstOpener {
+    fn open(&self) -> Result<Box<dyn FrameSource>> {
+        Ok(Box::new(GstSource::open(&self.spec, self.pace)?))
+    }
+}
+
+/// A running GStreamer pipeline that ends in an appsink.
+pub struct GstSource {
+    spec: SourceSpec,
+    pace: Pace,
+    pipeline: gst::Pipeline,
+    sink: gst_app::AppSink,
+    cut_off: Option<CutOff>,
+    caps: Option<(gst::Caps, gst_video::VideoInfo, FrameLayout)>,
+    waiting_since: Option<Instant>,
+    frames: u64,
+}
+
+impl Drop for GstSource {
+    fn drop(&mut self) {
+        // A pipeline that is dropped while it plays leaks its threads. A failure changes nothing here.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn element(factory: &str) -> Result<gst::Element> {
+    gst::ElementFactory::make(factory).build().map_err(|_| {
+        let message = format!(
+            "GStreamer has no element {factory}; install its base and good plugins (./build.sh setup)"
+        );
+        Error::new(Kind::Source, message)
+    })
+}
+
+fn wiring(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(Kind::Internal, "the GStreamer pipeline cannot be put together").caused_by(error)
+}
+
+fn appsink(spec: &SourceSpec, pace: Pace) -> gst_app::AppSink {
+    let formats = pixels::FORMATS.iter().map(|format| format.to_str().as_str());
+    let caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(formats)).build();
+    let paced = pace == Pace::Real;
+    gst_app::AppSink::builder()
+        .caps(&caps)
+        // A live source is paced by what it sends; waiting for the clock would only add delay.
+        .sync(paced && !spec.kind().is_live())
+        .max_buffers(if paced { 2 } else { 3 })
+        .drop(paced)
+        .enable_last_sample(false)
+        .build()
+}
+
+/// Links the first video pad of `from` to `to`; other streams of the source are left alone.
+fn link_first_video_pad(from: &gst::Element, to: &gst::Element) {
+    let to = to.downgrade();
+    from.connect_pad_added(move |_, pad| {
+        let Some(sink) = to.upgrade().and_then(|element| element.static_pad("sink")) else { return };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let is_video = caps.structure(0).is_some_and(|structure| structure.name().starts_with("video/"));
+        if is_video && !sink.is_linked() {
+            // A pad that does not link is reported by its own element as "not linked".
+            let _ = pad.link(&sink);
+        }
+    });
+}
+
+/// Settings of elements that the decoder bin makes by itself.
+fn tune_inner_elements(bin: &gst::Element, live: bool) {
+    let Ok(bin) = bin.clone().downcast::<gst::Bin>() else { return };
+    bin.connect_deep_element_added(move |_, _, element| {
+        let Some(factory) = element.factory() else { return };
+        let name = factory.name();
+        // Frame threads hold back a frame each: wrong for a live picture. Elsewhere two are enough for
+        // 4K and leave the cores to inference.
+        if name.starts_with("avdec_") && element.find_property("max-threads").is_some() {
+            element.set_property("max-threads", if live { 1i32 } else { 2i32 });
+        }
+        if name == "rtspsrc" {
+            element.set_property("latency", 0u32);
+            element.set_property_from_str("protocols", "tcp");
+            element.set_property("tcp-timeout", 5_000_000u64);
+        }
+    });
+}
+
+fn is_image(path: &std::path::Path) -> bool {
+    const IMAGES: [&str; 9] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "gif", "ppm"];
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| IMAGES.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
+    let pipeline = gst::Pipeline::new();
+    let sink = appsink(spec, pace);
+    let convert = element("videoconvert")?;
+    let mut chain = vec![convert, sink.clone().upcast()];
+    // Phones turn the picture by a tag. Stills are left as stored: that is how detection sets are labelled.
+    let is_still = matches!(spec, SourceSpec::File(path) if is_image(path));
+    if !is_still && let Ok(flip) = element("videoflip") {
+        flip.set_property_from_str("video-direction", "auto");
+        chain.insert(0, flip);
+    }
+    pipeline.add_many(&chain).map_err(wiring)?;
+    gst::Element::link_many(&chain).map_err(wiring)?;
+    let first = chain[0].clone();
+    match spec {
+        SourceSpec::File(_) | SourceSpec::Uri(_) => {
+            let uri = match spec {
+                SourceSpec::File(path) => file_uri(path)?,
+                other => match other {
+                    SourceSpec::Uri(uri) => uri.clone(),
+                    _ => String::new(),
+                },
+            };
+            let decoder = element("uridecodebin")?;
+            decoder.set_property("uri", uri);
+            decoder.set_property("expose-all-streams", false);
+            // Without ANY, decodebin 1.22 finds no decoder for some of the streams it can decode.
+            let video = gst::Caps::builder("video/x-raw").any_features().build();
+            decoder.set_property("caps", video);
+            tune_inner_elements(&decoder, spec.kind().is_live());
+            link_first_video_pad(&decoder, &first);
+            pipeline.add(&decoder).map_err(wiring)?;
+        }
+        SourceSpec::Device(path) => {
+            let device = element("v4l2src")?;
+            device.set_property("device", path.to_string_lossy().as_ref());
+            let decoder = element("decodebin")?;
+            tune_inner_elements(&decoder, true);
+            link_first_video_pad(&decoder, &first);
+            pipeline.add_many([&device, &decoder]).map_err(wiring)?;
+            device.link(&decoder).map_err(wiring)?;
+        }
+        SourceSpec::Test => {
+            let test = element("videotestsrc")?;
+            test.set_property("is-live", pace == Pace::Real);
+            test.set_property_from_str("pattern", "ball");
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format(gst_video::VideoFormat::Nv12)
+                .width(1280)
+                .height(720)
+                .framerate(gst::Fraction::new(25, 1))
+                .build();
+            pipeline.add(&test).map_err(wiring)?;
+            test.link_filtered(&first, &caps).map_err(wiring)?;
+        }
+    }
+    Ok((pipeline, sink))
+}
+
+fn file_uri(path: &std::path::Path) -> Result<String> {
+    let absolute: PathBuf = std::path::absolute(path).map_err(|error| {
+        Error::new(Kind::Source, format!("cannot find {}", path.display())).caused_by(error)
+    })?;
+    gst::glib::filename_to_uri(&absolute, None)
+        .map(|uri| uri.to_string())
+        .map_err(|error| Error::new(Kind::Source, format!("cannot read {}", path.display())).caused_by(error))
+}
+
+impl GstSource {
+    /// Opens a source and waits until it is known to give video.
+    ///
+    /// # Errors
+    /// `Kind::Source` with what is wrong with it.
+    pub fn open(spec: &SourceSpec, pace: Pace) -> Result<Self> {
+        init()?;
+        spec.check()?;
+        let cut_off = match spec {
+            SourceSpec::File(path) => cut_off(path),
+            _ => None,
+        };
+        let (pipeline, sink) = build(spec, pace)?;
+        let source = Self {
+            spec: spec.clone(),
+            pace,
+            pipeline,
+            sink,
+            cut_off,
+            caps: None,
+            waiting_since: None,
+            frames: 0,
+        };
+        source.start()?;
+        Ok(source)
+    }
+
+    fn start(&self) -> Result<()> {
+        // The cause of a failed change of state is on the bus; `next` reads it there.
+        if self.pipeline.set_state(gst::State::Playing).is_err() {
+            return Err(self.bus_error().unwrap_or_else(|| self.error("it does not start")));
+        }
+        Ok(())
+    }
+
+    /// An error about this source: "SOURCE: WHAT".
+    fn error(&self, what: &str) -> Error {
+        Error::new(Kind::Source, format!("cannot play {}: {what}", self.spec))
+    }
+
+    /// The error of a file that was cut off, where it was.
+    fn cut_off_error(&self) -> Option<Error> {
+        let cut = self.cut_off?;
+        let message = format!(
+            "{} is cut off: its container says {} bytes, the file has {} ({} frames could be read); copy it again",
+            self.spec, cut.declared, cut.actual, self.frames
+        );
+        Some(Error::new(Kind::Source, message))
+    }
+
+    /// The first error on the bus, as a sentence.
+    fn bus_error(&self) -> Option<Error> {
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        let gst::MessageView::Error(message) = message.view() else { return None };
+        let (error, debug) = (message.error(), message.debug());
+        log::debug!("GStreamer: {error} ({})", debug.as_deref().unwrap_or(""));
+        if let Some(cut) = self.cut_off_error() {
+            return Some(cut);
+        }
+        Some(self.error(&explain(&self.spec, self.frames, &error, debug.as_deref().unwrap_or(""))))
+    }
+
+    /// Maps a sample and gives it its times.
+    fn frame(&mut self, sample: &gst::Sample) -> Result<Frame> {
+        let caps = sample.caps().ok_or_else(|| self.error("a frame came without a format"))?;
+        if self.caps.as_ref().is_none_or(|(known, ..)| known.as_ptr() != caps.as_ptr()) {
+            let info = gst_video::VideoInfo::from_caps(caps)
+                .map_err(|error| self.error("its frames have no format Spotter knows").caused_by(error))?;
+            let layout = pixels::layout(&info)?;
+            self.caps = Some((caps.to_owned(), info, layout));
+        }
+        let Some((_, info, layout)) = &self.caps else {
+            return Err(self.error("a frame came without a format"));
+        };
+        let buffer = sample.buffer_owned().ok_or_else(|| self.error("a frame came without pixels"))?;
+        let pts = buffer.pts();
+        let pixels = pixels::map(buffer, info)?;
+        let mut frame = Frame::now(0, *layout, pixels);
+        frame.pts = pts.map(Duration::from);
+        let waited = self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        frame.capture = if self.pace == Pace::Real { self.delay(sample, pts) } else { waited };
+        if self.pace == Pace::Real {
+            frame.captured = SystemTime::now() - frame.capture;
+        }
+        self.frames += 1;
+        Ok(frame)
+    }
+
+    /// How long ago, by the pipeline's clock, the frame was captured or due.
+    fn delay(&self, sample: &gst::Sample, pts: Option<gst::ClockTime>) -> Duration {
+        let due = sample
+            .segment()
+            .and_then(|segment| segment.downcast_ref::<gst::ClockTime>())
+            .and_then(|segment| segment.to_running_time(pts));
+        match (self.pipeline.current_running_time(), due) {
+            (Some(now), Some(due)) => Duration::from(now.saturating_sub(due)).min(LONGEST_DELAY),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl FrameSource for GstSource {
+    fn next(&mut self, time: Duration) -> Result<Next> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let timeout = gst::ClockTime::from_nseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(sample) = self.sink.try_pull_sample(timeout) {
+            return self.frame(&sample).map(Next::Frame);
+        }
+        if let Some(error) = self.bus_error() {
+            return Err(error);
+        }
+        if self.sink.is_eos() {
+            return self.cut_off_error().map_or(Ok(Next::End), Err);
+        }
+        if self.frames == 0 && !self.spec.kind().is_live() && since.elapsed() > OPEN_TIMEOUT {
+            return Err(self.error("it gave no frame within 20 s"));
+        }
+        Ok(Next::Nothing)
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.waiting_since = None;
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT;
+        if self.frames > 1 && self.pipeline.seek_simple(flags, gst::ClockTime::ZERO).is_ok() {
+            return Ok(());
+        }
+        // Stills and streams without an index cannot seek: start anew.
+        *self = Self::open(&self.spec.clone(), self.pace)?;
+        Ok(())
+    }
+
+    fn frame_rate(&self) -> Option<f64> {
+        let (_, info, _) = self.caps.as_ref()?;
+        let fps = info.fps();
+        (fps.numer() > 0 && fps.denom() > 0).then(|| f64::from(fps.numer()) / f64::from(fps.denom()))
+    }
+}
+
+/// What a GStreamer error means to a user, without the name of the source.
+fn explain(spec: &SourceSpec, frames: u64, error: &gst::glib::Error, debug: &str) -> String {
+    let missing =
+        error.matches(gst::CoreError::MissingPlugin) || error.matches(gst::StreamError::CodecNotFound);
+    if missing && debug.contains("no suitable plugins found") && !debug.contains("Missing") && frames == 0 {
+        return "there is no video stream in it that the installed GStreamer can decode; \
+                apt-get install gstreamer1.0-libav adds H.264, H.265 and many others"
+            .to_owned();
+    }
+    if missing {
+        return format!(
+            "a decoder is missing ({}); apt-get install gstreamer1.0-libav gstreamer1.0-plugins-good",
+            error.message().trim_end_matches('.')
+        );
+    }
+    let unreadable = error.matches(gst::StreamError::TypeNotFound)
+        || error.matches(gst::StreamError::WrongType)
+        || error.matches(gst::StreamError::Demux)
+        || error.matches(gst::StreamError::Decode)
+        || error.matches(gst::StreamError::Format)
+        || error.matches(gst::StreamError::Failed);
+    let said = error.message().trim_end_matches('.').to_owned();
+    match spec {
+        SourceSpec::File(_) if unreadable && frames == 0 => {
+            format!("it is no video or image that can be read, or it is damaged ({said})")
+        }
+        SourceSpec::File(_) if unreadable => format!("it is damaged after frame {frames} ({said})"),
+        SourceSpec::Uri(_) if frames == 0 => {
+            format!("{said}; check the address, user name and password, and that the camera is on")
+        }
+        _ => said,
+    }
+}

@@ -1,0 +1,60 @@
+//! Frames from files, networks and devices.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::frame::Frame;
+
+pub mod container;
+pub mod gst_source;
+pub mod pixels;
+pub mod spec;
+pub mod supervisor;
+
+pub use spec::{SourceKind, SourceSpec};
+
+/// What a source gives next.
+pub enum Next {
+    /// A frame.
+    Frame(Frame),
+    /// None came in the time given; one may come later.
+    Nothing,
+    /// The source has come to its regular end.
+    End,
+}
+
+/// Whether frames come at the source's own rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As the source was recorded or is sent; newest frame wins.
+    Real,
+    /// As fast as they are taken, none left out.
+    Unpaced,
+}
+
+/// A source of frames that is open.
+pub trait FrameSource: Send {
+    /// The next frame, waiting for it up to `time`. `seq` and `arrived` are the caller's to set.
+    ///
+    /// # Errors
+    /// `Kind::Source` where the source is lost or damaged; it is then of no more use.
+    fn next(&mut self, time: Duration) -> Result<Next>;
+
+    /// Starts again from the first frame, after its end.
+    ///
+    /// # Errors
+    /// `Kind::Source` where it cannot; it is then of no more use.
+    fn rewind(&mut self) -> Result<()>;
+
+    /// Frames a second as the source declares it, where it does.
+    fn frame_rate(&self) -> Option<f64>;
+}
+
+/// Opens a source, again and again where it is lost.
+pub trait Opener: Send {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// `Kind::Source` where it cannot be opened now.
+    fn open(&self) -> Result<Box<dyn FrameSource>>;
+}

@@ -1,0 +1,100 @@
+//! GStreamer's caps and buffers as frame layouts and mapped pixels.
+
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrame, VideoFrameExt, VideoInfo};
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+
+use crate::error::{Error, Kind, Result};
+use crate::frame::{FrameLayout, Matrix, PixelFormat, Pixels, Range};
+
+/// The formats taken as they are; anything else is converted by GStreamer first.
+pub const FORMATS: [VideoFormat; 15] = [
+    VideoFormat::Nv12,
+    VideoFormat::I420,
+    VideoFormat::Yv12,
+    VideoFormat::Nv21,
+    VideoFormat::Y42b,
+    VideoFormat::Y444,
+    VideoFormat::Yuy2,
+    VideoFormat::Uyvy,
+    VideoFormat::Gray8,
+    VideoFormat::Rgb,
+    VideoFormat::Bgr,
+    VideoFormat::Rgbx,
+    VideoFormat::Bgrx,
+    VideoFormat::Rgba,
+    VideoFormat::Bgra,
+];
+
+fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
+    Some(match format {
+        VideoFormat::Nv12 => PixelFormat::Nv12,
+        VideoFormat::I420 => PixelFormat::I420,
+        VideoFormat::Yv12 => PixelFormat::Yv12,
+        VideoFormat::Nv21 => PixelFormat::Nv21,
+        VideoFormat::Y42b => PixelFormat::Y42b,
+        VideoFormat::Y444 => PixelFormat::Y444,
+        VideoFormat::Yuy2 => PixelFormat::Yuy2,
+        VideoFormat::Uyvy => PixelFormat::Uyvy,
+        VideoFormat::Gray8 => PixelFormat::Gray8,
+        VideoFormat::Rgb => PixelFormat::Rgb,
+        VideoFormat::Bgr => PixelFormat::Bgr,
+        VideoFormat::Rgbx | VideoFormat::Rgba => PixelFormat::Rgbx,
+        VideoFormat::Bgrx | VideoFormat::Bgra => PixelFormat::Bgrx,
+        _ => return None,
+    })
+}
+
+/// What caps say of the pixels. Where they leave the matrix open it is BT.601 below 720 rows, else
+/// BT.709; an open range is limited.
+///
+/// # Errors
+/// `Kind::Source` for a format that is not in [`FORMATS`].
+pub fn layout(info: &VideoInfo) -> Result<FrameLayout> {
+    let format = pixel_format(info.format()).ok_or_else(|| {
+        Error::new(
+            Kind::Source,
+            format!("the source gives frames as {}, which Spotter cannot read", info.format()),
+        )
+    })?;
+    let mut layout = FrameLayout::new(format, info.width() as usize, info.height() as usize);
+    let aspect = info.par();
+    if let (Ok(n @ 1..), Ok(d @ 1..)) = (u32::try_from(aspect.numer()), u32::try_from(aspect.denom())) {
+        layout.pixel_aspect = (n, d);
+    }
+    let colour = info.colorimetry();
+    layout.matrix = match colour.matrix() {
+        VideoColorMatrix::Bt601 | VideoColorMatrix::Fcc => Matrix::Bt601,
+        VideoColorMatrix::Bt709 => Matrix::Bt709,
+        VideoColorMatrix::Bt2020 => Matrix::Bt2020,
+        _ => layout.matrix,
+    };
+    if colour.range() == VideoColorRange::Range0_255 {
+        layout.range = Range::Full;
+    }
+    let site = info.chroma_site();
+    layout.chroma_left = site.contains(gst_video::VideoChromaSite::H_COSITED);
+    layout.chroma_top = site.contains(gst_video::VideoChromaSite::V_COSITED);
+    Ok(layout)
+}
+
+/// A mapped buffer: pixels without a copy, for as long as it lives.
+struct MappedFrame(VideoFrame<gst_video::video_frame::Readable>);
+
+impl Pixels for MappedFrame {
+    fn plane(&self, index: usize) -> (&[u8], usize) {
+        let Some(stride) = self.0.plane_stride().get(index) else { return (&[], 0) };
+        let data = u32::try_from(index).ok().and_then(|index| self.0.plane_data(index).ok());
+        (data.unwrap_or(&[]), usize::try_from(*stride).unwrap_or(0))
+    }
+}
+
+/// Maps a buffer for reading.
+///
+/// # Errors
+/// `Kind::Source` where it cannot be mapped or is smaller than its caps say.
+pub fn map(buffer: gst::Buffer, info: &VideoInfo) -> Result<Box<dyn Pixels>> {
+    let frame = VideoFrame::from_buffer_readable(buffer, info)
+        .map_err(|_| Error::new(Kind::Source, "a video frame could not be mapped into memory"))?;
+    Ok(Box::new(MappedFrame(frame)))
+}

@@ -1,0 +1,194 @@
+//! What a user may name as a source.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::{Error, Kind, Result};
+
+/// What sort of source it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A clip or a still on this machine.
+    File,
+    /// Something on the network.
+    Network,
+    /// A V4L2 device.
+    Device,
+    /// GStreamer's test picture.
+    Test,
+}
+
+impl SourceKind {
+    /// The word for it in the status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Network => "network",
+            Self::Device => "device",
+            Self::Test => "test",
+        }
+    }
+
+    /// True for sources that run whether one listens or not.
+    pub fn is_live(self) -> bool {
+        self != Self::File
+    }
+}
+
+/// A source as the user named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// A file by its path.
+    File(PathBuf),
+    /// A URI other than a local file's.
+    Uri(String),
+    /// A V4L2 device by its path.
+    Device(PathBuf),
+    /// GStreamer's test picture.
+    Test,
+}
+
+impl FromStr for SourceSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text.is_empty() {
+            return Err("the source is empty; give a video file, a URI, /dev/videoN or test".to_owned());
+        }
+        if text == "test" {
+            return Ok(Self::Test);
+        }
+        if let Some(path) = text.strip_prefix("file://") {
+            return gstreamer::glib::filename_from_uri(text)
+                .map(|(path, _)| Self::File(path))
+                .map_err(|_| format!("file://{path} is no file URI; write file:///absolute/path"));
+        }
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        if scheme.is_some_and(|s| {
+            !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        }) {
+            return Ok(Self::Uri(text.to_owned()));
+        }
+        if text.starts_with("/dev/") {
+            return Ok(Self::Device(text.into()));
+        }
+        Ok(Self::File(text.into()))
+    }
+}
+
+/// The text without a user name and password in a URI.
+pub fn without_credentials(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => uri.to_owned(),
+    }
+}
+
+impl fmt::Display for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) | Self::Device(path) => write!(f, "{}", path.display()),
+            Self::Uri(uri) => f.write_str(&without_credentials(uri)),
+            Self::Test => f.write_str("test"),
+        }
+    }
+}
+
+impl SourceSpec {
+    /// What sort of source it is.
+    pub fn kind(&self) -> SourceKind {
+        match self {
+            Self::File(_) => SourceKind::File,
+            Self::Uri(_) => SourceKind::Network,
+            Self::Device(_) => SourceKind::Device,
+            Self::Test => SourceKind::Test,
+        }
+    }
+
+    /// A short name for the page: the file's name, or the URI without credentials.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => {
+                path.file_name().map_or_else(|| self.to_string(), |name| name.to_string_lossy().into_owned())
+            }
+            Self::Test => "test picture".to_owned(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// Checks what can be checked without opening the source.
+    ///
+    /// # Errors
+    /// `Kind::Source` where a file or device is not there, is a folder, is empty or may not be read.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::File(path) => check_file(path),
+            Self::Device(path) if !path.exists() => Err(Error::new(
+                Kind::Source,
+                format!("there is no device {}; ls /dev/video* lists those there are", path.display()),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_file(path: &Path) -> Result<()> {
+    let fail = |message: String| Err(Error::new(Kind::Source, message));
+    let shown = path.display();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fail(format!("there is no file {shown}; check the path given as the source"))
+        }
+        Err(error) => fail(format!("cannot read {shown}: {error}")),
+        Ok(metadata) if metadata.is_dir() => {
+            fail(format!("{shown} is a folder; give a video or image file in it"))
+        }
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
+            fail(format!("{shown} is empty; was it copied to the end?"))
+        }
+        Ok(_) => match std::fs::File::open(path) {
+            Ok(_) => Ok(()),
+            Err(error) => fail(format!("cannot read {shown}: {error}; check its permissions")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_may_name() {
+        let parse = |text: &str| text.parse::<SourceSpec>();
+        assert_eq!(parse("a/clip.mp4"), Ok(SourceSpec::File("a/clip.mp4".into())));
+        assert_eq!(parse("file:///a%20b.mp4"), Ok(SourceSpec::File("/a b.mp4".into())));
+        assert_eq!(parse("/dev/video0"), Ok(SourceSpec::Device("/dev/video0".into())));
+        assert_eq!(parse("test"), Ok(SourceSpec::Test));
+        assert_eq!(parse("rtsp://cam/1").unwrap().kind(), SourceKind::Network);
+        assert_eq!(parse("odd://?name.mp4").unwrap().kind(), SourceKind::Network);
+        assert_eq!(parse("a b://x").unwrap().kind(), SourceKind::File);
+        assert!(parse("").is_err());
+        assert!(parse("file://relative").is_err());
+    }
+
+    #[test]
+    fn credentials_are_never_shown() {
+        assert_eq!(without_credentials("rtsp://root:p@ss@cam:554/a@b?c=d"), "rtsp://cam:554/a@b?c=d");
+        assert_eq!(without_credentials("rtsp://cam/a@b"), "rtsp://cam/a@b");
+        assert_eq!(SourceSpec::Uri("rtsp://u:p@h/".into()).to_string(), "rtsp://h/");
+    }
+
+    #[test]
+    fn missing_empty_and_folder_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.mp4");
+        std::fs::write(&empty, "").unwrap();
+        let message = |path: &Path| SourceSpec::File(path.into()).check().unwrap_err().to_string();
+        assert!(message(&folder.path().join("none.mp4")).starts_with("there is no file "));
+        assert!(message(folder.path()).contains(" is a folder"));
+        assert!(message(&empty).contains(" is empty"));
+    }
+}

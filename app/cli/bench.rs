@@ -1,0 +1,262 @@
+//! `spotter bench`: how fast a clip goes through a model on this machine.
+//!
+//! Decoding alone, inference alone and the whole pipeline are measured in one run, in turns, so that
+//! their ratios hold on a machine whose speed drifts.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::BenchArgs;
+use super::loaded::LoadedModel;
+use crate::capture::gst_source::{self, GstOpener, GstSource};
+use crate::capture::supervisor::Policy;
+use crate::capture::{FrameSource, Next, Pace, SourceSpec};
+use crate::clock::{Stop, SystemClock};
+use crate::detector::Detector;
+use crate::error::{Error, Kind, Result};
+use crate::frame::Frame;
+use crate::model::decode::Thresholds;
+use crate::pipeline::{MAX_DETECTIONS, Parts, Pipeline};
+use crate::settings::{Settings, Values};
+use crate::stats::STAGES;
+use crate::status::Status;
+
+/// How often inference alone and the whole pipeline take turns.
+const ROUNDS: u32 = 4;
+/// What runs before the clock does: caches, thread pools, decoder start.
+const WARM_UP: Duration = Duration::from_millis(300);
+/// Running values of `spotter run`.
+const VALUES: Values = Values { confidence: 0.5, iou: 0.45 };
+
+/// Events over time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    count: u64,
+    time: Duration,
+}
+
+impl Measured {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.time += other.time;
+    }
+
+    fn per_second(&self) -> f64 {
+        self.count as f64 / self.time.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// Whatever keeps the clip or the model from being used.
+pub fn bench(args: &BenchArgs) -> Result<()> {
+    gst_source::init()?;
+    let model = LoadedModel::open(&args.model)?;
+    let total = Duration::from_secs(u64::from(args.seconds));
+    let first = first_frame(&args.source)?;
+    let capture = capture_alone(&args.source, total / 8)?;
+    let turn = (total - total / 8) / (2 * ROUNDS);
+    let (mut inference, mut whole) = (Measured::default(), Measured::default());
+    let (mut cpu, mut dropped) = (Duration::ZERO, 0);
+    let mut stages = Vec::new();
+    let mut about = None;
+    for _ in 0..ROUNDS {
+        let mut detector = model.detector()?;
+        about.get_or_insert_with(|| model.about(&mut detector));
+        inference.add(inference_alone(&mut detector, &first, turn)?);
+        let round = whole_pipeline(&args.source, detector, &model, turn)?;
+        whole.add(round.measured);
+        cpu += round.cpu;
+        dropped += round.dropped;
+        stages.push(round.status);
+    }
+    let about = about.unwrap_or_default();
+    let ratio = whole.per_second() / inference.per_second().max(1e-9);
+    let report = json!({
+        "source": args.source.to_string(),
+        "model": about.model_name,
+        "backend": format!("{} ({})", about.backend_name, about.backend_detail),
+        "seconds": args.seconds,
+        "frames": whole.count,
+        "end_to_end_fps": rounded(whole.per_second()),
+        "inference_only_fps": rounded(inference.per_second()),
+        "capture_only_fps": rounded(capture.per_second()),
+        "end_to_end_ratio": rounded(ratio),
+        "dropped": dropped,
+        "cpu_ms_per_frame": rounded(cpu.as_secs_f64() * 1e3 / (whole.count.max(1)) as f64),
+        "peak_rss_mb": peak_rss_mb().map(rounded),
+        "stages": stages_json(&stages),
+    });
+    if args.json {
+        println!("{report:#}");
+    } else {
+        print_report(&report);
+    }
+    Ok(())
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+fn first_frame(spec: &SourceSpec) -> Result<Frame> {
+    let mut source = GstSource::open(spec, Pace::Unpaced)?;
+    loop {
+        match source.next(Duration::from_millis(100))? {
+            Next::Frame(frame) => return Ok(frame),
+            Next::Nothing => {}
+            Next::End => return Err(Error::new(Kind::Source, format!("{spec} has no video frame in it"))),
+        }
+    }
+}
+
+/// Decoding alone: frames are mapped and dropped.
+fn capture_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
+    let mut source = GstSource::open(spec, Pace::Unpaced)?;
+    let mut count = 0;
+    let mut start = Instant::now();
+    let mut warm = false;
+    while !warm || start.elapsed() < time {
+        match source.next(Duration::from_millis(100))? {
+            Next::Frame(_) => count += 1,
+            Next::Nothing => {}
+            Next::End => source.rewind()?,
+        }
+        if !warm && start.elapsed() >= WARM_UP.min(time / 2) {
+            (warm, count, start) = (true, 0, Instant::now());
+        }
+    }
+    Ok(Measured { count, time: start.elapsed() })
+}
+
+/// The model alone, again and again on the first frame.
+fn inference_alone(detector: &mut Detector, frame: &Frame, time: Duration) -> Result<Measured> {
+    let thresholds = Thresholds {
+        confidence: VALUES.confidence,
+        iou: VALUES.iou,
+        max_detections: MAX_DETECTIONS,
+        multi_label: false,
+    };
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP.min(time / 2) {
+        detector.detect(frame, &thresholds)?;
+    }
+    let backend = detector.backend();
+    let (start, mut count) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        backend.run()?;
+        count += 1;
+    }
+    Ok(Measured { count, time: start.elapsed() })
+}
+
+struct Round {
+    measured: Measured,
+    cpu: Duration,
+    dropped: u64,
+    status: Arc<Status>,
+}
+
+/// Everything as `spotter run` does it, but no frame left out and none waited for.
+fn whole_pipeline(
+    spec: &SourceSpec,
+    mut detector: Detector,
+    model: &LoadedModel,
+    time: Duration,
+) -> Result<Round> {
+    let about = model.about(&mut detector);
+    let status = Arc::new(Status::new(about, Settings::new(VALUES)));
+    let stop = Stop::new();
+    let parts = Parts {
+        opener: Box::new(GstOpener { spec: spec.clone(), pace: Pace::Unpaced }),
+        policy: Policy { once: false, live: false },
+        lossless: true,
+        detector,
+        labels: model.labels.clone(),
+        output: None,
+        clock: Arc::new(SystemClock),
+    };
+    let pipeline = Pipeline::start(parts, status.clone(), &stop)?;
+    let inferred = || status.stats.inferred.load(Ordering::Relaxed);
+    let launched = Instant::now();
+    while (inferred() == 0 || launched.elapsed() < WARM_UP.min(time / 2)) && !pipeline.done.is_set() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (start, first, cpu) = (Instant::now(), inferred(), cpu_time());
+    pipeline.done.wait(time);
+    let measured = Measured { count: inferred() - first, time: start.elapsed() };
+    let cpu = cpu_time().saturating_sub(cpu);
+    stop.set();
+    pipeline.join()?;
+    // Frames that the stop left in the slots were not dropped by the pipeline.
+    let dropped = status.stats.dropped.load(Ordering::Relaxed).saturating_sub(1);
+    Ok(Round { measured, cpu, dropped, status })
+}
+
+/// User and system time of the process so far, from /proc/self/stat (proc(5): fields 14 and 15 in ticks
+/// of 10 ms).
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is the name in parentheses and may hold spaces.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The most memory the process has had in RAM, from /proc/self/status.
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+/// The median over the rounds of each stage's percentiles.
+fn stages_json(rounds: &[Arc<Status>]) -> Value {
+    let stages = STAGES.iter().enumerate().map(|(index, name)| {
+        let all: Vec<[f64; 3]> = rounds
+            .iter()
+            .map(|status| {
+                status.stats.stage(index).quantiles([0.5, 0.95, 0.99]).map(|time| time.as_secs_f64() * 1e3)
+            })
+            .collect();
+        let middle = |which: usize| {
+            let mut values: Vec<f64> = all.iter().map(|percentiles| percentiles[which]).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().map(rounded)
+        };
+        ((*name).to_owned(), json!({ "p50_ms": middle(0), "p95_ms": middle(1), "p99_ms": middle(2) }))
+    });
+    Value::Object(stages.collect())
+}
+
+fn print_report(report: &Value) {
+    let number = |key: &str| report[key].as_f64().unwrap_or(0.0);
+    println!("source          {}", report["source"].as_str().unwrap_or(""));
+    println!("model           {}", report["model"].as_str().unwrap_or(""));
+    println!("backend         {}", report["backend"].as_str().unwrap_or(""));
+    println!(
+        "end to end      {:.1} fps ({:.0} % of inference alone), {} frames dropped",
+        number("end_to_end_fps"),
+        number("end_to_end_ratio") * 100.0,
+        report["dropped"]
+    );
+    println!("inference alone {:.1} fps", number("inference_only_fps"));
+    println!("decoding alone  {:.1} fps", number("capture_only_fps"));
+    println!(
+        "CPU             {:.1} ms a frame; memory at most {:.0} MB",
+        number("cpu_ms_per_frame"),
+        number("peak_rss_mb")
+    );
+    println!("stage            p50 ms   p95 ms   p99 ms");
+    for name in STAGES {
+        let stage = &report["stages"][name];
+        let ms = |key: &str| stage[key].as_f64().unwrap_or(0.0);
+        println!("{name:<14} {:>8.3} {:>8.3} {:>8.3}", ms("p50_ms"), ms("p95_ms"), ms("p99_ms"));
+    }
+}

@@ -1,0 +1,199 @@
+//! The command line: arguments → command → exit code.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::capture::SourceSpec;
+use crate::error::{Kind, Result};
+use crate::geometry::Fit;
+
+pub mod bench;
+pub mod detect;
+pub mod loaded;
+pub mod run;
+
+/// Finds objects in live video and shows them on a web page.
+#[derive(Debug, Parser)]
+#[command(name = "spotter", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Detect in a video source and show it live on a web page
+    Run(RunArgs),
+    /// Detect in images or clips, nothing left out, results to standard output
+    Detect(DetectArgs),
+    /// Measure how fast a clip goes through a model on this machine
+    Bench(BenchArgs),
+}
+
+/// Which model, on what.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// A .tflite file, or a name from the catalogue [default: the catalogue's ssd-mobilenet-v2-coco]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Names of the model's classes, one a line [default: those in the model file or of the catalogue]
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// What runs the model
+    #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
+    pub backend: BackendChoice,
+    /// Threads that run the model [default: one per core, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: Option<u16>,
+    /// How frames are fitted into the model's input: letterbox, stretch or crop [default: as the model
+    /// was trained]
+    #[arg(long, value_name = "FIT")]
+    pub fit: Option<Fit>,
+    /// Accept the licence of a model that asks for it, for example AGPL-3.0
+    #[arg(long, value_name = "LICENCE")]
+    pub accept_license: Vec<String>,
+}
+
+/// What runs the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendChoice {
+    /// The fastest that is there
+    Auto,
+    /// TensorFlow Lite on the processor
+    Cpu,
+}
+
+/// Arguments of `spotter run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// A video or image file, a URI (rtsp://, http://), a device (/dev/video0), or test
+    #[arg(long, value_name = "SOURCE", default_value = "test")]
+    pub source: SourceSpec,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub model: ModelArgs,
+    /// Address and port of the web page
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Play a clip once and end with a summary, instead of looping
+    #[arg(long)]
+    pub once: bool,
+    /// Write every scene as a line of JSON into this file
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub output: Option<PathBuf>,
+    /// Detections below this score are dropped, 0 to 1; can be changed on the page
+    #[arg(long = "conf", value_name = "SCORE", default_value_t = 0.5, value_parser = share)]
+    pub confidence: f32,
+    /// Overlap above which the weaker of two boxes of a class is dropped, 0 to 1
+    #[arg(long, value_name = "IOU", default_value_t = 0.45, value_parser = share)]
+    pub iou: f32,
+}
+
+/// Arguments of `spotter detect`.
+#[derive(Clone, Debug, Args)]
+pub struct DetectArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub model: ModelArgs,
+    /// jsonl: one line a frame; coco: the COCO results list
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    pub format: Format,
+    /// Detections below this score are left out, 0 to 1. Below 0.01 every class of a box counts, as
+    /// evaluations have it
+    #[arg(long = "conf", value_name = "SCORE", default_value_t = 0.25, value_parser = share)]
+    pub confidence: f32,
+    /// Overlap above which the weaker of two boxes of a class is left out, 0 to 1
+    #[arg(long, value_name = "IOU", default_value_t = 0.45, value_parser = share)]
+    pub iou: f32,
+    /// Images or clips
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// What `spotter detect` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object a line, one line a frame
+    Jsonl,
+    /// The COCO results list
+    Coco,
+}
+
+/// Arguments of `spotter bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// A clip; it is played as fast as the model takes it
+    #[arg(long, value_name = "CLIP")]
+    pub source: SourceSpec,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub model: ModelArgs,
+    /// How long to measure, all in all
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=3600))]
+    pub seconds: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> std::result::Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err(format!("\"{text}\" is no number from 0 to 1")),
+    }
+}
+
+/// Runs the command that the arguments name.
+///
+/// # Errors
+/// Whatever ends the command; the kind says the exit code.
+pub fn execute(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Detect(args) => detect::detect(&args),
+        Command::Bench(args) => bench::bench(&args),
+    }
+}
+
+/// Parses, runs, reports: the whole program. Returns the exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout and are no failure; clap formats both.
+            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let _ = error.print();
+            return code;
+        }
+    };
+    crate::logging::start();
+    match execute(cli) {
+        Ok(()) => 0,
+        Err(error) => {
+            log::error!("{error}");
+            error.kind().exit_code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shares_are_checked() {
+        assert_eq!(share("0.001"), Ok(0.001));
+        for bad in ["1.5", "-0.1", "x", "NaN", ""] {
+            assert!(share(bad).is_err(), "{bad}");
+        }
+    }
+}

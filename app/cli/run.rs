@@ -1,0 +1,124 @@
+//! `spotter run`: a source in, live detections on a web page out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::RunArgs;
+use super::loaded::LoadedModel;
+use crate::capture::gst_source::{self, GstOpener};
+use crate::capture::supervisor::Policy;
+use crate::capture::{Pace, SourceKind};
+use crate::clock::{Stop, SystemClock};
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::{Parts, Pipeline};
+use crate::publish::jsonl::JsonLines;
+use crate::settings::{Settings, Values};
+use crate::stats::STAGES;
+use crate::status::Status;
+use crate::web::WebServer;
+
+/// After a signal the threads have this long; a source that hangs in the network is then left behind.
+const LAST_WAIT: Duration = Duration::from_millis(700);
+
+/// Ends the run at SIGINT or SIGTERM; a second signal ends the process at once.
+fn stop_on_signals(stop: &Stop) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Internal, "cannot listen for SIGINT and SIGTERM").caused_by(error)
+    };
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let stop = stop.clone();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if stop.is_set() {
+                    // The default action of the signal: the process ends as if it had no handler.
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+                stop.set();
+            }
+        })
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Runs until the source has ended for good or a signal comes.
+///
+/// # Errors
+/// Whatever keeps it from starting, and a source that cannot be played at all.
+pub fn run(args: &RunArgs) -> Result<()> {
+    gst_source::init()?;
+    args.source.check()?;
+    let model = LoadedModel::open(&args.model)?;
+    let mut detector = model.detector()?;
+    let output = args.output.as_deref().map(JsonLines::create).transpose()?;
+    let mut about = model.about(&mut detector);
+    about.source_name = args.source.name();
+    about.source_kind = args.source.kind().word();
+    let settings = Settings::new(Values { confidence: args.confidence, iou: args.iou });
+    let status = Arc::new(Status::new(about, settings));
+    let server = WebServer::start(args.listen, status.clone())?;
+    if !args.listen.ip().is_loopback() {
+        log::warn!("{} is open to the network, and the page asks for no password", args.listen);
+    }
+    let stop = Stop::new();
+    stop_on_signals(&stop)?;
+
+    let about = &status.about;
+    log::info!("source   {}", args.source);
+    let named =
+        if about.model_title == about.model_name { String::new() } else { format!("{}, ", about.model_name) };
+    log::info!(
+        "model    {} ({named}{}, {}, {} classes)",
+        about.model_title,
+        about.head,
+        about.input,
+        about.classes
+    );
+    log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
+    log::info!("page     http://{}/", server.address());
+
+    let policy = Policy { once: args.once, live: args.source.kind() != SourceKind::File };
+    let parts = Parts {
+        opener: Box::new(GstOpener { spec: args.source.clone(), pace: Pace::Real }),
+        policy,
+        lossless: false,
+        detector,
+        labels: model.labels.clone(),
+        output,
+        clock: Arc::new(SystemClock),
+    };
+    let started = Instant::now();
+    let pipeline = Pipeline::start(parts, status.clone(), &stop)?;
+    while !stop.is_set() && !pipeline.done.is_set() {
+        stop.wait(Duration::from_millis(50));
+    }
+    let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
+    let result = if ended { pipeline.join() } else { Ok(()) };
+    if args.once || stop.is_set() {
+        println!("{}", summary(&status, started.elapsed()));
+    }
+    result
+}
+
+/// One line: frames, rate, stage times.
+fn summary(status: &Status, time: Duration) -> String {
+    let stats = &status.stats;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let inferred = count(&stats.inferred);
+    let mut line = format!(
+        "captured {}, inferred {inferred}, dropped {}; {:.1} fps; p50/p95 ms:",
+        count(&stats.captured),
+        count(&stats.dropped),
+        inferred as f64 / time.as_secs_f64().max(1e-9),
+    );
+    for (index, name) in STAGES.iter().enumerate() {
+        let [p50, p95] = stats.stage(index).quantiles([0.5, 0.95]).map(|time| time.as_secs_f64() * 1e3);
+        line.push_str(&format!(" {name} {p50:.2}/{p95:.2}"));
+    }
+    line
+}

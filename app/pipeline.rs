@@ -1,0 +1,228 @@
+//! The threads: capture, inference and publishing overlap, joined by slots that hold the newest item.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::capture::Opener;
+use crate::capture::supervisor::{Policy, Supervisor};
+use crate::clock::{Clock, Stop};
+use crate::detector::Detector;
+use crate::error::{Error, Kind, Result};
+use crate::filter;
+use crate::frame::Frame;
+use crate::model::decode::Thresholds;
+use crate::model::labels::Labels;
+use crate::publish::jsonl::JsonLines;
+use crate::publish::publisher::Publisher;
+use crate::scene::{Scene, Timing};
+use crate::slot::{Slot, Taken};
+use crate::stats::Stage;
+use crate::status::Status;
+
+/// At most so many detections a frame, as the published evaluations of YOLOv5 have it.
+pub const MAX_DETECTIONS: usize = 300;
+/// How long the inference thread waits for a frame before it looks whether it should end.
+const POLL: Duration = Duration::from_millis(100);
+/// A failing backend is tried again with the next frame, but not faster than this.
+const BACKEND_WAIT: Duration = Duration::from_millis(500);
+
+/// What a pipeline is made of.
+pub struct Parts {
+    /// Opens the source.
+    pub opener: Box<dyn Opener>,
+    /// What to do at its end.
+    pub policy: Policy,
+    /// Every frame goes through the model: capture waits for it. Else the newest wins.
+    pub lossless: bool,
+    /// The model, loaded.
+    pub detector: Detector,
+    /// Names of its classes.
+    pub labels: Arc<Labels>,
+    /// A file for the scenes.
+    pub output: Option<JsonLines>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    threads: Vec<JoinHandle<()>>,
+    result: Arc<Mutex<Result<()>>>,
+    /// Set when all threads have ended.
+    pub done: Stop,
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+        Error::new(Kind::Internal, format!("cannot start the {name} thread")).caused_by(error)
+    })
+}
+
+/// Keeps the first error.
+fn keep(result: &Mutex<Result<()>>, outcome: Result<()>) {
+    let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+    if result.is_ok() {
+        *result = outcome;
+    }
+}
+
+impl Pipeline {
+    /// Starts the threads. They end by themselves when the source has ended for good, or when `stop` is
+    /// set.
+    ///
+    /// # Errors
+    /// `Kind::Internal` where the system gives no thread.
+    pub fn start(parts: Parts, status: Arc<Status>, stop: &Stop) -> Result<Self> {
+        let Parts { opener, policy, lossless, detector, labels, output, clock } = parts;
+        let frames: Arc<Slot<Frame>> = Arc::default();
+        let scenes: Arc<Slot<(Frame, Arc<Scene>)>> = Arc::default();
+        let result = Arc::new(Mutex::new(Ok(())));
+        let done = Stop::new();
+
+        let publish = {
+            let (scenes, done) = (scenes.clone(), done.clone());
+            let publisher = Publisher::new(status.clone());
+            spawn("publish", move || {
+                publisher.run(&scenes);
+                done.set();
+            })?
+        };
+        let inference = {
+            let (frames, status, stop) = (frames.clone(), status.clone(), stop.clone());
+            let result = result.clone();
+            spawn("inference", move || {
+                let mut inference = Inference { detector, labels, status, stop, lossless, output };
+                inference.run(&frames, &scenes);
+                // The file is whole before the publisher reports the end.
+                keep(&result, inference.output.take().map_or(Ok(()), JsonLines::finish));
+                scenes.close();
+            })?
+        };
+        let capture = {
+            let (result, stop) = (result.clone(), stop.clone());
+            spawn("capture", move || {
+                let outcome = capture(opener.as_ref(), policy, clock, &stop, lossless, &frames, &status);
+                keep(&result, outcome);
+                frames.close();
+            })?
+        };
+        Ok(Self { threads: vec![capture, inference, publish], result, done })
+    }
+
+    /// Waits for the threads to end.
+    ///
+    /// # Errors
+    /// The first error that ended one of them.
+    pub fn join(self) -> Result<()> {
+        for thread in self.threads {
+            let name = thread.thread().name().unwrap_or("a").to_owned();
+            if thread.join().is_err() {
+                keep(&self.result, Err(Error::new(Kind::Internal, format!("the {name} thread broke down"))));
+            }
+        }
+        std::mem::replace(&mut *self.result.lock().unwrap_or_else(PoisonError::into_inner), Ok(()))
+    }
+}
+
+fn capture(
+    opener: &dyn Opener,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    stop: &Stop,
+    lossless: bool,
+    frames: &Slot<Frame>,
+    status: &Status,
+) -> Result<()> {
+    let supervisor = Supervisor { opener, policy, clock, stop: stop.clone() };
+    let mut picture = None;
+    supervisor.run(
+        |frame, frame_rate| {
+            let stats = &status.stats;
+            stats.captured.fetch_add(1, Ordering::Relaxed);
+            stats.capture_rate.add(frame.arrived);
+            stats.time(Stage::Capture, frame.capture);
+            let size = (frame.layout.width, frame.layout.height);
+            if picture != Some((size, frame_rate)) {
+                picture = Some((size, frame_rate));
+                status.set_picture(size, frame_rate);
+            }
+            let left_over = if lossless { frames.put(frame) } else { frames.replace(frame) };
+            if left_over.is_some() {
+                stats.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+        |state| status.set_source(state),
+    )
+}
+
+struct Inference {
+    detector: Detector,
+    labels: Arc<Labels>,
+    status: Arc<Status>,
+    stop: Stop,
+    lossless: bool,
+    output: Option<JsonLines>,
+}
+
+impl Inference {
+    fn run(&mut self, frames: &Slot<Frame>, scenes: &Slot<(Frame, Arc<Scene>)>) {
+        loop {
+            // On a stop, frames that wait are left; capture may be blocked on handing one over.
+            if self.stop.is_set() {
+                frames.close();
+                return;
+            }
+            match frames.take(POLL) {
+                Taken::Item(frame) => match self.see(&frame) {
+                    Ok(scene) => {
+                        let scene = Arc::new(scene);
+                        if let Some(output) = &mut self.output {
+                            output.write(scene.clone(), self.lossless);
+                        }
+                        let pair = (frame, scene);
+                        // A scene that the publisher had no time for is not lost to the counters: it was
+                        // inferred. Its viewers see the newer one.
+                        let _ = if self.lossless { scenes.put(pair) } else { scenes.replace(pair) };
+                    }
+                    Err(error) => {
+                        self.status.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                        if self.status.set_backend_error(Some(error.to_string())) {
+                            log::error!("{error}; trying again with the next frames");
+                        }
+                        self.stop.wait(BACKEND_WAIT);
+                    }
+                },
+                Taken::Nothing => {}
+                Taken::Closed => return,
+            }
+        }
+    }
+
+    fn see(&mut self, frame: &Frame) -> Result<Scene> {
+        let values = self.status.settings.values();
+        let thresholds = Thresholds {
+            confidence: values.confidence.min(filter::FLOOR),
+            iou: values.iou,
+            max_detections: MAX_DETECTIONS,
+            multi_label: false,
+        };
+        let queue = frame.arrived.elapsed();
+        let (found, times) = self.detector.detect(frame, &thresholds)?;
+        let mut scene = Scene::of(frame, self.labels.clone());
+        filter::by_confidence(found, values.confidence, &mut scene.kept, &mut scene.dropped);
+        scene.timing =
+            Timing { queue, preprocess: times.preprocess, inference: times.inference, decode: times.decode };
+        let stats = &self.status.stats;
+        stats.time(Stage::Preprocess, times.preprocess);
+        stats.time(Stage::Inference, times.inference);
+        stats.time(Stage::Decode, times.decode);
+        stats.inferred.fetch_add(1, Ordering::Relaxed);
+        stats.inference_rate.add(Instant::now());
+        if self.status.set_backend_error(None) {
+            log::info!("inference works again");
+        }
+        Ok(scene)
+    }
+}

@@ -1,0 +1,226 @@
+//! Where viewers meet: the newest of everything, once for all of them.
+//!
+//! A viewer waits for something newer than it has seen. There are no queues, so a slow viewer skips and
+//! neither detection nor another viewer waits for it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+
+/// Streams of one sort that are served at once; each costs two threads.
+pub const VIEWER_LIMIT: usize = 64;
+
+/// What a viewer watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Picture and scene in one message (the page).
+    Live = 0,
+    /// Pictures with the boxes drawn in.
+    Mjpeg = 1,
+    /// Scenes alone.
+    Events = 2,
+}
+
+/// A publication and its number.
+#[derive(Debug)]
+pub struct Published<T: ?Sized> {
+    /// Greater than that of everything published before.
+    pub version: u64,
+    /// The thing itself.
+    pub item: Arc<T>,
+}
+
+impl<T: ?Sized> Clone for Published<T> {
+    fn clone(&self) -> Self {
+        Self { version: self.version, item: self.item.clone() }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    version: u64,
+    scene: Option<(u64, Published<str>)>,
+    live: Option<Published<[u8]>>,
+    mjpeg: Option<Published<[u8]>>,
+    closed: bool,
+}
+
+/// The newest of everything.
+#[derive(Default)]
+pub struct Hub {
+    state: Mutex<State>,
+    changed: Condvar,
+    viewers: [AtomicUsize; 3],
+}
+
+/// Counts a viewer for as long as it lives.
+pub struct Viewer<'a> {
+    count: &'a AtomicUsize,
+}
+
+impl Drop for Viewer<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more viewer.
+    ///
+    /// # Errors
+    /// `Kind::Busy` where there are too many already.
+    pub fn join(&self, watch: Watch) -> Result<Viewer<'_>> {
+        let count = &self.viewers[watch as usize];
+        if count.fetch_add(1, Ordering::AcqRel) >= VIEWER_LIMIT {
+            count.fetch_sub(1, Ordering::AcqRel);
+            let message = format!("{VIEWER_LIMIT} viewers are watching already; close one and try again");
+            return Err(Error::new(Kind::Busy, message));
+        }
+        Ok(Viewer { count })
+    }
+
+    /// How many watch.
+    pub fn viewers(&self, watch: Watch) -> usize {
+        self.viewers[watch as usize].load(Ordering::Acquire)
+    }
+
+    /// How many watch what, as JSON.
+    pub fn viewers_json(&self) -> Value {
+        json!({
+            "live": self.viewers(Watch::Live),
+            "mjpeg": self.viewers(Watch::Mjpeg),
+            "events": self.viewers(Watch::Events),
+        })
+    }
+
+    /// Publishes a scene's JSON under the frame's number.
+    pub fn publish_scene(&self, seq: u64, json: Arc<str>) {
+        let mut state = self.lock();
+        state.version += 1;
+        state.scene = Some((seq, Published { version: state.version, item: json }));
+        self.changed.notify_all();
+    }
+
+    /// Publishes a message for the page, or a picture for plain viewers.
+    pub fn publish_bytes(&self, watch: Watch, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        state.version += 1;
+        let published = Some(Published { version: state.version, item: bytes.into() });
+        match watch {
+            Watch::Live => state.live = published,
+            Watch::Mjpeg => state.mjpeg = published,
+            Watch::Events => {}
+        }
+        self.changed.notify_all();
+    }
+
+    /// The newest scene, where there is one.
+    pub fn scene(&self) -> Option<(u64, Arc<str>)> {
+        self.lock().scene.as_ref().map(|(seq, published)| (*seq, published.item.clone()))
+    }
+
+    fn wait<T>(&self, time: Duration, mut find: impl FnMut(&State) -> Option<T>) -> Option<T> {
+        let state = self.lock();
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, time, |state| !state.closed && find(state).is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        find(&state)
+    }
+
+    /// A scene of a later frame than `seq`, or of any frame (`None`), waiting for it up to `time`.
+    pub fn wait_scene(&self, seq: Option<u64>, time: Duration) -> Option<(u64, Arc<str>)> {
+        self.wait(time, |state| {
+            let (newest, published) = state.scene.as_ref()?;
+            seq.is_none_or(|seq| *newest > seq).then(|| (*newest, published.item.clone()))
+        })
+    }
+
+    /// Bytes published after version `seen`, waiting for them up to `time`.
+    pub fn wait_bytes(&self, watch: Watch, seen: u64, time: Duration) -> Option<Published<[u8]>> {
+        self.wait(time, |state| {
+            let published = match watch {
+                Watch::Live => state.live.as_ref(),
+                Watch::Mjpeg => state.mjpeg.as_ref(),
+                Watch::Events => None,
+            };
+            published.filter(|published| published.version > seen).cloned()
+        })
+    }
+
+    /// Forgets pictures that nobody watches any more, so that a later viewer does not get an old one.
+    pub fn forget_pictures(&self) {
+        let mut state = self.lock();
+        state.live = None;
+        state.mjpeg = None;
+    }
+
+    /// No more publications: wakes everyone who waits.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// True once closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn a_viewer_gets_the_newest_once() {
+        let hub = Hub::default();
+        assert!(hub.wait_bytes(Watch::Live, 0, SHORT).is_none());
+        hub.publish_bytes(Watch::Live, vec![1]);
+        hub.publish_bytes(Watch::Live, vec![2]);
+        let got = hub.wait_bytes(Watch::Live, 0, SHORT).unwrap();
+        assert_eq!(&*got.item, [2]);
+        assert!(hub.wait_bytes(Watch::Live, got.version, SHORT).is_none());
+        assert!(hub.wait_bytes(Watch::Mjpeg, 0, SHORT).is_none());
+    }
+
+    #[test]
+    fn scenes_are_waited_for_by_frame_number() {
+        let hub = Hub::default();
+        hub.publish_scene(7, "seven".into());
+        assert_eq!(hub.wait_scene(None, SHORT).unwrap().0, 7);
+        assert_eq!(hub.wait_scene(Some(6), SHORT).unwrap().0, 7);
+        assert!(hub.wait_scene(Some(7), SHORT).is_none());
+    }
+
+    #[test]
+    fn viewers_are_counted_and_limited() {
+        let hub = Hub::default();
+        let viewers: Vec<_> = (0..VIEWER_LIMIT).map(|_| hub.join(Watch::Live).unwrap()).collect();
+        assert_eq!(hub.join(Watch::Live).err().unwrap().kind(), Kind::Busy);
+        assert_eq!(hub.viewers(Watch::Live), VIEWER_LIMIT);
+        assert!(hub.join(Watch::Mjpeg).is_ok());
+        drop(viewers);
+        assert_eq!(hub.viewers(Watch::Live), 0);
+    }
+
+    #[test]
+    fn closing_wakes_who_waits() {
+        let hub = Arc::new(Hub::default());
+        let waiter = {
+            let hub = hub.clone();
+            std::thread::spawn(move || hub.wait_scene(None, Duration::from_secs(60)))
+        };
+        hub.close();
+        assert!(waiter.join().unwrap().is_none());
+    }
+}

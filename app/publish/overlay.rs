@@ -1,0 +1,132 @@
+//! Boxes and labels drawn into a picture, for viewers that only show pictures.
+
+use std::convert::Infallible;
+
+use embedded_graphics::Pixel;
+use embedded_graphics::draw_target::DrawTarget;
+use embedded_graphics::geometry::{OriginDimensions, Point, Size};
+use embedded_graphics::mono_font::{MonoTextStyle, ascii::FONT_6X10, ascii::FONT_10X20};
+use embedded_graphics::pixelcolor::PixelColor;
+use embedded_graphics::primitives::Rectangle;
+use embedded_graphics::text::{Baseline, Text};
+use embedded_graphics::{Drawable, mono_font::MonoFont};
+
+use crate::preprocess::I420Buffer;
+use crate::scene::Scene;
+
+/// A colour as JPEG holds it: Y, Cb, Cr, full range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Colour(u8, u8, u8);
+
+impl PixelColor for Colour {
+    type Raw = ();
+}
+
+impl Colour {
+    /// From RGB by ITU-R BT.601, as JFIF 1.02 has it.
+    const fn rgb(r: i32, g: i32, b: i32) -> Self {
+        let y = (299 * r + 587 * g + 114 * b + 500) / 1000;
+        let cb = (-168_736 * r - 331_264 * g + 500_000 * b + 500_000) / 1_000_000 + 128;
+        let cr = (500_000 * r - 418_688 * g - 81_312 * b + 500_000) / 1_000_000 + 128;
+        Self(y as u8, if cb > 255 { 255 } else { cb as u8 }, if cr > 255 { 255 } else { cr as u8 })
+    }
+}
+
+const BLACK: Colour = Colour::rgb(0, 0, 0);
+
+/// Masataka Okabe's and Kei Ito's colours, which colour-blind people tell apart; without black.
+const PALETTE: [Colour; 7] = [
+    Colour::rgb(230, 159, 0),
+    Colour::rgb(86, 180, 233),
+    Colour::rgb(0, 158, 115),
+    Colour::rgb(240, 228, 66),
+    Colour::rgb(213, 94, 0),
+    Colour::rgb(204, 121, 167),
+    Colour::rgb(88, 130, 255),
+];
+
+struct Canvas<'a> {
+    picture: &'a mut I420Buffer,
+}
+
+impl Canvas<'_> {
+    /// Fills the pixels `left..right` × `top..bottom`, cut to the picture.
+    fn fill(&mut self, (left, right): (i32, i32), (top, bottom): (i32, i32), colour: Colour) {
+        let (width, height) = self.picture.size();
+        let chroma_width = self.picture.chroma_size().0;
+        let cut = |value: i32, limit: usize| usize::try_from(value).unwrap_or(0).min(limit);
+        let (left, right) = (cut(left, width), cut(right, width));
+        let (top, bottom) = (cut(top, height), cut(bottom, height));
+        if left >= right || top >= bottom {
+            return;
+        }
+        let [y, u, v] = self.picture.planes_mut();
+        for row in top..bottom {
+            y[row * width + left..row * width + right].fill(colour.0);
+        }
+        let columns = left / 2..right.div_ceil(2);
+        for row in top / 2..bottom.div_ceil(2) {
+            let range = row * chroma_width + columns.start..row * chroma_width + columns.end;
+            u[range.clone()].fill(colour.1);
+            v[range].fill(colour.2);
+        }
+    }
+}
+
+impl OriginDimensions for Canvas<'_> {
+    fn size(&self) -> Size {
+        let (width, height) = self.picture.size();
+        Size::new(u32::try_from(width).unwrap_or(u32::MAX), u32::try_from(height).unwrap_or(u32::MAX))
+    }
+}
+
+impl DrawTarget for Canvas<'_> {
+    type Color = Colour;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Colour>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        for Pixel(at, colour) in pixels {
+            self.fill((at.x, at.x + 1), (at.y, at.y + 1), colour);
+        }
+        Ok(())
+    }
+
+    fn fill_solid(&mut self, area: &Rectangle, colour: Colour) -> Result<(), Infallible> {
+        let right = area.top_left.x.saturating_add_unsigned(area.size.width);
+        let bottom = area.top_left.y.saturating_add_unsigned(area.size.height);
+        self.fill((area.top_left.x, right), (area.top_left.y, bottom), colour);
+        Ok(())
+    }
+}
+
+/// Draws the kept detections of a scene into its picture.
+pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
+    let (width, height) = picture.size();
+    let (columns, rows) = (width as f32, height as f32);
+    let large = height >= 480;
+    let font: &MonoFont = if large { &FONT_10X20 } else { &FONT_6X10 };
+    let line = if large { 3 } else { 2 };
+    let mut canvas = Canvas { picture };
+    // The best is drawn last, so that it is on top.
+    for detection in scene.kept.iter().rev() {
+        let colour = PALETTE[detection.class as usize % PALETTE.len()];
+        let rect = detection.rect.clamped();
+        let (left, right) = ((rect.left * columns) as i32, (rect.right * columns).ceil() as i32);
+        let (top, bottom) = ((rect.top * rows) as i32, (rect.bottom * rows).ceil() as i32);
+        canvas.fill((left, right), (top, top + line), colour);
+        canvas.fill((left, right), (bottom - line, bottom), colour);
+        canvas.fill((left, left + line), (top, bottom), colour);
+        canvas.fill((right - line, right), (top, bottom), colour);
+        let text = format!("{} {:.0}%", scene.labels.name(detection.class), detection.score * 100.0);
+        let text_width =
+            i32::try_from(font.character_size.width as usize * text.chars().count()).unwrap_or(0) + 4;
+        let text_height = i32::try_from(font.character_size.height).unwrap_or(0);
+        // The chip stays inside the picture: above the box where there is room, else inside it.
+        let x = left.min(width as i32 - text_width).max(0);
+        let y = if top >= text_height { top - text_height } else { top };
+        canvas.fill((x, x + text_width), (y, y + text_height), colour);
+        let style = MonoTextStyle::new(font, BLACK);
+        // Drawing into memory cannot fail (the error type is `Infallible`).
+        let _ = Text::with_baseline(&text, Point::new(x + 2, y), style, Baseline::Top).draw(&mut canvas);
+    }
+}

@@ -1,0 +1,193 @@
+//! The publishing thread's work: scene JSON always, pictures while somebody watches.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::hub::Watch;
+use super::jpeg::JpegEncoder;
+use super::overlay;
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::preprocess::{I420Buffer, ViewScaler};
+use crate::scene::Scene;
+use crate::slot::{Slot, Taken};
+use crate::stats::Stage;
+use crate::status::Status;
+
+/// Longest side of a picture for viewers; larger frames are scaled down for them.
+const VIEW_LIMIT: f64 = 1280.0;
+/// How often a message for the page carries the status.
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the page hears from Spotter when no frames come.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// How long the thread sleeps when nothing happens; bounds the wait of a new viewer for its picture.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A message for the page: `u32` length of the JSON, `u32` length of the JPEG (little endian), both.
+fn message(json: &str, jpeg: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + json.len() + jpeg.len());
+    // Neither comes near 4 GiB: the JPEG is at most 1280 pixels wide, the JSON a few hundred detections.
+    bytes.extend(u32::try_from(json.len()).unwrap_or(0).to_le_bytes());
+    bytes.extend(u32::try_from(jpeg.len()).unwrap_or(0).to_le_bytes());
+    bytes.extend_from_slice(json.as_bytes());
+    bytes.extend_from_slice(jpeg);
+    bytes
+}
+
+/// Size of the picture that viewers get: square pixels, not larger than the limit.
+fn view_size(frame: &Frame) -> (usize, usize) {
+    let (width, height) = frame.layout.display_size();
+    let scale = (VIEW_LIMIT / width.max(height)).min(1.0);
+    let side = |side: f64| ((side * scale).round() as usize).max(1);
+    (side(width), side(height))
+}
+
+/// Publishes what was seen.
+pub struct Publisher {
+    status: Arc<Status>,
+    scaler: ViewScaler,
+    view: I420Buffer,
+    annotated: I420Buffer,
+    encoder: JpegEncoder,
+    jpeg: Vec<u8>,
+    last: Option<(Frame, Arc<Scene>, Arc<str>)>,
+    shown: (bool, bool),
+    last_status: Option<Instant>,
+    last_message: Instant,
+    picture_failed: bool,
+}
+
+impl Publisher {
+    /// Publishes into `status`' hub.
+    pub fn new(status: Arc<Status>) -> Self {
+        Self {
+            status,
+            scaler: ViewScaler::new(),
+            view: I420Buffer::new(),
+            annotated: I420Buffer::new(),
+            encoder: JpegEncoder::default(),
+            jpeg: Vec::new(),
+            last: None,
+            shown: (false, false),
+            last_status: None,
+            last_message: Instant::now(),
+            picture_failed: false,
+        }
+    }
+
+    /// Publishes what comes through the slot until it is closed.
+    pub fn run(mut self, slot: &Slot<(Frame, Arc<Scene>)>) {
+        loop {
+            match slot.take(POLL) {
+                Taken::Item((frame, scene)) => {
+                    let start = Instant::now();
+                    self.publish(frame, scene);
+                    self.status.stats.time(Stage::Publish, start.elapsed());
+                }
+                Taken::Nothing => self.idle(),
+                Taken::Closed => break,
+            }
+        }
+        self.heartbeat();
+        self.status.hub.close();
+    }
+
+    fn publish(&mut self, frame: Frame, scene: Arc<Scene>) {
+        let json: Arc<str> = scene.to_json().to_string().into();
+        self.status.hub.publish_scene(scene.seq, json.clone());
+        self.last = Some((frame, scene, json));
+        self.shown = (false, false);
+        self.show();
+    }
+
+    /// Encodes the last frame for those who watch and have not got it.
+    fn show(&mut self) {
+        let hub = &self.status.hub;
+        let live = hub.viewers(Watch::Live) > 0 && !self.shown.0;
+        let mjpeg = hub.viewers(Watch::Mjpeg) > 0 && !self.shown.1;
+        if !live && !mjpeg {
+            return;
+        }
+        if let Err(error) = self.encode(live, mjpeg) {
+            if !self.picture_failed {
+                log::error!("{error}");
+            }
+            self.picture_failed = true;
+            // The page shows boxes without a picture rather than nothing.
+            if live && let Some((_, _, json)) = &self.last {
+                let text = format!("{{\"scene\":{json},\"status\":{}}}", self.status.to_json());
+                self.send(&text, &[]);
+            }
+        } else {
+            self.picture_failed = false;
+        }
+        self.shown = (self.shown.0 || live, self.shown.1 || mjpeg);
+    }
+
+    fn encode(&mut self, live: bool, mjpeg: bool) -> Result<()> {
+        let Some((frame, scene, json)) = &self.last else { return Ok(()) };
+        let (width, height) = view_size(frame);
+        self.scaler.run(frame, width, height, &mut self.view)?;
+        if mjpeg {
+            self.annotated.clone_from(&self.view);
+            overlay::draw(scene, &mut self.annotated);
+            let mut jpeg = Vec::new();
+            self.encoder.encode(&self.annotated, &mut jpeg)?;
+            self.status.hub.publish_bytes(Watch::Mjpeg, jpeg);
+        }
+        if live {
+            self.jpeg.clear();
+            self.encoder.encode(&self.view, &mut self.jpeg)?;
+            let with_status = self.last_status.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL);
+            let text = if with_status {
+                self.last_status = Some(Instant::now());
+                format!("{{\"scene\":{json},\"status\":{}}}", self.status.to_json())
+            } else {
+                format!("{{\"scene\":{json}}}")
+            };
+            let jpeg = std::mem::take(&mut self.jpeg);
+            self.send(&text, &jpeg);
+            self.jpeg = jpeg;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, json: &str, jpeg: &[u8]) {
+        self.status.hub.publish_bytes(Watch::Live, message(json, jpeg));
+        self.last_message = Instant::now();
+    }
+
+    /// No frame came: serves viewers that came meanwhile, tells the page how things are.
+    fn idle(&mut self) {
+        let hub = &self.status.hub;
+        if hub.viewers(Watch::Live) + hub.viewers(Watch::Mjpeg) == 0 {
+            hub.forget_pictures();
+            self.shown = (false, false);
+            return;
+        }
+        self.show();
+        if self.last_message.elapsed() >= HEARTBEAT {
+            self.heartbeat();
+        }
+    }
+
+    fn heartbeat(&mut self) {
+        if self.status.hub.viewers(Watch::Live) > 0 {
+            let text = json!({ "scene": null, "status": self.status.to_json() }).to_string();
+            self.send(&text, &[]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_its_lengths() {
+        let bytes = message("{}", &[1, 2, 3]);
+        assert_eq!(bytes, [2, 0, 0, 0, 3, 0, 0, 0, b'{', b'}', 1, 2, 3]);
+    }
+}

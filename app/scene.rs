@@ -1,0 +1,192 @@
+//! Everything that was seen in one frame: what every output reads. Its JSON is the interface.
+//!
+//! The shape follows Axis' analytics frames (`frame.observations[].bounding_box`, `.class.type`,
+//! `.class.score`), with Spotter's own fields beside them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::detection::Detection;
+use crate::frame::Frame;
+use crate::model::labels::Labels;
+
+/// Why a detection was dropped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reason {
+    /// Its score is below the confidence that the user set.
+    BelowConfidence {
+        /// That confidence.
+        threshold: f32,
+    },
+}
+
+/// A detection that is not shown, and why.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropped {
+    /// What was found.
+    pub detection: Detection,
+    /// Why it is not shown.
+    pub reason: Reason,
+}
+
+/// How long the stages took for this frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timing {
+    /// From the arrival of the frame to the start of preprocessing.
+    pub queue: Duration,
+    /// Frame to input tensor.
+    pub preprocess: Duration,
+    /// Input tensor to output tensors.
+    pub inference: Duration,
+    /// Output tensors to detections.
+    pub decode: Duration,
+}
+
+/// All that was seen in one frame.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The frame's number.
+    pub seq: u64,
+    /// When the frame was captured.
+    pub captured: SystemTime,
+    /// The frame's place in the source's own time.
+    pub pts: Option<Duration>,
+    /// Columns and rows of the frame.
+    pub size: (usize, usize),
+    /// Columns and rows on a screen with square pixels.
+    pub display: (usize, usize),
+    /// Detections kept, best first, normalised to the frame.
+    pub kept: Vec<Detection>,
+    /// Detections dropped, best first.
+    pub dropped: Vec<Dropped>,
+    /// Stage times.
+    pub timing: Timing,
+    /// Names of the classes.
+    pub labels: Arc<Labels>,
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Milliseconds since 1970 with microseconds behind the point.
+pub fn unix_milliseconds(time: SystemTime) -> f64 {
+    milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// RFC 3339 in UTC with milliseconds ("2026-11-22T13:00:00.123Z"). The civil date comes from the day
+/// number by Howard Hinnant's `civil_from_days`.
+pub fn timestamp(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let z = days as i64 + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_millis()
+    )
+}
+
+/// Four decimals are a tenth of a pixel at 1000 columns; more only cost bandwidth.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e4).round() / 1e4
+}
+
+impl Scene {
+    /// An empty scene of a frame.
+    pub fn of(frame: &Frame, labels: Arc<Labels>) -> Self {
+        let (width, height) = frame.layout.display_size();
+        Self {
+            seq: frame.seq,
+            captured: frame.captured,
+            pts: frame.pts,
+            size: (frame.layout.width, frame.layout.height),
+            display: (width.round() as usize, height.round() as usize),
+            kept: Vec::new(),
+            dropped: Vec::new(),
+            timing: Timing::default(),
+            labels,
+        }
+    }
+
+    fn observation(&self, detection: &Detection) -> Value {
+        json!({
+            "bounding_box": {
+                "left": rounded(detection.rect.left),
+                "top": rounded(detection.rect.top),
+                "right": rounded(detection.rect.right),
+                "bottom": rounded(detection.rect.bottom),
+            },
+            "class": {
+                "type": self.labels.name(detection.class),
+                "index": detection.class,
+                "score": rounded(detection.score),
+            },
+        })
+    }
+
+    /// The scene as JSON.
+    pub fn to_json(&self) -> Value {
+        let dropped: Vec<Value> = self
+            .dropped
+            .iter()
+            .map(|dropped| {
+                let mut value = self.observation(&dropped.detection);
+                let Reason::BelowConfidence { threshold } = dropped.reason;
+                value["reason"] = json!({
+                    "kind": "below_confidence",
+                    "threshold": rounded(threshold),
+                    "text": format!("below confidence: {:.2} < {threshold:.2}", dropped.detection.score),
+                });
+                value
+            })
+            .collect();
+        json!({
+            "frame": {
+                "seq": self.seq,
+                "timestamp": timestamp(self.captured),
+                "captured_ms": unix_milliseconds(self.captured),
+                "pts_ms": self.pts.map(milliseconds),
+                "width": self.size.0,
+                "height": self.size.1,
+                "display_width": self.display.0,
+                "display_height": self.display.1,
+                "observations": self.kept.iter().map(|d| self.observation(d)).collect::<Vec<_>>(),
+                "operations": [],
+            },
+            "dropped": dropped,
+            "timing": {
+                "queue_ms": milliseconds(self.timing.queue),
+                "preprocess_ms": milliseconds(self.timing.preprocess),
+                "inference_ms": milliseconds(self.timing.inference),
+                "decode_ms": milliseconds(self.timing.decode),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_rfc_3339() {
+        let at = |seconds, millis: u32| UNIX_EPOCH + Duration::new(seconds, millis * 1_000_000);
+        assert_eq!(timestamp(at(0, 0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp(at(951_782_400, 7)), "2000-02-29T00:00:00.007Z");
+        assert_eq!(timestamp(at(1_795_352_400, 123)), "2026-11-22T13:00:00.123Z");
+        assert_eq!(timestamp(at(4_107_542_399, 999)), "2100-02-28T23:59:59.999Z");
+    }
+}

@@ -1,0 +1,178 @@
+//! Counters and times of the running pipeline, written without waiting and read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The stages that are timed, in the order of the data.
+pub const STAGES: [&str; 5] = ["capture", "preprocess", "inference", "decode", "publish"];
+
+/// One of [`STAGES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// How late a frame was when it arrived (paced source), or how long it was waited for (unpaced).
+    Capture,
+    /// Frame to input tensor.
+    Preprocess,
+    /// Input to output tensors.
+    Inference,
+    /// Output tensors to detections.
+    Decode,
+    /// Scene and picture to whoever reads them.
+    Publish,
+}
+
+/// Buckets per doubling of time: a bucket is 9 % wide, so a percentile is within 5 %.
+const PER_OCTAVE: usize = 8;
+/// From 1 µs (first bucket) to over 2 minutes.
+const BUCKETS: usize = 28 * PER_OCTAVE;
+
+/// A histogram of durations with logarithmic buckets. Writing it is one atomic addition.
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS] }
+    }
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn add(&self, time: Duration) {
+        let nanoseconds = time.as_nanos().max(1) as f64;
+        let position = (nanoseconds / 1000.0).log2() * PER_OCTAVE as f64;
+        let index = (position.max(0.0) as usize).min(BUCKETS - 1);
+        self.buckets[index].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The durations that the shares `q` (0..=1) of all counted ones do not exceed; zero where none were
+    /// counted.
+    pub fn quantiles<const N: usize>(&self, q: [f64; N]) -> [Duration; N] {
+        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        q.map(|q| {
+            let rank = ((total as f64 * q).ceil() as u64).max(1);
+            let mut seen = 0;
+            for (index, count) in counts.iter().enumerate() {
+                seen += count;
+                if seen >= rank {
+                    // The geometric middle of the bucket.
+                    let micros = ((index as f64 + 0.5) / PER_OCTAVE as f64).exp2();
+                    return Duration::from_nanos((micros * 1000.0) as u64);
+                }
+            }
+            Duration::ZERO
+        })
+    }
+}
+
+/// Counts events and gives their rate over the last seconds; 0 as soon as they stop coming.
+pub struct Rate {
+    recent: Mutex<Vec<Instant>>,
+}
+
+/// Over how long a rate is taken.
+const RATE_WINDOW: Duration = Duration::from_secs(2);
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self { recent: Mutex::new(Vec::with_capacity(256)) }
+    }
+}
+
+impl Rate {
+    /// Counts one event.
+    pub fn add(&self, now: Instant) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|time| now.saturating_duration_since(*time) < RATE_WINDOW);
+        recent.push(now);
+    }
+
+    /// Events a second.
+    pub fn per_second(&self, now: Instant) -> f64 {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|time| now.saturating_duration_since(*time) < RATE_WINDOW);
+        match (recent.first(), recent.last()) {
+            (Some(first), Some(last)) if recent.len() > 1 => {
+                let mean = last.duration_since(*first).as_secs_f64() / (recent.len() - 1) as f64;
+                // Where nothing came for longer than usual, that gap counts too: the rate falls at once.
+                let gap = now.saturating_duration_since(*last).as_secs_f64();
+                1.0 / mean.max(gap.min(RATE_WINDOW.as_secs_f64())).max(1e-6)
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+/// Everything that is counted.
+#[derive(Default)]
+pub struct Stats {
+    /// Frames that reached Spotter.
+    pub captured: AtomicU64,
+    /// Frames that went through the model.
+    pub inferred: AtomicU64,
+    /// Frames that were replaced by a newer one before the model had time for them.
+    pub dropped: AtomicU64,
+    /// Rate of captured frames.
+    pub capture_rate: Rate,
+    /// Rate of inferred frames.
+    pub inference_rate: Rate,
+    stages: [Histogram; STAGES.len()],
+}
+
+impl Stats {
+    /// Counts a stage's time.
+    pub fn time(&self, stage: Stage, time: Duration) {
+        self.stages[stage as usize].add(time);
+    }
+
+    /// The histogram of a stage.
+    pub fn stage(&self, stage: usize) -> &Histogram {
+        &self.stages[stage.min(STAGES.len() - 1)]
+    }
+
+    /// Median, 95th and 99th percentile in milliseconds of each stage as JSON.
+    pub fn stages_json(&self) -> serde_json::Value {
+        let stages = STAGES.iter().zip(&self.stages).map(|(name, histogram)| {
+            let [p50, p95, p99] =
+                histogram.quantiles([0.50, 0.95, 0.99]).map(|time| (time.as_secs_f64() * 1e6).round() / 1e3);
+            let value = serde_json::json!({ "p50_ms": p50, "p95_ms": p95, "p99_ms": p99 });
+            ((*name).to_owned(), value)
+        });
+        serde_json::Value::Object(stages.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_five_percent() {
+        let histogram = Histogram::default();
+        for ms in 1..=1000 {
+            histogram.add(Duration::from_millis(ms));
+        }
+        for (q, expected) in histogram.quantiles([0.5, 0.95, 0.99]).into_iter().zip([0.5, 0.95, 0.99]) {
+            assert!((q.as_secs_f64() / expected - 1.0).abs() < 0.05, "{q:?} {expected}");
+        }
+        assert_eq!(Histogram::default().quantiles([0.5]), [Duration::ZERO]);
+        histogram.add(Duration::ZERO);
+        histogram.add(Duration::MAX);
+    }
+
+    #[test]
+    fn a_rate_falls_to_zero_when_events_stop() {
+        let rate = Rate::default();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        for i in 0..50 {
+            rate.add(at(i * 40));
+        }
+        assert!((rate.per_second(at(1990)) - 25.0).abs() < 1.0);
+        assert!(rate.per_second(at(2960)) < 1.1);
+        assert_eq!(rate.per_second(at(5000)), 0.0);
+    }
+}

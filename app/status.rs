@@ -1,0 +1,178 @@
+//! What Spotter is doing now: shared by all threads, read by the page and the interface.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::capture::supervisor::SourceState;
+use crate::publish::hub::Hub;
+use crate::scene::unix_milliseconds;
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+/// What does not change while a model runs.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Short name of the source.
+    pub source_name: String,
+    /// "file", "network", "device" or "test".
+    pub source_kind: &'static str,
+    /// The model's file name.
+    pub model_name: String,
+    /// What the model is, for a person.
+    pub model_title: String,
+    /// Its head.
+    pub head: String,
+    /// Its input, "300×300 uint8".
+    pub input: String,
+    /// How many classes it tells apart.
+    pub classes: usize,
+    /// How frames are fitted into its input.
+    pub fit: String,
+    /// Where the names of the classes come from.
+    pub labels: String,
+    /// What runs it.
+    pub backend_name: String,
+    /// How it runs it.
+    pub backend_detail: String,
+}
+
+#[derive(Clone, Debug)]
+struct SourceNow {
+    state: SourceState,
+    since: Instant,
+    size: Option<(usize, usize)>,
+    frame_rate: Option<f64>,
+}
+
+/// The state of everything.
+pub struct Status {
+    /// When Spotter started.
+    pub started: Instant,
+    /// What runs.
+    pub about: About,
+    /// What the user can turn.
+    pub settings: Settings,
+    /// Counters and times.
+    pub stats: Stats,
+    /// What the viewers get.
+    pub hub: Hub,
+    source: Mutex<SourceNow>,
+    backend_error: Mutex<Option<String>>,
+}
+
+impl Status {
+    /// The state before the first frame.
+    pub fn new(about: About, settings: Settings) -> Self {
+        let source =
+            SourceNow { state: SourceState::Connecting, since: Instant::now(), size: None, frame_rate: None };
+        Self {
+            started: Instant::now(),
+            about,
+            settings,
+            stats: Stats::default(),
+            hub: Hub::default(),
+            source: Mutex::new(source),
+            backend_error: Mutex::new(None),
+        }
+    }
+
+    /// The source has a new state.
+    pub fn set_source(&self, state: SourceState) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.state = state;
+        source.since = Instant::now();
+    }
+
+    /// A frame of this size and rate came.
+    pub fn set_picture(&self, size: (usize, usize), frame_rate: Option<f64>) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.size = Some(size);
+        source.frame_rate = frame_rate;
+    }
+
+    /// The backend failed, or (`None`) works again. True where that is news.
+    pub fn set_backend_error(&self, error: Option<String>) -> bool {
+        let mut current = self.backend_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = current.is_some() != error.is_some();
+        *current = error;
+        news
+    }
+
+    /// True where frames are coming and being inferred.
+    pub fn is_detecting(&self) -> bool {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.state == SourceState::Live
+            && self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+            && self.stats.inferred.load(Ordering::Relaxed) > 0
+    }
+
+    /// The status as JSON.
+    pub fn to_json(&self) -> Value {
+        let now = Instant::now();
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let backend_error = self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (state, message, retry) = match &source.state {
+            SourceState::Connecting => ("connecting", None, None),
+            SourceState::Live => ("live", None, None),
+            SourceState::Reconnecting { message, wait } => {
+                let left = wait.saturating_sub(now.saturating_duration_since(source.since));
+                ("reconnecting", Some(message.clone()), Some(milliseconds(left).round()))
+            }
+            SourceState::Ended => ("ended", None, None),
+            SourceState::Failed { message } => ("failed", Some(message.clone()), None),
+        };
+        let overall = if backend_error.is_some() { "backend-failed" } else { state };
+        let (about, stats) = (&self.about, &self.stats);
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "now_ms": unix_milliseconds(SystemTime::now()),
+            "uptime_s": (milliseconds(now - self.started) / 100.0).round() / 10.0,
+            "state": overall,
+            "message": backend_error.or_else(|| message.clone()),
+            "source": {
+                "name": about.source_name,
+                "kind": about.source_kind,
+                "state": state,
+                "message": message,
+                "retry_in_ms": retry,
+                "width": source.size.map(|size| size.0),
+                "height": source.size.map(|size| size.1),
+                "fps": source.frame_rate.map(hundredths),
+            },
+            "model": {
+                "name": about.model_name,
+                "title": about.model_title,
+                "head": about.head,
+                "input": about.input,
+                "classes": about.classes,
+                "fit": about.fit,
+                "labels": about.labels,
+            },
+            "backend": { "name": about.backend_name, "detail": about.backend_detail },
+            "settings": self.settings.values(),
+            "frames": {
+                "captured": count(&stats.captured),
+                "inferred": count(&stats.inferred),
+                "dropped": count(&stats.dropped),
+            },
+            "fps": {
+                "capture": hundredths(stats.capture_rate.per_second(now)),
+                "inference": hundredths(stats.inference_rate.per_second(now)),
+            },
+            "stages": stats.stages_json(),
+            "viewers": self.hub.viewers_json(),
+        })
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}

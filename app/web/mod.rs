@@ -1,0 +1,9 @@
+//! The embedded web server: the page, the interface, the streams.
+
+pub mod assets;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod stream;
+
+pub use server::WebServer;

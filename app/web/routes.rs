@@ -1,0 +1,122 @@
+//! Which address answers what.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tiny_http::{Method, Request};
+
+use super::reply::{self, Reply};
+use super::{assets, stream};
+use crate::error::{Error, Kind, Result};
+use crate::status::Status;
+
+/// A settings patch is a few dozen bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+/// The longest a long-poll waits.
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+
+/// Answers one request; a stream is served until its viewer has gone.
+pub fn handle(request: Request, status: &Status) {
+    let url = request.url().to_owned();
+    let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+    // Behind a camera's own web server every address has the application's prefix.
+    let path = path.strip_prefix("/local/spotter").unwrap_or(path);
+    let reading = matches!(request.method(), Method::Get | Method::Head);
+    // A stream has no end to ask the head of.
+    if *request.method() == Method::Get {
+        match path {
+            "/api/live" if stream::wants_websocket(&request) => {
+                return stream::live_websocket(request, &status.hub);
+            }
+            "/api/live" => return stream::live_fetch(request, &status.hub),
+            "/api/events" => return stream::events(request, &status.hub),
+            "/stream.mjpg" => return stream::mjpeg(request, &status.hub),
+            _ => {}
+        }
+    }
+    match path {
+        "/api/live" | "/api/events" | "/stream.mjpg" => send(request, reply::not_allowed("GET")),
+        "/api/settings" if *request.method() == Method::Patch => patch_settings(request, status),
+        "/api/settings" if !reading => send(request, reply::not_allowed("GET, HEAD, PATCH")),
+        _ if !reading => send(request, reply::not_allowed("GET, HEAD")),
+        _ => {
+            let answer = answer(path, query, status).unwrap_or_else(|error| reply::problem(&error));
+            send(request, answer);
+        }
+    }
+}
+
+fn send(request: Request, answer: Reply) {
+    // The client may be gone; then nobody misses the answer.
+    let _ = request.respond(answer);
+}
+
+fn answer(path: &str, query: &str, status: &Status) -> Result<Reply> {
+    match path {
+        "/api/scene" => scene(query, status),
+        "/api/status" => Ok(reply::json(200, &status.to_json())),
+        "/api/settings" => Ok(reply::json(200, &json!(status.settings.values()))),
+        "/healthz" => Ok(health(status)),
+        _ => match assets::find(path.trim_start_matches('/')) {
+            Some(asset) => Ok(reply::asset(&asset)),
+            None => Err(Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
+        },
+    }
+}
+
+/// 200 while the program does its work; the source may be away, which the body says.
+fn health(status: &Status) -> Reply {
+    let value = status.to_json();
+    let body = json!({
+        "status": "ok",
+        "detecting": status.is_detecting(),
+        "state": value["state"],
+        "message": value["message"],
+    });
+    reply::json(200, &body)
+}
+
+/// The value of a query parameter that is a whole number.
+fn number(query: &str, name: &str) -> Result<Option<u64>> {
+    let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let Some((_, value)) = value else { return Ok(None) };
+    value
+        .parse()
+        .map(Some)
+        .map_err(|_| Error::new(Kind::Usage, format!("{name} must be a whole number, not \"{value}\"")))
+}
+
+fn scene(query: &str, status: &Status) -> Result<Reply> {
+    let after = number(query, "after")?;
+    let wait = match number(query, "timeout_ms")? {
+        Some(ms) => Duration::from_millis(ms).min(LONGEST_POLL),
+        None if after.is_some() => LONGEST_POLL,
+        None => Duration::ZERO,
+    };
+    match status.hub.wait_scene(after, wait) {
+        Some((_, scene)) => Ok(reply::json_text(200, &scene)),
+        // Nothing newer in the time given is no error: the client asks again.
+        None if status.hub.scene().is_some() => Ok(reply::bytes(204, "application/json", Vec::new())),
+        None => Err(stream::nothing_yet()),
+    }
+}
+
+fn patch_settings(mut request: Request, status: &Status) {
+    let answer = match read_body(&mut request).and_then(|patch| status.settings.patch(&patch)) {
+        Ok(values) => reply::json(200, &json!(values)),
+        Err(error) => reply::problem(&error),
+    };
+    send(request, answer);
+}
+
+fn read_body(request: &mut Request) -> Result<Value> {
+    use std::io::Read;
+    let mut body = Vec::new();
+    let read = request.as_reader().take(BODY_LIMIT as u64 + 1).read_to_end(&mut body);
+    read.map_err(|error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error))?;
+    if body.len() > BODY_LIMIT {
+        return Err(Error::new(Kind::Usage, format!("the request's body is larger than {BODY_LIMIT} bytes")));
+    }
+    serde_json::from_slice(&body)
+        .map_err(|error| Error::new(Kind::Usage, format!("the request's body is no JSON: {error}")))
+}
