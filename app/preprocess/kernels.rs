@@ -36,23 +36,19 @@ pub(super) fn blend_rows(plane: &[u8], pitch: usize, weights: &[u16], out: &mut 
             }
         }
         2..LONG => {
-            // The products are cut to 16 bits; half a step per row, and one for the rounding below.
-            let bias = weights.len() as u16 / 2 + 1;
-            blocks::<BLOCK>(out, |column, sums| {
-                let mut acc = [bias; BLOCK];
-                for (row, weight) in weights.iter().enumerate() {
-                    let Some(bytes) = block::<BLOCK>(plane, row * pitch + column) else { return };
-                    for i in 0..BLOCK {
-                        acc[i] = acc[i].wrapping_add(product(bytes[i], *weight));
-                    }
+            let mut column = 0;
+            while let Some(sums) = out.get_mut(column..).and_then(|rest| rest.first_chunk_mut()) {
+                sum_block(plane, pitch, column, weights, sums);
+                column += BLOCK;
+            }
+            if let Some(column) = out.len().checked_sub(BLOCK) {
+                // What is left over, and some of the block before once more.
+                if let Some(sums) = out.last_chunk_mut() {
+                    sum_block(plane, pitch, column, weights, sums);
                 }
-                for i in 0..BLOCK {
-                    sums[i] = (acc[i] >> 1) as i16;
-                }
-            });
-            if out.len() < BLOCK {
+            } else {
                 for (column, to) in out.iter_mut().enumerate() {
-                    let mut acc = bias;
+                    let mut acc = half_steps(weights);
                     for (row, weight) in weights.iter().enumerate() {
                         let byte = plane.get(row * pitch + column).copied().unwrap_or(0);
                         acc = acc.wrapping_add(product(byte, *weight));
@@ -75,33 +71,37 @@ pub(super) fn blend_rows(plane: &[u8], pitch: usize, weights: &[u16], out: &mut 
     }
 }
 
-/// A byte with 8 fraction bits times a weight with 16, cut to 8 fraction bits. One instruction each
-/// on all of our processors.
+/// Sums [`BLOCK`] columns from `column` on.
+#[inline(always)]
+fn sum_block(plane: &[u8], pitch: usize, column: usize, weights: &[u16], sums: &mut [i16; BLOCK]) {
+    let mut acc = [half_steps(weights); BLOCK];
+    for (row, weight) in weights.iter().enumerate() {
+        let bytes: Option<&[u8; BLOCK]> =
+            plane.get(row * pitch + column..).and_then(|rest| rest.first_chunk());
+        let Some(bytes) = bytes else { return };
+        for i in 0..BLOCK {
+            acc[i] = acc[i].wrapping_add(product(bytes[i], *weight));
+        }
+    }
+    for i in 0..BLOCK {
+        sums[i] = (acc[i] >> 1) as i16;
+    }
+}
+
+/// What the sums begin with: half a step for every product that is cut, one for the last bit.
+#[inline(always)]
+fn half_steps(weights: &[u16]) -> u16 {
+    weights.len() as u16 / 2 + 1
+}
+
+/// A byte times a weight, cut to 8 fraction bits.
+///
+/// Two 16-bit multiplications: with a single 32-bit one the compiler widens every sample, which takes
+/// three times as long.
 #[inline(always)]
 fn product(byte: u8, weight: u16) -> u16 {
-    ((u32::from(u16::from(byte) << 8) * u32::from(weight)) >> 16) as u16
-}
-
-/// The `N` bytes from `at` on.
-#[inline(always)]
-fn block<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
-    bytes.get(at..)?.first_chunk()
-}
-
-/// Calls `each` for blocks of `N` columns that cover `out`; the last one overlaps the one before it.
-/// Does nothing where `out` is shorter than a block.
-#[inline(always)]
-fn blocks<const N: usize>(out: &mut [i16], mut each: impl FnMut(usize, &mut [i16; N])) {
-    let mut column = 0;
-    while let Some(sums) = out.get_mut(column..).and_then(|rest| rest.first_chunk_mut()) {
-        each(column, sums);
-        column += N;
-    }
-    if let Some(column) = out.len().checked_sub(N).filter(|last| *last + N > column)
-        && let Some(sums) = out.last_chunk_mut()
-    {
-        each(column, sums);
-    }
+    let byte = u16::from(byte);
+    byte.wrapping_mul(weight >> 8).wrapping_add(byte.wrapping_mul(weight & 0xFF) >> 8)
 }
 
 /// Takes every `step`th sample (1 to 4) of a row, from its first on.
