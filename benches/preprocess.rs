@@ -229,15 +229,9 @@ fn main() {
         let expected = reference(&nv12);
         ours.run(&frame(&nv12), &mut tensor).expect("a frame");
         theirs.run(&gst::Buffer::from_slice(nv12));
-        errors.push((
-            mean_absolute_error(&tensor, &expected),
-            mean_absolute_error(&theirs.rgb(), &expected),
-        ));
+        errors.push((mean_absolute_error(&tensor, &expected), mean_absolute_error(&theirs.rgb(), &expected)));
     }
-    println!(
-        "ratio: {:.3} (ours {ours_ms:.3} ms, videoconvertscale {theirs_ms:.3} ms)",
-        ours_ms / theirs_ms
-    );
+    println!("ratio: {:.3} (ours {ours_ms:.3} ms, videoconvertscale {theirs_ms:.3} ms)", ours_ms / theirs_ms);
     println!(
         "mean absolute error in levels: smooth {:.3} (videoconvertscale {:.3}), zone plate and noise {:.3} \
          (videoconvertscale {:.3})",
