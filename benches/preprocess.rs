@@ -1,6 +1,8 @@
 //! Preprocessing against GStreamer's `videoconvertscale`, in the same run on one thread, with the error
 //! of both against an exact fractional-area average in 64-bit floats.
 
+#![allow(clippy::expect_used)] // A benchmark that cannot run should stop.
+
 use std::hint::black_box;
 use std::time::Instant;
 

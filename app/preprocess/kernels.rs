@@ -152,7 +152,8 @@ pub(super) fn blend_columns(row: &[i16], table: &ColumnTable, out: &mut [i16]) {
 fn dot_products<const N: usize>(row: &[i16], table: &ColumnTable, out: &mut [i16]) {
     let taps = table.starts.iter().zip(table.weights.as_chunks::<N>().0);
     for (to, (start, weights)) in out.iter_mut().zip(taps) {
-        let Some(samples) = row.get(*start as usize..).and_then(|rest| rest.first_chunk::<N>()) else {
+        let start = *start as usize;
+        let Some(samples) = row.get(start..start + N).and_then(|window| window.first_chunk::<N>()) else {
             return;
         };
         *to = ((dot(samples, weights) + (1 << (COLUMN_BITS - 1))) >> COLUMN_BITS) as i16;
