@@ -527,7 +527,8 @@ proptest! {
         for ((x, y, rgb), expected) in picture_pixels(&tensor, &mapping).zip(&expected) {
             for (value, expected) in rgb.iter().zip(expected) {
                 let error = (f64::from(*value) - expected).abs();
-                prop_assert!(error < 0.6, "{x},{y}: {rgb:?}, not {expected:?}; {mapping:?}");
+                // 0.5 is rounding; colour matrices more than double what fixed point adds to a sample.
+                prop_assert!(error < 0.62, "{x},{y}: {rgb:?}, not {expected:?}; {mapping:?}");
             }
         }
     }

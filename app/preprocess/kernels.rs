@@ -7,7 +7,7 @@
 
 use multiversion::multiversion;
 
-use super::resample::{COLUMN_BITS, ColumnTable, ROW_BITS};
+use super::resample::{COLUMN_BITS, ColumnTable, ROW_BITS, RowTaps};
 
 /// Fraction bits of a scaled sample.
 pub(super) const SAMPLE_BITS: u32 = 7;
@@ -18,16 +18,17 @@ pub(super) const PADDING: usize = 64;
 /// Columns whose sums are kept in registers.
 const BLOCK: usize = 64;
 
-/// From this many rows on, sums are exact 32-bit ones: the shorter sums lose half a step of 1/256
-/// level per row on average.
+/// From this many rows on, sums are exact 32-bit ones: in 16 bits, each row can be wrong by half a step
+/// of 1/256 level.
 const LONG: usize = 33;
 
 /// One output row of a plane: the weighted sum of source rows.
 ///
 /// `plane` begins at the first byte needed of the first row, `pitch` bytes before the same byte of the
-/// next; `weights` has one entry per row with [`ROW_BITS`] fraction bits (a lone one counts as 1.0).
+/// next; the first row of `taps` has been seen to.
 #[multiversion(targets = "simd")]
-pub(super) fn blend_rows(plane: &[u8], pitch: usize, weights: &[u16], out: &mut [i16]) {
+pub(super) fn blend_rows(plane: &[u8], pitch: usize, taps: RowTaps, out: &mut [i16]) {
+    let weights = taps.weights;
     match weights.len() {
         0 => {}
         1 => {
@@ -38,17 +39,17 @@ pub(super) fn blend_rows(plane: &[u8], pitch: usize, weights: &[u16], out: &mut 
         2..LONG => {
             let mut column = 0;
             while let Some(sums) = out.get_mut(column..).and_then(|rest| rest.first_chunk_mut()) {
-                sum_block(plane, pitch, column, weights, sums);
+                sum_block(plane, pitch, column, taps, sums);
                 column += BLOCK;
             }
             if let Some(column) = out.len().checked_sub(BLOCK) {
                 // What is left over, and some of the block before once more.
                 if let Some(sums) = out.last_chunk_mut() {
-                    sum_block(plane, pitch, column, weights, sums);
+                    sum_block(plane, pitch, column, taps, sums);
                 }
             } else {
                 for (column, to) in out.iter_mut().enumerate() {
-                    let mut acc = half_steps(weights);
+                    let mut acc = taps.cut + 1;
                     for (row, weight) in weights.iter().enumerate() {
                         let byte = plane.get(row * pitch + column).copied().unwrap_or(0);
                         acc = acc.wrapping_add(product(byte, *weight));
@@ -73,9 +74,10 @@ pub(super) fn blend_rows(plane: &[u8], pitch: usize, weights: &[u16], out: &mut 
 
 /// Sums [`BLOCK`] columns from `column` on.
 #[inline(always)]
-fn sum_block(plane: &[u8], pitch: usize, column: usize, weights: &[u16], sums: &mut [i16; BLOCK]) {
-    let mut acc = [half_steps(weights); BLOCK];
-    for (row, weight) in weights.iter().enumerate() {
+fn sum_block(plane: &[u8], pitch: usize, column: usize, taps: RowTaps, sums: &mut [i16; BLOCK]) {
+    // One more, half a step of the result: it is rounded.
+    let mut acc = [taps.cut + 1; BLOCK];
+    for (row, weight) in taps.weights.iter().enumerate() {
         let bytes: Option<&[u8; BLOCK]> =
             plane.get(row * pitch + column..).and_then(|rest| rest.first_chunk());
         let Some(bytes) = bytes else { return };
@@ -86,12 +88,6 @@ fn sum_block(plane: &[u8], pitch: usize, column: usize, weights: &[u16], sums: &
     for i in 0..BLOCK {
         sums[i] = (acc[i] >> 1) as i16;
     }
-}
-
-/// What the sums begin with: half a step for every product that is cut, one for the last bit.
-#[inline(always)]
-fn half_steps(weights: &[u16]) -> u16 {
-    weights.len() as u16 / 2 + 1
 }
 
 /// A byte times a weight, cut to 8 fraction bits.

@@ -140,14 +140,29 @@ pub(super) struct RowTaps<'a> {
     /// The weight of it and those below, with [`ROW_BITS`] fraction bits. Of no meaning where there
     /// is only one.
     pub weights: &'a [u16],
+    /// What the sum loses on average where every product is cut to 8 fraction bits, in those.
+    pub cut: u16,
 }
 
 /// Weights along columns, for all output rows.
 #[derive(Debug)]
 pub(super) struct RowTable {
-    /// First source row, first weight and end of the weights per output row.
-    spans: Vec<(usize, usize, usize)>,
+    spans: Vec<RowSpan>,
     weights: Vec<u16>,
+}
+
+/// The source rows and the part of the weights of one output row.
+#[derive(Clone, Debug, Default)]
+struct RowSpan {
+    first: usize,
+    weights: std::ops::Range<usize>,
+    cut: u16,
+}
+
+/// What a byte times `weight` loses on average when cut to 8 fraction bits, in 512ths of the last one:
+/// products are multiples of the weight's largest power of two, and what is below them is evenly spread.
+fn average_cut(weight: u16) -> u32 {
+    256 - (1 << weight.trailing_zeros().min(8))
 }
 
 impl RowTable {
@@ -158,15 +173,18 @@ impl RowTable {
             let (first, weights) = quantised(&axis.window(index), ROW_BITS);
             let begin = table.weights.len();
             table.weights.extend(weights.iter().map(|w| u16::try_from(*w).unwrap_or(u16::MAX)));
-            table.spans.push((first, begin, table.weights.len()));
+            let weights = begin..table.weights.len();
+            let cut: u32 = table.weights.iter().skip(begin).map(|w| average_cut(*w)).sum();
+            let cut = u16::try_from((cut + 256) / 512).unwrap_or(u16::MAX);
+            table.spans.push(RowSpan { first, weights, cut });
         }
         table
     }
 
     /// The source rows of output row `index`; no rows beyond the last.
     pub fn row(&self, index: usize) -> RowTaps<'_> {
-        let (first, begin, end) = self.spans.get(index).copied().unwrap_or_default();
-        RowTaps { first, weights: self.weights.get(begin..end).unwrap_or_default() }
+        let RowSpan { first, weights, cut } = self.spans.get(index).cloned().unwrap_or_default();
+        RowTaps { first, weights: self.weights.get(weights).unwrap_or_default(), cut }
     }
 }
 

@@ -155,7 +155,7 @@ impl Scaler {
             let Some((bytes, pitch)) = planes.get(row.plane) else { continue };
             let Some(bytes) = bytes.get(taps.first * pitch + row.bytes.start..) else { continue };
             let Some(samples) = row.samples.get_mut(..row.bytes.len()) else { continue };
-            kernels::blend_rows(bytes, *pitch, taps.weights, samples);
+            kernels::blend_rows(bytes, *pitch, taps, samples);
         }
         for component in &mut self.components {
             let Some(table) = self.columns.get(component.sub_x - 1).and_then(Option::as_ref) else {
