@@ -1,1 +1,206 @@
-//! Frame → input tensor.
+//! Frame → input tensor, and frame → picture for the page.
+//!
+//! Both go row by row: the source rows of one output row are summed, the columns of that row are
+//! summed, the colours are converted, and the row is written where it belongs. What is between stays
+//! in the processor's first-level cache. Tables and rows are made when a layout is first seen; from
+//! then on nothing is allocated.
+
+mod colour;
+mod kernels;
+mod resample;
+mod scale;
+mod view;
+
+use crate::error::{Error, Kind, Result};
+use crate::frame::{Frame, FrameLayout};
+use crate::geometry::{Fit, Mapping};
+use crate::tensor::{DataType, TensorInfo};
+
+use scale::{Grid, Scaler};
+
+pub use resample::Resample;
+pub use view::{I420Buffer, ViewScaler};
+
+/// Red, green and blue of the bars beside a letterboxed picture: the convention of YOLOv5.
+const BAR: u8 = 114;
+
+/// Turns frames of any size and format into the input of one model.
+///
+/// A tensor of unsigned bytes gets red, green and blue as 0..=255 and one of signed bytes the same
+/// less 128, whatever the quantisation: models quantised as 1/255 and as (1/128, 128) both stand for
+/// plain bytes. A tensor of floats gets `(value - 127.5) / 127.5`, not rounded to bytes before.
+#[derive(Debug)]
+pub struct Preprocessor {
+    name: String,
+    width: usize,
+    height: usize,
+    element: Element,
+    fit: Fit,
+    resample: Resample,
+    plan: Option<Plan>,
+}
+
+/// What is written per value.
+#[derive(Clone, Copy, Debug)]
+enum Element {
+    /// A byte, combined with this one by exclusive or.
+    Byte(u8),
+    /// A 32-bit float in native byte order.
+    Float,
+}
+
+impl Element {
+    fn size(self) -> usize {
+        match self {
+            Self::Byte(_) => 1,
+            Self::Float => 4,
+        }
+    }
+}
+
+/// All that depends on the layout of the frames.
+#[derive(Debug)]
+struct Plan {
+    layout: FrameLayout,
+    mapping: Mapping,
+    scaler: Scaler,
+    /// Factors and biases of R, G and B; none where the samples are these.
+    matrix: Option<([[i16; 3]; 3], [i32; 3])>,
+    /// One row of R, G and B each; unused without a matrix.
+    rgb: [Vec<i16>; 3],
+    /// One row of no colour, in place of U and V where a frame has none; else empty.
+    neutral: Vec<i16>,
+}
+
+impl Preprocessor {
+    /// A preprocessor for the input `input` of shape [1, height, width, 3].
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where the shape is another or the elements are not uint8, int8 or float32.
+    pub fn new(input: &TensorInfo, fit: Fit) -> Result<Self> {
+        let unusable = |wanted: &str| Error::new(Kind::Model, format!("input tensor {input} {wanted}"));
+        let (width, height) = match input.shape.as_slice() {
+            [1, height, width, 3] if *height > 0 && *width > 0 => (*width, *height),
+            _ => return Err(unusable("is no picture; its shape must be [1,height,width,3]")),
+        };
+        let element = match input.dtype {
+            DataType::U8 => Element::Byte(0),
+            DataType::I8 => Element::Byte(128),
+            DataType::F32 => Element::Float,
+            _ => return Err(unusable("has an unusable type; it must be uint8, int8 or float32")),
+        };
+        let bytes = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3 * element.size()));
+        if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+            return Err(unusable("is larger than memory"));
+        }
+        let name = input.name.clone();
+        Ok(Self { name, width, height, element, fit, resample: Resample::Auto, plan: None })
+    }
+
+    /// The same preprocessor with another way of scaling. [`Resample::Auto`] is the default.
+    pub fn with_resample(mut self, resample: Resample) -> Self {
+        self.resample = resample;
+        self.plan = None;
+        self
+    }
+
+    /// Bytes that the tensor takes.
+    pub fn tensor_bytes(&self) -> usize {
+        self.width * self.height * 3 * self.element.size()
+    }
+
+    /// Fills the tensor's bytes with the frame, bars included, and says where the frame lies in it.
+    ///
+    /// Allocates only where the layout differs from the frame's before.
+    ///
+    /// # Errors
+    /// [`Kind::Source`] where the frame is empty, has a side above 65536 or planes that hold less than
+    /// its layout says; [`Kind::Internal`] where `into` is not exactly [`Self::tensor_bytes`] long.
+    /// The tensor is then as it was.
+    pub fn run(&mut self, frame: &Frame, into: &mut [u8]) -> Result<Mapping> {
+        let planes = scale::planes(frame)?;
+        if into.len() != self.tensor_bytes() {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("tensor {} takes {} bytes, not {}", self.name, self.tensor_bytes(), into.len()),
+            ));
+        }
+        if self.plan.as_ref().is_none_or(|plan| plan.layout != frame.layout) {
+            self.plan = None;
+        }
+        let (fit, resample, size, element) =
+            (self.fit, self.resample, (self.width, self.height), self.element);
+        let plan = self.plan.get_or_insert_with(|| Plan::new(frame.layout, fit, size, resample));
+        let mapping = plan.mapping;
+        let pixel = 3 * element.size();
+        for (y, row) in into.chunks_exact_mut(self.width * pixel).enumerate() {
+            let Some(inner) = y.checked_sub(mapping.y).filter(|inner| *inner < mapping.height) else {
+                bar(row, element);
+                continue;
+            };
+            let (left, row) = row.split_at_mut(mapping.x.min(self.width) * pixel);
+            let (picture, right) = row.split_at_mut((mapping.width * pixel).min(row.len()));
+            bar(left, element);
+            plan.scaler.run(&planes, inner);
+            plan.write(picture, element);
+            bar(right, element);
+        }
+        Ok(mapping)
+    }
+}
+
+impl Plan {
+    fn new(layout: FrameLayout, fit: Fit, size: (usize, usize), resample: Resample) -> Self {
+        let mapping = Mapping::new(fit, layout.display_size(), size);
+        let (width, height) = (layout.width as f64, layout.height as f64);
+        let source = mapping.source;
+        let grid = Grid {
+            origin: (f64::from(source.left) * width, f64::from(source.top) * height),
+            step: (
+                f64::from(source.width()) * width / mapping.width as f64,
+                f64::from(source.height()) * height / mapping.height as f64,
+            ),
+            size: (mapping.width, mapping.height),
+        };
+        let components = layout.format.components();
+        let scaler = Scaler::new(&layout, components, &grid, resample);
+        let matrix = (!layout.format.is_rgb()).then(|| {
+            let forms = colour::yuv_to_rgb(&layout);
+            (forms.map(|form| form.factors), forms.map(|form| form.bias))
+        });
+        let row = vec![0; if matrix.is_some() { mapping.width } else { 0 }];
+        let neutral = vec![colour::NEUTRAL; if components.len() == 1 { mapping.width } else { 0 }];
+        Self { layout, mapping, scaler, matrix, rgb: [row.clone(), row.clone(), row], neutral }
+    }
+
+    /// Writes the row that the scaler has made.
+    fn write(&mut self, out: &mut [u8], element: Element) {
+        let component = |index| match self.scaler.row(index) {
+            [] => self.neutral.as_slice(),
+            row => row,
+        };
+        let mut rows = [component(0), component(1), component(2)];
+        if let Some((forms, biases)) = &self.matrix {
+            let [r, g, b] = &mut self.rgb;
+            kernels::convert(rows, forms, biases, [r, g, b]);
+            rows = [r, g, b];
+        }
+        match element {
+            Element::Byte(flip) => kernels::pack_bytes(rows, flip, out),
+            Element::Float => kernels::pack_floats(rows, out),
+        }
+    }
+}
+
+/// Fills part of a row with the colour of bars.
+fn bar(out: &mut [u8], element: Element) {
+    match element {
+        Element::Byte(flip) => out.fill(BAR ^ flip),
+        Element::Float => {
+            let value = ((f32::from(BAR) - 127.5) / 127.5).to_ne_bytes();
+            for to in out.as_chunks_mut().0 {
+                *to = value;
+            }
+        }
+    }
+}
