@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(
             sentence("ssd-mobilenet-v2-coko"),
             "there is no model file and no catalogue model \"ssd-mobilenet-v2-coko\"; did you mean \
-             ssd-mobilenet-v2-coco, ssd-mobilenet-v1-coco?"
+             ssd-mobilenet-v2-coco, ssd-mobilenet-v1-coco, tf2-ssd-mobilenet-v2-coco17?"
         );
         assert!(sentence("yolov5n").contains("did you mean yolov5n-artpec8, yolov5n-artpec9?"));
         assert!(sentence("zebra").contains("known are ssd-mobilenet-v1-coco, "));
