@@ -1,6 +1,10 @@
 //! Output tensors → detections, one file a head.
+pub mod nms;
+pub mod ssd;
+pub mod yolov5;
+
 use crate::detection::Detection;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::tensor::TensorInfo;
 
 /// What a decoder keeps.
@@ -32,5 +36,27 @@ pub trait Decoder: Send {
     ///
     /// # Errors
     /// Where an output is shorter than its shape says.
-    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Vec<Detection>) -> Result<()>;
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Vec<Detection>,
+    ) -> Result<()>;
+}
+
+/// The output at `place`, at least as long as its shape says.
+pub(crate) fn output_at<'a>(outputs: &[Output<'a>], place: usize) -> Result<Output<'a>> {
+    let output = *outputs.get(place).ok_or_else(|| {
+        let text = format!("the model gave {} outputs, number {} is missing", outputs.len(), place + 1);
+        Error::new(Kind::Backend, text)
+    })?;
+    let info = output.info;
+    // An empty shape is set when the model runs: nothing can be said of it.
+    let needed = if info.shape.is_empty() { 0 } else { info.shape.iter().product::<usize>() };
+    let needed = needed.saturating_mul(info.dtype.size());
+    if output.data.len() < needed {
+        let text = format!("the output {info} has {} bytes, its shape needs {needed}", output.data.len());
+        return Err(Error::new(Kind::Backend, text));
+    }
+    Ok(output)
 }

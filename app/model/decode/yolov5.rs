@@ -1,0 +1,254 @@
+//! YOLOv5 rows: `[1,N,5+C]` of centre x, centre y, width, height (0..1 of the input), objectness and
+//! C class probabilities, all already through the sigmoid.
+//!
+//! Almost every row is background, so what is done for each of them is one comparison of bytes: the
+//! objectness that passes is found once, as an integer. Only rows that pass are turned into reals.
+//! The results are those of the published evaluation: strict thresholds, score = objectness × class,
+//! the 3000 best go into suppression, and ties keep the order of the rows.
+
+use multiversion::multiversion;
+
+use super::nms::Nms;
+use super::{Decoder, Output, Thresholds, output_at};
+use crate::detection::Detection;
+use crate::error::{Error, Kind, Result};
+use crate::geometry::Rect;
+use crate::tensor::{DataType, TensorInfo};
+
+/// Boxes at most that go into suppression.
+const MAX_CANDIDATES: usize = 3000;
+/// Candidates that are gathered before the best [`MAX_CANDIDATES`] of them are picked out.
+const GATHERED: usize = 1 << 16;
+/// Columns before the classes.
+const BOX: usize = 5;
+
+/// Reads the rows of one output.
+pub struct YoloV5Decoder {
+    columns: usize,
+    classes: usize,
+    codes: Option<Codes>,
+    keys: Keys,
+    boxes: Vec<(Rect, u32)>,
+    nms: Nms,
+}
+
+/// What the bytes of a quantised output mean.
+struct Codes {
+    /// XORed with a byte to make unsigned order the order of values: 0x80 for signed bytes.
+    flip: u8,
+    /// The real value of each ordered byte, rising.
+    real: [f32; 256],
+}
+
+/// Candidates as numbers that sort best first: the inverted bits of the score (positive floats sort
+/// like integers), then row × classes + class.
+struct Keys {
+    list: Vec<u64>,
+}
+
+impl Keys {
+    #[inline]
+    fn push(&mut self, score: f32, index: u32) {
+        if self.list.len() >= GATHERED {
+            self.prune();
+        }
+        self.list.push(u64::from(!score.to_bits()) << 32 | u64::from(index));
+    }
+
+    /// Leaves the best [`MAX_CANDIDATES`].
+    fn prune(&mut self) {
+        if self.list.len() > MAX_CANDIDATES {
+            self.list.select_nth_unstable(MAX_CANDIDATES);
+            self.list.truncate(MAX_CANDIDATES);
+        }
+    }
+}
+
+impl YoloV5Decoder {
+    /// A decoder for the output `info` of shape `[1,N,5+C]`, uint8 or int8 with quantisation, or
+    /// float32.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where it is none of these.
+    pub fn new(info: &TensorInfo) -> Result<Self> {
+        let wrong = || Error::new(Kind::Model, format!("the output {info} is no YOLOv5 head"));
+        let [1, rows, columns] = *info.shape.as_slice() else { return Err(wrong()) };
+        let classes = columns.checked_sub(BOX).filter(|classes| *classes > 0).ok_or_else(wrong)?;
+        if rows.checked_mul(classes).is_none_or(|n| u32::try_from(n).is_err()) {
+            return Err(wrong());
+        }
+        let (flip, lowest) = match info.dtype {
+            DataType::U8 => (0, 0),
+            DataType::I8 => (0x80, -128),
+            DataType::F32 => (0, 0),
+            _ => return Err(wrong()),
+        };
+        let codes = match (info.dtype, info.quantisation) {
+            (DataType::F32, _) => None,
+            (_, Some(q)) if q.scale.is_finite() && q.scale > 0.0 => {
+                let zero_point = q.zero_point as f32;
+                let real = std::array::from_fn(|code| ((code as i32 + lowest) as f32 - zero_point) * q.scale);
+                Some(Codes { flip, real })
+            }
+            _ => return Err(Error::new(Kind::Model, format!("the output {info} has no quantisation"))),
+        };
+        Ok(Self {
+            columns,
+            classes,
+            codes,
+            keys: Keys { list: Vec::with_capacity(GATHERED) },
+            boxes: Vec::with_capacity(MAX_CANDIDATES),
+            nms: Nms::with_capacity(MAX_CANDIDATES, classes),
+        })
+    }
+}
+
+impl Decoder for YoloV5Decoder {
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Vec<Detection>,
+    ) -> Result<()> {
+        into.clear();
+        let Self { columns, classes, codes, keys, boxes, nms } = self;
+        let data = output_at(outputs, 0)?.data;
+        // A negative or NaN threshold keeps all that has a score at all.
+        let confidence = thresholds.confidence.max(0.0);
+        let multi = thresholds.multi_label;
+        keys.list.clear();
+        boxes.clear();
+        match codes {
+            Some(codes) => {
+                gather_bytes(data, *columns, codes.flip, &codes.real, confidence, multi, keys);
+                rank(keys);
+                boxes.extend(keys.list.iter().map(|key| {
+                    let (row, class) = place(*key, *classes);
+                    let at = row * *columns;
+                    let value = |i: usize| codes.real[usize::from(data[at + i] ^ codes.flip)];
+                    (rect([value(0), value(1), value(2), value(3)]), class)
+                }));
+            }
+            None => {
+                let data = data.as_chunks::<4>().0;
+                gather_floats(data, *columns, confidence, multi, keys);
+                rank(keys);
+                boxes.extend(keys.list.iter().map(|key| {
+                    let (row, class) = place(*key, *classes);
+                    let at = row * *columns;
+                    (rect([at, at + 1, at + 2, at + 3].map(|i| f32::from_ne_bytes(data[i]))), class)
+                }));
+            }
+        }
+        for kept in nms.keep(boxes, *classes, thresholds.iou, thresholds.max_detections) {
+            let (rect, class) = boxes[kept];
+            let score = f32::from_bits(!((keys.list[kept] >> 32) as u32)).min(1.0);
+            into.push(Detection { class, score, rect });
+        }
+        Ok(())
+    }
+}
+
+fn rank(keys: &mut Keys) {
+    keys.prune();
+    keys.list.sort_unstable();
+}
+
+/// Row and class of a candidate.
+fn place(key: u64, classes: usize) -> (usize, u32) {
+    let index = key as u32 as usize;
+    (index / classes, (index % classes) as u32)
+}
+
+fn rect([x, y, width, height]: [f32; 4]) -> Rect {
+    Rect::new(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0)
+}
+
+/// The lowest ordered byte whose real value is over `limit`; 256 where none is.
+fn lowest_over(real: &[f32; 256], limit: f32) -> usize {
+    real.partition_point(|value| *value <= limit)
+}
+
+#[multiversion(targets = "simd")]
+fn gather_bytes(
+    data: &[u8],
+    columns: usize,
+    flip: u8,
+    real: &[f32; 256],
+    confidence: f32,
+    multi: bool,
+    keys: &mut Keys,
+) {
+    let classes = columns - BOX;
+    let Ok(lowest) = u8::try_from(lowest_over(real, confidence)) else { return };
+    for (row, values) in data.chunks_exact(columns).enumerate() {
+        if values[4] ^ flip < lowest {
+            continue;
+        }
+        let value = |i: usize| real[usize::from(values[i] ^ flip)];
+        if !rect([value(0), value(1), value(2), value(3)]).is_valid() {
+            continue;
+        }
+        let objectness = value(4);
+        let base = (row * classes) as u32;
+        let values = &values[BOX..];
+        if multi {
+            // Products rise with the class value, so this too is one comparison of bytes.
+            let lowest = real.partition_point(|value| *value * objectness <= confidence);
+            let Ok(lowest) = u8::try_from(lowest) else { continue };
+            for (class, byte) in values.iter().enumerate() {
+                if byte ^ flip >= lowest {
+                    let score = real[usize::from(byte ^ flip)] * objectness;
+                    keys.push(score, base + class as u32);
+                }
+            }
+        } else {
+            let best = values.iter().fold(0u8, |best, byte| best.max(byte ^ flip));
+            let score = real[usize::from(best)] * objectness;
+            if score > confidence {
+                keys.push(score, base + first_of(values, best ^ flip));
+            }
+        }
+    }
+}
+
+/// Where `wanted` is first; blocks are searched at once by vector instructions.
+#[inline(always)]
+fn first_of(values: &[u8], wanted: u8) -> u32 {
+    let mut from = 0;
+    for block in values.chunks(16) {
+        if block.iter().fold(false, |any, byte| any | (*byte == wanted)) {
+            return (from + block.iter().position(|byte| *byte == wanted).unwrap_or(0)) as u32;
+        }
+        from += block.len();
+    }
+    0
+}
+
+fn gather_floats(data: &[[u8; 4]], columns: usize, confidence: f32, multi: bool, keys: &mut Keys) {
+    let classes = columns - BOX;
+    for (row, values) in data.chunks_exact(columns).enumerate() {
+        let value = |i: usize| f32::from_ne_bytes(values[i]);
+        let objectness = value(4);
+        // NaN is over nothing.
+        if !(objectness > confidence) || !rect([value(0), value(1), value(2), value(3)]).is_valid() {
+            continue;
+        }
+        let base = (row * classes) as u32;
+        let mut best = (confidence, 0);
+        for (class, bytes) in values[BOX..].iter().enumerate() {
+            let score = f32::from_ne_bytes(*bytes) * objectness;
+            if multi && score > confidence && score.is_finite() {
+                keys.push(score, base + class as u32);
+            } else if !multi && score > best.0 && score.is_finite() {
+                best = (score, class as u32);
+            }
+        }
+        if !multi && best.0 > confidence {
+            keys.push(best.0, base + best.1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! Class names, and whether they fit the model.
+//!
+//! A wrong label file is worse than none: every object gets a neighbour's name. So the count must be
+//! the model's, and a set that was only guessed from the count says so.
+
+use std::path::Path;
+
+use super::catalogue::Catalogue;
+use super::file::ModelFile;
+use crate::error::{Error, Kind, Result};
+
+/// Larger label files are refused.
+pub const MAX_BYTES: usize = 1 << 20;
+/// A class index in a file may not be larger.
+const MAX_ROWS: usize = 65_536;
+/// Names made for a model that does not say how many classes it has.
+const NUMBERED: usize = 1024;
+
+/// A built-in set: its name in the catalogue and its rows.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("coco-90", include_str!("../../models/labels/coco-90.txt")),
+    ("coco-80", include_str!("../../models/labels/coco-80.txt")),
+    ("voc-20", include_str!("../../models/labels/voc-20.txt")),
+];
+
+/// The names of a model's classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    names: Vec<String>,
+    named: Vec<bool>,
+    /// Where they are from: a file's name, "the model file", a built-in set, or "numbers".
+    pub source: String,
+    /// True where the set was guessed from the number of classes: the user should be told.
+    pub assumed: bool,
+}
+
+impl Labels {
+    /// Rows as the names of a model's `classes`, where they fit. One leading row "background",
+    /// "__background__" or a hole may be too many. `None` classes: any number fits.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where the counts differ; the sentence has both and `source`.
+    pub fn fit(mut rows: Vec<String>, classes: Option<usize>, source: &str) -> Result<Self> {
+        let background = rows.first().is_some_and(|row| is_hole(row) || is_background(row));
+        let given = rows.len();
+        match classes {
+            Some(classes) if background && given == classes + 1 => drop(rows.remove(0)),
+            None if background => drop(rows.remove(0)),
+            _ => {}
+        }
+        let classes = classes.unwrap_or(rows.len());
+        if rows.len() != classes {
+            let text = format!(
+                "{source} has {given} labels, but the model has {classes} classes; give a file with {classes} rows, one per class"
+            );
+            return Err(Error::new(Kind::Model, text));
+        }
+        let named: Vec<bool> = rows.iter().map(|row| !is_hole(row)).collect();
+        let names =
+            rows.into_iter().enumerate().map(|(i, row)| if named[i] { row } else { numbered(i) }).collect();
+        Ok(Self { names, named, source: source.to_string(), assumed: false })
+    }
+
+    /// Numbers only: "class 0", "class 1", …
+    pub fn numbers(classes: Option<usize>) -> Self {
+        let classes = classes.unwrap_or(NUMBERED);
+        let names = (0..classes).map(numbered).collect();
+        Self { names, named: vec![false; classes], source: "numbers".to_string(), assumed: false }
+    }
+
+    /// A built-in set: `coco-90`, `coco-80` or `voc-20`.
+    pub fn built_in(set: &str) -> Option<Self> {
+        let (name, text) = BUILT_IN.iter().find(|(name, _)| *name == set)?;
+        let rows = parse(text.as_bytes(), name).ok()?;
+        Self::fit(rows, None, name).ok()
+    }
+
+    /// Reads a label file.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none; [`Kind::Model`] where it cannot be read, is larger
+    /// than 1 MiB, is no UTF-8 or does not fit `classes`.
+    pub fn read(path: &Path, classes: Option<usize>) -> Result<Self> {
+        let shown = path.display().to_string();
+        let unreadable = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::new(Kind::NotFound, format!("there is no label file {shown}"))
+            }
+            _ => Error::new(Kind::Model, format!("cannot read the label file {shown}")).caused_by(error),
+        };
+        let about = std::fs::metadata(path).map_err(unreadable)?;
+        if !about.is_file() {
+            return Err(Error::new(Kind::Model, format!("{shown} is no label file; give a text file")));
+        }
+        if about.len() > MAX_BYTES as u64 {
+            return Err(too_large(&shown));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        Self::fit(parse(&bytes, &shown)?, classes, &shown)
+    }
+
+    /// The labels of a model: the user's file, else those inside the model, else those of the
+    /// catalogue's entry for these very bytes, else those that are usual for that many classes
+    /// ([`Labels::assumed`]), else numbers.
+    ///
+    /// # Errors
+    /// Where the user's file cannot be used. What the model or the catalogue brings and does not fit
+    /// is passed over with a warning in the log.
+    pub fn resolve(
+        file: Option<&Path>,
+        model: &ModelFile,
+        classes: Option<usize>,
+        catalogue: &Catalogue,
+    ) -> Result<Self> {
+        if let Some(path) = file {
+            return Self::read(path, classes);
+        }
+        if let Some(rows) = &model.embedded_labels {
+            match Self::fit(rows.clone(), classes, &format!("the label file inside {}", model.name)) {
+                Ok(labels) => return Ok(labels),
+                Err(error) => log::warn!("{error}; it is not used"),
+            }
+        }
+        let known = catalogue.entry_of(&model.bytes).and_then(|entry| Self::built_in(&entry.labels));
+        if let Some(labels) = known
+            && classes.is_none_or(|classes| classes == labels.len())
+        {
+            return Ok(labels);
+        }
+        let usual = match classes {
+            Some(90) => Self::built_in("coco-90"),
+            Some(80) => Self::built_in("coco-80"),
+            Some(20) => Self::built_in("voc-20"),
+            _ => None,
+        };
+        Ok(usual.map_or_else(|| Self::numbers(classes), |labels| Self { assumed: true, ..labels }))
+    }
+
+    /// The name of a class; "class 17" where it has none.
+    pub fn name(&self, class: u32) -> &str {
+        self.names.get(class as usize).map_or("unknown class", String::as_str)
+    }
+
+    /// True where the class has a name rather than a number.
+    pub fn is_named(&self, class: u32) -> bool {
+        self.named.get(class as usize).copied().unwrap_or(false)
+    }
+
+    /// The class with this name.
+    pub fn class(&self, name: &str) -> Option<u32> {
+        self.names.iter().position(|known| known == name).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// All names in the order of the classes.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Number of classes.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// True where there are no classes.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+fn numbered(class: usize) -> String {
+    format!("class {class}")
+}
+
+/// Rows that keep a number free: COCO's 90 classes have ten of them.
+fn is_hole(row: &str) -> bool {
+    matches!(row, "" | "-" | "???") || row.eq_ignore_ascii_case("n/a")
+}
+
+fn is_background(row: &str) -> bool {
+    row.eq_ignore_ascii_case("background") || row.eq_ignore_ascii_case("__background__")
+}
+
+fn too_large(source: &str) -> Error {
+    Error::new(Kind::Model, format!("{source} is too large for a label file: at most 1 MiB is read"))
+}
+
+/// Rows of a label file: one name a line, or every line with its class number before it
+/// (`0 person`, `0: person`; numbers left out become empty rows). Blank lines at the end are ignored,
+/// blank lines between names are empty rows.
+///
+/// # Errors
+/// [`Kind::Model`] where the text is too large, no UTF-8, empty, or numbers classes beyond 65536.
+pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<String>> {
+    if bytes.len() > MAX_BYTES {
+        return Err(too_large(source));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count() + 1;
+        Error::new(Kind::Model, format!("{source} is no UTF-8 text (line {line}); save the labels as UTF-8"))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    if lines.iter().all(|line| line.is_empty()) {
+        return Err(Error::new(Kind::Model, format!("{source} has no labels; give one name a line")));
+    }
+    match numbered_rows(&lines) {
+        Some(rows) if rows.last().is_some_and(|(index, _)| *index >= MAX_ROWS) => {
+            let text = format!("{source} numbers a class beyond {MAX_ROWS}; give one name a line");
+            Err(Error::new(Kind::Model, text))
+        }
+        Some(rows) => {
+            let mut names = vec![String::new(); rows.last().map_or(0, |(index, _)| index + 1)];
+            rows.into_iter().for_each(|(index, name)| names[index] = name.to_string());
+            Ok(names)
+        }
+        None => Ok(lines.into_iter().map(str::to_string).collect()),
+    }
+}
+
+/// The rows where every one has a number before it and the numbers rise.
+fn numbered_rows<'a>(lines: &[&'a str]) -> Option<Vec<(usize, &'a str)>> {
+    let mut rows: Vec<(usize, &str)> = Vec::with_capacity(lines.len());
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        let digits = line.find(|c: char| !c.is_ascii_digit())?;
+        let (number, rest) = line.split_at(digits);
+        let name = rest.strip_prefix(':').or_else(|| rest.strip_prefix(char::is_whitespace))?;
+        let index: usize = number.parse().ok()?;
+        if rows.last().is_some_and(|(previous, _)| *previous >= index) {
+            return None;
+        }
+        rows.push((index, name.trim()));
+    }
+    Some(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testdata;
+
+    fn rows(text: &str) -> Vec<String> {
+        parse(text.as_bytes(), "labels.txt").unwrap()
+    }
+
+    #[test]
+    fn one_name_a_line_with_any_line_end() {
+        assert_eq!(rows("\u{feff}person\r\n traffic light \r\n\r\n\r\n"), ["person", "traffic light"]);
+        assert_eq!(rows("a\n\nb"), ["a", "", "b"]);
+        assert_eq!(rows("3 wheeler\ncar"), ["3 wheeler", "car"]);
+    }
+
+    #[test]
+    fn numbered_rows_leave_holes() {
+        assert_eq!(rows("0 person\n2: car\n3:  cat\n"), ["person", "", "car", "cat"]);
+        assert_eq!(rows("0  person\n1  bicycle"), ["person", "bicycle"]);
+        let error = parse(b"4000000000 person", "l.txt").unwrap_err();
+        assert_eq!(error.to_string(), "l.txt numbers a class beyond 65536; give one name a line");
+        // Numbered from 1: row 0 is a hole, and a leading hole may be dropped.
+        let labels = Labels::fit(rows("1 person\n2 car"), Some(2), "l.txt").unwrap();
+        assert_eq!((labels.name(0), labels.name(1)), ("person", "car"));
+    }
+
+    #[test]
+    fn what_is_no_label_file_is_said_so() {
+        for (bytes, sentence) in [
+            (&b"a\nb\xff"[..], "l.txt is no UTF-8 text (line 2); save the labels as UTF-8"),
+            (b" \r\n\n", "l.txt has no labels; give one name a line"),
+            (b"", "l.txt has no labels; give one name a line"),
+        ] {
+            assert_eq!(parse(bytes, "l.txt").unwrap_err().to_string(), sentence);
+        }
+        assert!(parse(&vec![b'a'; MAX_BYTES + 1], "l.txt").unwrap_err().to_string().contains("too large"));
+    }
+
+    #[test]
+    fn counts_must_be_the_models() {
+        let list = |n: usize| (0..n).map(|i| format!("n{i}")).collect::<Vec<_>>();
+        let error = Labels::fit(list(80), Some(90), "labels.txt").unwrap_err();
+        assert_eq!(error.kind(), Kind::Model);
+        assert_eq!(
+            error.to_string(),
+            "labels.txt has 80 labels, but the model has 90 classes; give a file with 90 rows, one per class"
+        );
+        assert!(Labels::fit(list(91), Some(90), "labels.txt").is_err(), "the first row is no background");
+        for first in ["background", "???", "__background__", "Background", "n/a"] {
+            let mut with = list(90);
+            with.insert(0, first.to_string());
+            assert_eq!(Labels::fit(with, Some(90), "l").unwrap().name(0), "n0");
+        }
+        let exact = Labels::fit(vec!["background".into(), "cat".into()], Some(2), "l").unwrap();
+        assert_eq!(exact.name(0), "background", "nothing is dropped where the counts agree");
+    }
+
+    #[test]
+    fn classes_without_a_name_have_a_number() {
+        let labels = Labels::built_in("coco-90").unwrap();
+        assert_eq!((labels.name(0), labels.name(11), labels.name(12)), ("person", "class 11", "stop sign"));
+        assert!(!labels.is_named(11) && labels.is_named(12) && !labels.is_named(90));
+        assert_eq!(labels.name(90), "unknown class");
+        assert_eq!(labels.class("toothbrush"), Some(89));
+        assert_eq!(Labels::numbers(Some(3)).names(), ["class 0", "class 1", "class 2"]);
+    }
+
+    #[test]
+    fn built_in_sets_have_their_size_and_order() {
+        let [coco90, coco80, voc] = ["coco-90", "coco-80", "voc-20"].map(|s| Labels::built_in(s).unwrap());
+        assert_eq!((coco90.len(), coco80.len(), voc.len()), (90, 80, 20));
+        assert!(voc.names().is_sorted());
+        let named: Vec<&String> = coco90.names().iter().filter(|name| !name.starts_with("class ")).collect();
+        assert_eq!(named, coco80.names().iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn coco_names_are_the_data_sets() {
+        let Some(path) = testdata::shared("labels/gt_coco_full.json") else { return };
+        let truth: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let labels = Labels::built_in("coco-90").unwrap();
+        let categories = truth["categories"].as_array().unwrap();
+        assert_eq!(categories.len(), 80);
+        for category in categories {
+            let id = category["id"].as_u64().unwrap() as u32;
+            assert_eq!(labels.name(id - 1), category["name"].as_str().unwrap());
+        }
+    }
+
+    #[test]
+    fn published_label_files_fit_their_models_only() {
+        let Some(folder) = testdata::shared("models/labels") else { return };
+        let read = |file: &str, classes| Labels::read(&folder.join(file), Some(classes));
+        assert_eq!(read("coco_labels.txt", 90).unwrap().name(89), "toothbrush");
+        assert_eq!(read("coco_labels_80.txt", 80).unwrap().name(79), "toothbrush");
+        let st = read("labels_coco_dataset_80.txt", 80).unwrap();
+        assert_eq!((st.name(0), st.name(79)), ("person", "toothbrush"));
+        assert_eq!(read("imagenet_labels.txt", 1000).unwrap().name(0), "tench, Tinca tinca");
+        assert_eq!(read("imagenet_labels.txt", 1001).unwrap().name(0), "background");
+        for (file, rows, classes) in [("coco_labels.txt", 90, 80), ("coco_labels_80.txt", 80, 90)] {
+            let sentence = read(file, classes).unwrap_err().to_string();
+            assert!(
+                sentence.contains(&format!("has {rows} labels, but the model has {classes}")),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn labels_are_looked_for_in_order() {
+        let Some(folder) = testdata::shared("models") else { return };
+        let open = |file: &str| ModelFile::open(&folder.join(file)).unwrap();
+        let catalogue = Catalogue::embedded();
+        let inside = open("ssd_mobilenet_v1_coco_quant_postprocess_metadata.tflite");
+        let labels = Labels::resolve(None, &inside, Some(90), catalogue).unwrap();
+        assert!(labels.source.starts_with("the label file inside") && !labels.assumed);
+        assert_eq!((labels.name(0), labels.name(11)), ("person", "class 11"));
+
+        let own = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(own.path(), "x\n".repeat(90)).unwrap();
+        assert_eq!(Labels::resolve(Some(own.path()), &inside, Some(90), catalogue).unwrap().name(5), "x");
+        std::fs::write(own.path(), "x\n").unwrap();
+        assert!(Labels::resolve(Some(own.path()), &inside, Some(90), catalogue).is_err());
+
+        let listed = open("ssd_mobilenet_v1_coco_quant_postprocess.tflite");
+        let labels = Labels::resolve(None, &listed, Some(90), catalogue).unwrap();
+        assert_eq!((labels.source.as_str(), labels.assumed), ("coco-90", false));
+
+        let guessed = open("ssdlite_mobilenet_v2_voc_intquant_postprocess.tflite");
+        let labels = Labels::resolve(None, &guessed, Some(20), catalogue).unwrap();
+        assert_eq!((labels.source.as_str(), labels.assumed, labels.name(14)), ("voc-20", true, "person"));
+        let labels = Labels::resolve(None, &guessed, Some(21), catalogue).unwrap();
+        assert_eq!((labels.source.as_str(), labels.name(17)), ("numbers", "class 17"));
+    }
+}

@@ -1,0 +1,256 @@
+//! Where model files are kept: what the user names as a model becomes a path.
+
+use std::path::{Path, PathBuf};
+
+use super::catalogue::{Catalogue, Entry};
+use super::fetch;
+use crate::error::{Error, Kind, Result};
+
+/// Folders that are looked into. A value, so that tests need no process environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The folder that `SPOTTER_MODELS` names.
+    pub models: Option<PathBuf>,
+    /// The working directory; its folder `models` is looked into.
+    pub working: PathBuf,
+    /// Where downloads are kept: `spotter/models` in the user's cache.
+    pub cache: Option<PathBuf>,
+}
+
+impl Places {
+    /// The folders of this process.
+    pub fn from_env() -> Self {
+        let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let cache = folder("XDG_CACHE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        Self {
+            models: folder("SPOTTER_MODELS"),
+            working: PathBuf::from("."),
+            cache: cache.map(|cache| cache.join("spotter").join("models")),
+        }
+    }
+
+    /// The folders that exist or may exist, in the order they are looked into.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let own = self.models.iter().cloned().chain([self.working.join("models")]);
+        own.chain(self.cache.iter().cloned()).collect()
+    }
+}
+
+/// What a model's name led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A file given as a path; whether it exists is seen when it is opened.
+    Path(PathBuf),
+    /// A catalogue model whose file is here and has been checked.
+    Local(&'a Entry, PathBuf),
+    /// A catalogue model that would have to be downloaded.
+    Missing(&'a Entry),
+}
+
+/// The catalogue and the folders that its files are in.
+pub struct Store<'a> {
+    /// The models known by name.
+    pub catalogue: &'a Catalogue,
+    /// The folders.
+    pub places: Places,
+}
+
+impl<'a> Store<'a> {
+    /// A store of these models in these folders.
+    pub fn new(catalogue: &'a Catalogue, places: Places) -> Self {
+        Self { catalogue, places }
+    }
+
+    /// Looks for a model without downloading it. `model` is a path where such a file exists, or where
+    /// it has a path separator or ends in `.tflite`; else it is a catalogue name.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] for an unknown name, with near ones; [`Kind::Model`] where a file has the
+    /// catalogue's name but not its sums.
+    pub fn find(&self, model: &str) -> Result<Found<'a>> {
+        let path = Path::new(model);
+        let looks_like_path = model.contains(std::path::is_separator)
+            || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tflite"));
+        if looks_like_path || path.is_file() {
+            return Ok(Found::Path(path.to_path_buf()));
+        }
+        let entry = self.catalogue.get(model)?;
+        for folder in self.places.folders() {
+            let path = folder.join(&entry.file);
+            if !path.is_file() {
+                continue;
+            }
+            let shown = path.display();
+            let sound = entry.pin().matches_file(&path).map_err(|error| {
+                Error::new(Kind::Model, format!("cannot read the model file {shown}")).caused_by(error)
+            })?;
+            if sound {
+                return Ok(Found::Local(entry, path));
+            }
+            let text = format!(
+                "{shown} is not the file that the catalogue means by {model}: its checksum differs; \
+                 delete it, or give its path with --model to use it as it is"
+            );
+            return Err(Error::new(Kind::Model, text));
+        }
+        Ok(Found::Missing(entry))
+    }
+
+    /// The path of a model, downloaded into the cache where it is in no folder. `accepted` are the
+    /// licences that the user has accepted by name.
+    ///
+    /// # Errors
+    /// As for [`Store::find`]; [`Kind::Usage`] where the licence needs the user's word first;
+    /// [`Kind::Download`] where it cannot be downloaded.
+    pub fn resolve(&self, model: &str, accepted: &[String]) -> Result<PathBuf> {
+        match self.find(model)? {
+            Found::Path(path) | Found::Local(_, path) => Ok(path),
+            Found::Missing(entry) => self.download(entry, accepted),
+        }
+    }
+
+    /// Downloads a catalogue model into the cache.
+    ///
+    /// # Errors
+    /// As for [`Store::resolve`].
+    pub fn download(&self, entry: &Entry, accepted: &[String]) -> Result<PathBuf> {
+        let Entry { name, licence, file, .. } = entry;
+        if entry.needs_consent() && !accepted.iter().any(|word| word.eq_ignore_ascii_case(licence)) {
+            let text = format!(
+                "{name} is under {licence}, which also binds programs that use it over a network; \
+                 to download it, add --accept-license {licence}"
+            );
+            return Err(Error::new(Kind::Usage, text));
+        }
+        let Some(cache) = &self.places.cache else {
+            let text = format!(
+                "cannot download {name}: there is no cache folder (HOME is not set); put {file} into ./models"
+            );
+            return Err(Error::new(Kind::Download, text));
+        };
+        let target = cache.join(file);
+        let failed = |error: Error| {
+            let text = format!(
+                "cannot download {name} ({error}); put {file} into {}, or give a path with --model",
+                cache.display()
+            );
+            Error::new(Kind::Download, text)
+        };
+        let agent = fetch::agent(fetch::Security::HttpsOnly);
+        fetch::fetch(&agent, &entry.url, &target, &entry.pin(), &mut fetch::Progress::on_stderr(name))
+            .map_err(failed)?;
+        Ok(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, file: &str, licence: &str, sha256: &str) -> Entry {
+        Entry {
+            name: name.into(),
+            title: String::new(),
+            task: "detection".into(),
+            head: "yolov5".into(),
+            chips: vec![],
+            input: "1x1".into(),
+            labels: "coco-80".into(),
+            licence: licence.into(),
+            // The inner download refuses what is not https, without touching the network.
+            url: "http://127.0.0.1:9/m.tflite".into(),
+            file: file.into(),
+            sha256: Some(sha256.into()),
+            git_blob: None,
+            size: None,
+        }
+    }
+
+    const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+    fn setup(folder: &Path) -> (Catalogue, Places) {
+        let models = vec![
+            entry("free", "free.tflite", "Apache-2.0", HELLO),
+            entry("bound", "b.tflite", "AGPL-3.0", HELLO),
+        ];
+        let places = Places {
+            models: Some(folder.join("own")),
+            working: folder.join("work"),
+            cache: Some(folder.join("cache")),
+        };
+        (Catalogue { default: "free".into(), models }, places)
+    }
+
+    #[test]
+    fn paths_are_taken_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, places) = setup(folder.path());
+        let store = Store::new(&catalogue, places);
+        for path in ["some/where", "absent.tflite", "ABSENT.TFLITE", "./free"] {
+            assert_eq!(store.find(path).unwrap(), Found::Path(path.into()));
+        }
+        let file = folder.path().join("model");
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(store.resolve(file.to_str().unwrap(), &[]).unwrap(), file);
+        assert_eq!(store.find("fre").unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn folders_are_looked_into_in_order_and_files_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, places) = setup(folder.path());
+        let store = Store::new(&catalogue, places.clone());
+        assert!(matches!(store.find("free").unwrap(), Found::Missing(e) if e.name == "free"));
+        for place in places.folders().iter().rev() {
+            std::fs::create_dir_all(place).unwrap();
+            let path = place.join("free.tflite");
+            std::fs::write(&path, "hello").unwrap();
+            assert!(matches!(store.find("free").unwrap(), Found::Local(_, found) if found == path));
+        }
+        // A file that is there needs nobody's word, whatever its licence.
+        std::fs::write(folder.path().join("work/models/b.tflite"), "hello").unwrap();
+        assert!(store.resolve("bound", &[]).is_ok());
+        let path = folder.path().join("own/free.tflite");
+        std::fs::write(&path, "hellO").unwrap();
+        let error = store.find("free").unwrap_err();
+        assert_eq!(error.kind(), Kind::Model);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{} is not the file that the catalogue means by free: its checksum differs; \
+                 delete it, or give its path with --model to use it as it is",
+                path.display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_bound_licence_needs_the_users_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, places) = setup(folder.path());
+        let store = Store::new(&catalogue, places);
+        let error = store.resolve("bound", &["MIT".to_string()]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.to_string().ends_with("add --accept-license AGPL-3.0"), "{error}");
+        let error = store.resolve("bound", &["agpl-3.0".to_string()]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Download);
+    }
+
+    #[test]
+    fn a_failed_download_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, places) = setup(folder.path());
+        let cache = folder.path().join("cache");
+        let store = Store::new(&catalogue, places);
+        let error = store.resolve("free", &[]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Download);
+        let sentence = error.to_string();
+        assert!(sentence.starts_with("cannot download free ("), "{sentence}");
+        let end = format!("put free.tflite into {}, or give a path with --model", cache.display());
+        assert!(sentence.ends_with(&end), "{sentence}");
+        let homeless = Store::new(&catalogue, Places::default());
+        assert!(homeless.resolve("free", &[]).unwrap_err().to_string().contains("no cache folder"));
+    }
+}

@@ -1,0 +1,87 @@
+//! How long reading detections out of a model's outputs takes.
+//!
+//! YOLOv5 at 640×640: 25200 rows of 85 bytes with so many candidates that pass the threshold, as
+//! objects with twelve overlapping boxes each, over random classes. SSD: ten slots.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use spotter::model::decode::ssd::SsdDecoder;
+use spotter::model::decode::yolov5::YoloV5Decoder;
+use spotter::model::decode::{Decoder, Output, Thresholds};
+use spotter::tensor::{DataType, Quantisation, TensorInfo};
+
+const ROWS: usize = 25_200;
+const COLUMNS: usize = 85;
+const THRESHOLDS: Thresholds =
+    Thresholds { confidence: 0.25, iou: 0.45, max_detections: 300, multi_label: false };
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) % limit
+    }
+}
+
+/// Rows of background, `candidates` of them made objects, spread over the tensor.
+fn rows(candidates: usize) -> Vec<u8> {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut data: Vec<u8> = (0..ROWS * COLUMNS).map(|_| random.below(25) as u8).collect();
+    let (mut x, mut y, mut w, mut h, mut class) = (0, 0, 0, 0, 0);
+    for candidate in 0..candidates {
+        if candidate % 12 == 0 {
+            (x, y, w, h) = (random.below(220), random.below(220), 8 + random.below(60), 8 + random.below(60));
+            class = random.below(80) as usize;
+        }
+        let row = &mut data[candidate * (ROWS / candidates) * COLUMNS..][..COLUMNS];
+        let jitter = [x, y, w, h].map(|v| (v + random.below(5)) as u8);
+        row[..4].copy_from_slice(&jitter);
+        row[4] = 160 + random.below(90) as u8;
+        row[5 + class] = 160 + random.below(90) as u8;
+    }
+    data
+}
+
+fn decode(criterion: &mut Criterion) {
+    let info = TensorInfo {
+        name: "rows".into(),
+        shape: vec![1, ROWS, COLUMNS],
+        dtype: DataType::U8,
+        quantisation: Some(Quantisation { scale: 0.004_246_385, zero_point: 1 }),
+    };
+    for candidates in [0, 120, 720, 3000] {
+        let data = rows(candidates);
+        let mut decoder = YoloV5Decoder::new(&info).unwrap();
+        let mut found = Vec::new();
+        criterion.bench_function(&format!("yolov5 25200x85 u8, {candidates} candidates"), |b| {
+            b.iter(|| {
+                let outputs = [Output { info: &info, data: black_box(&data) }];
+                decoder.decode(&outputs, &THRESHOLDS, &mut found).unwrap();
+                black_box(found.len())
+            });
+        });
+    }
+
+    let float = TensorInfo { name: "ssd".into(), shape: vec![], dtype: DataType::F32, quantisation: None };
+    let bytes = |values: Vec<f32>| values.into_iter().flat_map(f32::to_ne_bytes).collect::<Vec<u8>>();
+    let boxes = bytes((0..40).map(|i| [0.1, 0.2, 0.5, 0.6][i % 4] + i as f32 * 1e-3).collect());
+    let classes = bytes((0..10).map(|i| i as f32).collect());
+    let scores = bytes((0..10).map(|i| 0.9 - i as f32 * 0.02).collect());
+    let count = bytes(vec![10.0]);
+    let mut decoder = SsdDecoder::new([0, 1, 2, 3], Some(90));
+    let mut found = Vec::new();
+    criterion.bench_function("ssd, 10 slots", |b| {
+        b.iter(|| {
+            let outputs = [&boxes, &classes, &scores, &count].map(|data| Output { info: &float, data });
+            decoder.decode(black_box(&outputs), &THRESHOLDS, &mut found).unwrap();
+            black_box(found.len())
+        });
+    });
+}
+
+criterion_group!(benches, decode);
+criterion_main!(benches);
