@@ -153,7 +153,10 @@ function tick() {
   });
   put($('badge-text'), verdict.badge);
   if ($('badge').dataset.level !== verdict.level) $('badge').dataset.level = verdict.level;
-  $('stage').classList.toggle('stale', shown && verdict.level === 'red');
+  const stale = shown && verdict.level === 'red';
+  $('stage').classList.toggle('stale', stale);
+  $('seen').classList.toggle('stale', stale);
+  put($('seen-title'), stale ? 'Last seen' : 'In view');
   $('words').hidden = !verdict.words;
   if (verdict.words) {
     put($('words-text'), verdict.words.text);

@@ -5,10 +5,10 @@ const STALE_MS = 3000;
 
 function seconds(ms) {
   const s = ms / 1000;
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 120) return `${Math.round(s)} s`;
-  if (s < 7200) return `${Math.round(s / 60)} min`;
-  return `${Math.round(s / 3600)} h`;
+  if (s < 3) return `${s.toFixed(1)} s`;
+  if (s < 120) return `${Math.floor(s)} s`;
+  if (s < 7200) return `${Math.floor(s / 60)} min`;
+  return `${Math.floor(s / 3600)} h`;
 }
 
 /** Why there is no new picture, in words. */
@@ -31,7 +31,7 @@ function why({ connected, retryMs, reason, source, sourceRetryMs, message, shown
       return { text: source.message ? `The source has failed: ${source.message}` : 'The source has failed', detail: source.name || '' };
     default:
       if (!shown) return { text: 'Waiting for the first picture', detail: message || '' };
-      return { text: `No new picture for ${seconds(Math.floor(age / 1000) * 1000).replace('.0', '')}`, detail: message || '' };
+      return { text: `No new picture for ${seconds(age)}`, detail: message || '' };
   }
 }
 

@@ -50,7 +50,7 @@ export class Seen {
         this.#rows.set(entry.key, row);
       }
       set(row.name, entry.label);
-      set(row.best, entry.best === null ? '' : entry.best.toFixed(2));
+      set(row.best, entry.best === null ? '' : `best ${entry.best.toFixed(2)}`);
       set(row.count, entry.count === null ? '' : String(entry.count));
       if (list.children[place] !== row.node) list.insertBefore(row.node, list.children[place] ?? null);
     });
@@ -99,7 +99,7 @@ export class Delay {
     if (this.#points.length > TRACE_POINTS) this.#points.shift();
     if (document.hidden) return;
     const top = Math.max(0, ...this.#points);
-    const scale = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000].find((s) => s >= top) ?? top;
+    const scale = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000].find((s) => s >= 1.2 * top) ?? top;
     let path = '';
     let pen = 'M';
     this.#points.forEach((value, n) => {

@@ -62,11 +62,14 @@ export class View {
     if (this.showDropped) for (const box of dropped) this.#outline(box, pen, true);
     for (const box of kept) this.#outline(box, pen, false);
     // Chips last, the surest first: a chip is never under a line and gets the best free place.
-    for (const box of [...kept].sort((a, b) => b.score - a.score)) {
-      this.#chip(box, `${box.label} ${box.score.toFixed(2)}`, colour(box.index), pen);
+    const surest = (a, b) => b.score - a.score;
+    for (const box of [...kept].sort(surest)) {
+      this.#chip(box, box.label, box.score.toFixed(2), colour(box.index), pen, true);
     }
     if (this.showDropped) {
-      for (const box of dropped) this.#chip(box, `${box.label} ${box.short ?? `– ${box.reason}`}`, GREY, pen);
+      pen.size = Math.round(Math.max(10 * unit, 0.85 * size));
+      this.#useFont(`500 ${pen.size}px ${FONT}`);
+      for (const box of [...dropped].sort(surest)) this.#chip(box, box.label, box.short ?? `– ${box.reason}`, GREY, pen, false);
     }
     return true;
   }
@@ -93,15 +96,15 @@ export class View {
     this.#font = font;
     this.#context.font = font;
     this.#context.textBaseline = 'middle';
-    this.#widths.clear();
   }
 
   #measure(text) {
-    let width = this.#widths.get(text);
+    const key = `${this.#font}|${text}`;
+    let width = this.#widths.get(key);
     if (width === undefined) {
       if (this.#widths.size > 2000) this.#widths.clear();
       width = this.#context.measureText(text).width;
-      this.#widths.set(text, width);
+      this.#widths.set(key, width);
     }
     return width;
   }
@@ -147,12 +150,13 @@ export class View {
     path();
   }
 
-  #chip(box, text, { fill, ink }, pen) {
+  /** A label that stays inside the picture. Where all places are taken, only a `needed` one is drawn. */
+  #chip(box, label, rest, { fill, ink }, pen, needed) {
     const context = this.#context;
     const pad = Math.round(pen.size * 0.4);
     const height = Math.round(pen.size * 1.5);
-    const most = pen.width - 2 * pen.unit;
-    const shown = this.#shorten(text, most - 2 * pad);
+    const most = Math.max(0.5 * pen.width, Math.min(pen.width, 260 * pen.unit)) - 2 * pad - 2 * pen.unit;
+    const shown = this.#shorten(label, rest, most);
     const width = Math.ceil(this.#measure(shown)) + 2 * pad;
     const { x, y, w, h } = this.#place(box, pen);
     const edge = pen.line / 2 + pen.unit;
@@ -173,8 +177,9 @@ export class View {
     })).filter((p) => p.top >= 0 && p.top + height <= pen.height);
     const apart = (a, b) => a.left >= b.left + b.width || b.left >= a.left + a.width
       || a.top >= b.top + b.height || b.top >= a.top + a.height;
-    const place = places.find((p) => pen.chips.every((other) => apart(p, other)))
-      ?? places[0] ?? { left: pen.unit, top: pen.unit, width, height };
+    let place = places.find((p) => pen.chips.every((other) => apart(p, other)));
+    if (!place && !needed) return;
+    place ??= places[0] ?? { left: pen.unit, top: pen.unit, width, height };
     pen.chips.push(place);
 
     context.fillStyle = fill;
@@ -185,15 +190,17 @@ export class View {
     context.fillText(shown, place.left + pad, place.top + height / 2 + pen.unit * 0.5);
   }
 
-  #shorten(text, most) {
-    if (this.#measure(text) <= most) return text;
+  /** Cuts the label, not the number behind it. */
+  #shorten(label, rest, most) {
+    const whole = `${label} ${rest}`;
+    if (this.#measure(whole) <= most) return whole;
     let low = 0;
-    let high = text.length;
+    let high = label.length;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#measure(`${text.slice(0, middle)}…`) <= most) low = middle;
+      if (this.#measure(`${label.slice(0, middle).trimEnd()}… ${rest}`) <= most) low = middle;
       else high = middle - 1;
     }
-    return `${text.slice(0, low)}…`;
+    return `${label.slice(0, low).trimEnd()}… ${rest}`;
   }
 }
