@@ -1,0 +1,220 @@
+// Joins the parts of the page: messages come in, pictures and numbers go out.
+
+import { Clock } from './clock.js';
+import { Confidence } from './confidence.js';
+import { judge } from './freshness.js';
+import { Delay, Seen, showStatus } from './panel.js';
+import { Stream } from './stream.js';
+import { View } from './view.js';
+
+const $ = (id) => document.getElementById(id);
+const LIST_EVERY_MS = 250;
+
+const started = performance.now();
+let connection = { open: false, retryAt: null, reason: null };
+let status = null;
+let statusAt = 0;
+let next = null; // the newest message with a picture that is not drawn yet
+let decoding = false;
+let paused = false;
+let capturedMs = null; // of the shown picture
+let drawnAt = 0;
+let skipped = 0;
+
+// For tests, and for anyone who wants to look.
+const spotter = {
+  shown: null, framesShown: 0, transport: null, latencyMs: null, skipped: 0, undecodable: 0, paused: false, status: null,
+};
+window.spotter = spotter;
+
+const view = new View($('view'), $('stage'));
+const seen = new Seen();
+const delay = new Delay();
+const clock = new Clock(() => connection.open, takeStatus);
+const confidence = new Confidence({
+  input: $('confidence'), output: $('confidence-value'), note: $('confidence-note'), scores: $('scores'),
+  now: () => clock.now(),
+  onChange: (value) => { view.confidence = value; redraw(true); },
+});
+view.onResize = () => redraw();
+
+const stream = new Stream({
+  onMessage: (message) => {
+    if (message.status) {
+      clock.check(message.status.now_ms);
+      takeStatus(message.status);
+    }
+    if (message.scene && message.jpeg.length) {
+      if (next) skipped += 1;
+      next = message;
+      pump();
+    }
+  },
+  onState: (state) => {
+    connection = state;
+    if (state.open) clock.sync();
+    tick();
+  },
+});
+
+function takeStatus(fresh) {
+  status = fresh;
+  statusAt = performance.now();
+  spotter.status = status;
+  confidence.heard(status.settings?.confidence, status.now_ms);
+  document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
+  tell();
+}
+
+function tell() {
+  if (status) showStatus(status, { fresh: performance.now() - statusAt < 3000, transport: stream.transport, skipped });
+}
+
+/** Decodes the newest picture; what arrives meanwhile waits, and only the newest of it. */
+async function pump() {
+  if (decoding || paused || document.hidden || !next) return;
+  decoding = true;
+  const message = next;
+  next = null;
+  try {
+    const picture = await createImageBitmap(new Blob([message.jpeg], { type: 'image/jpeg' }));
+    if (paused) {
+      picture.close();
+      next ??= message;
+    } else {
+      show(picture, message.scene);
+    }
+  } catch {
+    spotter.undecodable += 1;
+  }
+  decoding = false;
+  pump();
+}
+
+/** Picture and boxes of one message, in one task. */
+function show(picture, scene) {
+  view.take(picture, scene);
+  view.draw();
+  drawnAt = performance.now();
+  capturedMs = scene.frame.captured_ms;
+  const now = clock.now();
+  spotter.framesShown += 1;
+  spotter.latencyMs = now === null ? null : Math.max(0, now - capturedMs);
+  delay.add(spotter.latencyMs);
+  report();
+  list();
+  tick();
+}
+
+/** The same picture again, after a change of what is to be drawn on it. */
+function redraw(atOnce = false) {
+  if (!view.draw()) return;
+  report();
+  list(atOnce);
+}
+
+function report() {
+  const { frame } = view.scene;
+  spotter.shown = { seq: frame.seq, boxes: view.kept, dropped: view.showDropped ? view.dropped : [], width: frame.width, height: frame.height };
+  spotter.transport = stream.transport;
+  spotter.skipped = skipped;
+}
+
+let listTimer = 0;
+let listedAt = 0;
+
+function list(atOnce = false) {
+  if (listTimer && !atOnce) return;
+  clearTimeout(listTimer);
+  listTimer = setTimeout(() => {
+    listTimer = 0;
+    listedAt = performance.now();
+    seen.show(view.kept, view.dropped, view.showDropped);
+    confidence.mark(view.kept, view.dropped);
+  }, atOnce ? 0 : Math.max(0, listedAt + LIST_EVERY_MS - performance.now()));
+}
+
+function tick() {
+  const here = performance.now();
+  const shown = view.scene !== null;
+  const now = clock.now();
+  const source = status?.source;
+  const verdict = judge({
+    shown,
+    age: !shown ? null : now === null ? here - drawnAt : Math.max(0, now - capturedMs),
+    waited: here - started,
+    paused,
+    connected: connection.open,
+    retryMs: connection.retryAt === null ? null : connection.retryAt - here,
+    reason: connection.reason,
+    source,
+    sourceRetryMs: source && source.retry_in_ms != null ? source.retry_in_ms - (here - statusAt) : null,
+    message: status?.message,
+  });
+  put($('badge-text'), verdict.badge);
+  if ($('badge').dataset.level !== verdict.level) $('badge').dataset.level = verdict.level;
+  const stale = shown && verdict.level === 'red';
+  $('stage').classList.toggle('stale', stale);
+  $('seen').classList.toggle('stale', stale);
+  put($('seen-title'), stale ? 'Last seen' : 'In view');
+  $('words').hidden = !verdict.words;
+  if (verdict.words) {
+    put($('words-text'), verdict.words.text);
+    put($('words-detail'), verdict.words.detail);
+  }
+  // Spoken once per state: a countdown read aloud every second helps nobody.
+  put($('state-spoken'), verdict.words ? verdict.words.text.replace(/ (in|for) \d+ (s|min|h)/, '') : verdict.level === 'green' ? 'Live' : '');
+}
+
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+setInterval(tick, 100);
+setInterval(tell, 1000); // so that a rate does not outlive the status it came with
+
+function setPaused(value) {
+  paused = value;
+  spotter.paused = paused;
+  const words = paused ? 'Resume' : 'Pause';
+  $('pause').setAttribute('aria-label', words);
+  $('pause').title = `${words} (space)`;
+  $('pause').classList.toggle('paused', paused);
+  tick();
+  pump();
+}
+
+function setDropped(value) {
+  $('dropped').checked = value;
+  view.showDropped = value;
+  redraw(true);
+}
+
+function toggleFullscreen() {
+  if (!document.fullscreenEnabled) return;
+  const change = document.fullscreenElement ? document.exitFullscreen() : $('viewer').requestFullscreen();
+  change.catch(() => {}); // refused by the browser: nothing to do
+}
+
+$('pause').addEventListener('click', () => setPaused(!paused));
+$('dropped').addEventListener('change', (event) => setDropped(event.target.checked));
+$('fullscreen').hidden = !document.fullscreenEnabled;
+$('fullscreen').addEventListener('click', toggleFullscreen);
+document.addEventListener('fullscreenchange', () => {
+  const words = document.fullscreenElement ? 'Leave full screen' : 'Full screen';
+  $('fullscreen').setAttribute('aria-label', words);
+  $('fullscreen').title = `${words} (f)`;
+});
+document.addEventListener('visibilitychange', pump);
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  const onControl = event.target.closest('button, input[type=checkbox], a');
+  if (event.key === ' ' && !onControl) {
+    event.preventDefault(); // no scrolling
+    setPaused(!paused);
+  } else if (event.key === 'f' || event.key === 'F') {
+    toggleFullscreen();
+  } else if (event.key === 'd' || event.key === 'D') {
+    setDropped(!view.showDropped);
+  }
+});

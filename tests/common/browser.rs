@@ -1,0 +1,273 @@
+//! Drives a headless Chromium over its DevTools protocol: enough to look at a page as a user does.
+
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tungstenite::{Message, WebSocket};
+
+const NAMES: [&str; 3] = ["/usr/bin/chromium", "chromium-browser", "google-chrome"];
+const FLAGS: [&str; 10] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+    "--hide-scrollbars",
+];
+const START: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// One browser with one page. It ends with this value.
+pub struct Browser {
+    child: Child,
+    socket: WebSocket<TcpStream>,
+    session: Option<String>,
+    last_id: u64,
+    problems: Vec<String>,
+    profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// `None`, with a word on standard error, where no Chromium is installed. `$CHROMIUM` names one.
+    pub fn launch() -> Option<Self> {
+        let profile = tempfile::tempdir().expect("a folder for the browser's profile");
+        let named = std::env::var("CHROMIUM").ok();
+        let names = named.iter().map(String::as_str).chain(NAMES);
+        let Some(child) = names.into_iter().find_map(|name| start(name, profile.path())) else {
+            eprintln!("skipped: no chromium");
+            return None;
+        };
+        // The child is owned from here on, so that a panic below still ends it.
+        let mut waiting = Starting(Some(child));
+        let (port, path) = debugger(profile.path(), waiting.0.as_mut().expect("just started"));
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the browser's debugging port");
+        stream.set_read_timeout(Some(ANSWER)).expect("a read timeout");
+        let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream)
+            .expect("the browser's debugging socket");
+        let child = waiting.0.take().expect("just started");
+        let mut browser = Self { child, socket, session: None, last_id: 0, problems: Vec::new(), profile };
+        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let attached =
+            browser.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
+        browser.session = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Runtime", "Log", "Page"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        Some(browser)
+    }
+
+    /// Opens an address and waits until the document and what it links to is loaded.
+    pub fn navigate(&mut self, url: &str) {
+        let answer = self.call("Page.navigate", json!({ "url": url }));
+        assert!(answer["errorText"].is_null(), "cannot open {url}: {}", answer["errorText"]);
+        self.wait_for("document.readyState === 'complete'", Duration::from_secs(30));
+    }
+
+    /// The value of a JavaScript expression; a promise is waited for. Panics if it throws.
+    pub fn eval(&mut self, js: &str) -> Value {
+        let parameters = json!({ "expression": js, "awaitPromise": true, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", parameters);
+        let thrown = &answer["exceptionDetails"];
+        assert!(thrown.is_null(), "{js}\nthrew {}", thrown["exception"]["description"]);
+        answer["result"]["value"].clone()
+    }
+
+    /// Waits until a JavaScript expression is true. Panics with its last value when it takes too long.
+    pub fn wait_for(&mut self, condition: &str, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let value = self.eval(condition);
+            if value == Value::Bool(true) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still {value} after {timeout:?}: {condition}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// The size of the window in CSS pixels, device pixels per CSS pixel, and the colour scheme.
+    pub fn set_viewport(&mut self, width: u32, height: u32, scale: f64, dark: bool) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500 });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        let scheme = if dark { "dark" } else { "light" };
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.call("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
+    }
+
+    /// Writes what the window shows as PNG.
+    pub fn screenshot(&mut self, path: &Path) {
+        let answer = self.call("Page.captureScreenshot", json!({ "format": "png" }));
+        let png = base64(answer["data"].as_str().expect("a picture"));
+        std::fs::write(path, png).expect("the screenshot is written");
+    }
+
+    /// Presses and releases a key, named as in `KeyboardEvent.key`.
+    pub fn key(&mut self, key: &str) {
+        let (code, number, text) = match key {
+            " " => ("Space".to_owned(), 32, " "),
+            "Enter" => (key.to_owned(), 13, "\r"),
+            "Tab" => (key.to_owned(), 9, ""),
+            "Escape" => (key.to_owned(), 27, ""),
+            "End" => (key.to_owned(), 35, ""),
+            "Home" => (key.to_owned(), 36, ""),
+            "ArrowLeft" => (key.to_owned(), 37, ""),
+            "ArrowUp" => (key.to_owned(), 38, ""),
+            "ArrowRight" => (key.to_owned(), 39, ""),
+            "ArrowDown" => (key.to_owned(), 40, ""),
+            letter => {
+                let upper = letter.to_ascii_uppercase();
+                (format!("Key{upper}"), u32::from(upper.as_bytes()[0]), letter)
+            }
+        };
+        let mut event = json!({ "key": key, "code": code, "windowsVirtualKeyCode": number });
+        event["type"] = json!(if text.is_empty() { "rawKeyDown" } else { "keyDown" });
+        if !text.is_empty() {
+            event["text"] = json!(text);
+        }
+        self.call("Input.dispatchKeyEvent", event.clone());
+        event["type"] = json!("keyUp");
+        self.call("Input.dispatchKeyEvent", event);
+    }
+
+    /// Errors, warnings and uncaught exceptions since the last call.
+    pub fn console_problems(&mut self) -> Vec<String> {
+        self.eval("0"); // events come before the answer
+        std::mem::take(&mut self.problems)
+    }
+
+    /// One command of the DevTools protocol.
+    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.last_id += 1;
+        let id = self.last_id;
+        let mut command = json!({ "id": id, "method": method, "params": parameters });
+        if let Some(session) = &self.session {
+            command["sessionId"] = json!(session);
+        }
+        self.socket.send(Message::text(command.to_string())).expect("the browser listens");
+        loop {
+            let message = self.socket.read().unwrap_or_else(|error| panic!("no answer to {method}: {error}"));
+            let Message::Text(text) = message else { continue };
+            let mut message: Value = serde_json::from_str(&text).expect("the browser speaks JSON");
+            if message["id"] == json!(id) {
+                assert!(message["error"].is_null(), "{method}: {}", message["error"]);
+                return message["result"].take();
+            }
+            self.note(&message);
+        }
+    }
+
+    fn note(&mut self, event: &Value) {
+        let facts = &event["params"];
+        match event["method"].as_str() {
+            Some("Runtime.consoleAPICalled") => {
+                let kind = facts["type"].as_str().unwrap_or("");
+                if matches!(kind, "error" | "warning" | "assert") {
+                    self.problems.push(format!("console {kind}: {}", facts["args"]));
+                }
+            }
+            Some("Runtime.exceptionThrown") => {
+                let details = &facts["exceptionDetails"];
+                self.problems
+                    .push(format!("uncaught: {} {}", details["text"], details["exception"]["description"]));
+            }
+            Some("Log.entryAdded") => {
+                let entry = &facts["entry"];
+                let level = entry["level"].as_str().unwrap_or("");
+                if matches!(level, "error" | "warning") {
+                    self.problems
+                        .push(format!("{} {level}: {} {}", entry["source"], entry["text"], entry["url"]));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Closing tells the renderers too; killing the first process alone leaves them to find out.
+        let close = json!({ "id": 0, "method": "Browser.close" });
+        let _ = self.socket.send(Message::text(close.to_string()));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Starting(Option<Child>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn start(name: &str, profile: &Path) -> Option<Child> {
+    Command::new(name)
+        .args(FLAGS)
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg("about:blank")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
+}
+
+/// The port and path that the browser writes down once it listens.
+fn debugger(profile: &Path, child: &mut Child) -> (u16, String) {
+    let deadline = Instant::now() + START;
+    loop {
+        let written = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap_or_default();
+        if let Some((port, path)) = written.split_once('\n')
+            && let Ok(port) = port.trim().parse()
+            && path.starts_with('/')
+        {
+            return (port, path.trim().to_owned());
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            panic!("the browser ended at once: {status}");
+        }
+        assert!(Instant::now() < deadline, "the browser does not listen after {START:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0);
+    for letter in text.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => continue,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    bytes
+}

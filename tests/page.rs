@@ -1,0 +1,340 @@
+//! The page in a real browser, against pictures whose content is known.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::browser::Browser;
+use common::mock::{Mock, page_folder};
+use serde_json::{Value, json};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(15);
+
+/// One browser at a time: they would slow each other down, and time is part of what is tested.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(|broken| broken.into_inner())
+}
+
+/// A browser that shows the mock's page and has drawn its first pictures.
+fn open(mock: &Mock) -> Option<Browser> {
+    let mut browser = Browser::launch()?;
+    browser.set_viewport(1440, 900, 1.0, false);
+    browser.navigate(&mock.url());
+    browser.wait_for("window.spotter?.framesShown > 2 && spotter.latencyMs !== null", SOON);
+    Some(browser)
+}
+
+fn labels(browser: &mut Browser) -> Value {
+    browser.eval("spotter.shown.boxes.map((box) => box.label).sort()")
+}
+
+fn level(browser: &mut Browser) -> Value {
+    browser.eval("document.querySelector('[data-testid=badge]').dataset.level")
+}
+
+/// Watches every picture that is drawn: reads the bar code and the square from the canvas' pixels and
+/// compares both with the boxes that are drawn on it.
+const WATCH: &str = r#"
+(async (wanted) => {
+  const view = document.querySelector('[data-testid=view]');
+  const copy = document.createElement('canvas');
+  const pen = copy.getContext('2d', { willReadFrequently: true });
+  const found = { seen: 0, wrong: [], hashes: new Set(), seqs: [] };
+  let last = -1;
+  const until = performance.now() + 60000;
+  while (found.seen < wanted && performance.now() < until) {
+    await new Promise(requestAnimationFrame);
+    if (spotter.framesShown === last) continue;
+    last = spotter.framesShown;
+    copy.width = view.width;
+    copy.height = view.height;
+    pen.drawImage(view, 0, 0);
+    const { data } = pen.getImageData(0, 0, copy.width, copy.height);
+    const pixel = (x, y) => {
+      const at = 4 * (Math.round(y * copy.height) * copy.width + Math.round(x * copy.width));
+      return [data[at], data[at + 1], data[at + 2]];
+    };
+    let seq = 0;
+    for (let bit = 0; bit < 16; bit++) if (pixel((16 * bit + 8) / 320, 168 / 176)[0] > 128) seq |= 1 << bit;
+    const { shown } = spotter;
+    const person = shown.boxes.find((box) => box.label === 'person');
+    const { left, top, right, bottom } = person.rect;
+    const y = (top + bottom) / 2;
+    const inside = pixel((left + right) / 2, bottom - 0.05)[0];
+    const beside = [pixel(left - 0.03, y)[0], pixel(right + 0.03, y)[0]];
+    // A box that touches the picture's edge is drawn a line's width further in.
+    const [r, , b] = pixel(Math.max(left, 3 / copy.width), y);
+    const expected = (seq * 3 % 34) / 40;
+    const problems = [];
+    if (seq !== shown.seq) problems.push(`picture ${seq}, boxes of ${shown.seq}`);
+    if (Math.abs(left - expected) > 1e-6) problems.push(`box at ${left}, square at ${expected}`);
+    if (inside < 200) problems.push(`no square inside the box: ${inside}`);
+    if (beside.some((grey) => grey > 130)) problems.push(`square beside the box: ${beside}`);
+    if (!(r > 170 && b < 110)) problems.push(`no line at the box's left: ${r} ${b}`);
+    if (problems.length) found.wrong.push({ seq, problems });
+    found.seen += 1;
+    found.hashes.add(seq);
+    found.seqs.push(seq);
+  }
+  return { seen: found.seen, different: found.hashes.size, wrong: found.wrong,
+    ascending: found.seqs.every((seq, n) => n === 0 || seq > found.seqs[n - 1]) };
+})"#;
+
+#[test]
+fn boxes_belong_to_their_picture() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+
+    let found = browser.eval(&format!("{WATCH}(200)"));
+    assert_eq!(found["wrong"], json!([]), "of {} pictures", found["seen"]);
+    assert!(found["seen"].as_u64() >= Some(200), "{found}");
+    assert!(found["different"].as_u64() >= Some(200), "pixels do not move: {found}");
+    assert_eq!(found["ascending"], json!(true));
+
+    assert_eq!(browser.eval("spotter.transport"), json!("websocket"));
+    assert_eq!(browser.eval("[spotter.shown.width, spotter.shown.height]"), json!([320, 176]));
+    assert_eq!(level(&mut browser), json!("green"));
+    let latency = browser.eval("spotter.latencyMs").as_f64().unwrap();
+    assert!(
+        (20.0..900.0).contains(&latency),
+        "{latency} ms, and the mock's pictures are 25 ms old when sent"
+    );
+    browser.wait_for("document.querySelector('[data-testid=seen]').textContent.includes('person')", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn pictures_keep_their_shape() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().pixel_aspect = 1.5;
+    let Some(mut browser) = open(&mock) else { return };
+    for (width, height, scale) in [(1440, 900, 1.0), (390, 844, 3.0), (844, 390, 2.0), (1024, 768, 1.25)] {
+        browser.set_viewport(width, height, scale, true);
+        // Two CSS pixels for roundings; the backing store is in device pixels, or it would not be crisp.
+        let shape = "(() => { const { width, height } = view.getBoundingClientRect();
+            return Math.abs(width / height - 480 / 176) < 0.03
+              && Math.abs(view.width - width * devicePixelRatio) < 2 && width > 0.5 * innerWidth; })()";
+        browser.wait_for(shape, SOON);
+    }
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn slider_acts_at_once_and_on_spotter() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    assert_eq!(labels(&mut browser), json!(["dog", "person"]));
+
+    // In the very task of the event, and on a stopped picture.
+    browser.key(" ");
+    browser.wait_for("spotter.paused", SOON);
+    let at = |value: f64| {
+        format!(
+            "(() => {{ const before = spotter.shown.seq; confidence.value = {value};
+               confidence.dispatchEvent(new Event('input', {{ bubbles: true }}));
+               return [before === spotter.shown.seq, spotter.shown.boxes.map((box) => box.label).sort()]; }})()"
+        )
+    };
+    assert_eq!(browser.eval(&at(0.95)), json!([true, []]));
+    assert_eq!(browser.eval(&at(0.2)), json!([true, ["cat", "dog", "person"]]));
+    assert_eq!(browser.eval(&at(0.7)), json!([true, ["person"]]));
+    let deadline = Instant::now() + SOON;
+    while mock.state().patches.last() != Some(&0.7) {
+        assert!(Instant::now() < deadline, "sent: {:?}", mock.state().patches);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(mock.state().patches.len() <= 2, "each change is not sent alone: {:?}", mock.state().patches);
+
+    // What was dropped, with the reason.
+    browser.eval("document.querySelector('[data-testid=dropped]').click()");
+    assert_eq!(
+        browser.eval("spotter.shown.dropped.map((box) => `${box.label}: ${box.reason}`).sort()"),
+        json!(["cat: below confidence: 0.30 < 0.70", "dog: below confidence: 0.60 < 0.70"])
+    );
+    browser.wait_for(
+        "document.querySelector('[data-testid=seen]').textContent.includes('below confidence2')",
+        SOON,
+    );
+    browser.key("d");
+    assert_eq!(browser.eval("spotter.shown.dropped"), json!([]));
+    browser.key(" ");
+    browser.wait_for("!spotter.paused", SOON);
+
+    // By keyboard.
+    browser.eval("confidence.focus()");
+    browser.key("ArrowRight");
+    assert_eq!(
+        browser.eval("document.querySelector('[data-testid=confidence-value]').textContent"),
+        json!("0.71")
+    );
+    let deadline = Instant::now() + SOON;
+    while mock.state().patches.last() != Some(&0.71) {
+        assert!(Instant::now() < deadline, "sent: {:?}", mock.state().patches);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    // Another client's change shows here.
+    mock.state().confidence = 0.25;
+    browser.wait_for("confidence.value === '0.25' && spotter.shown.boxes.length === 3", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn streams_over_http_where_websockets_are_refused() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().refuse_websocket = true;
+    let Some(mut browser) = open(&mock) else { return };
+    assert_eq!(browser.eval("spotter.transport"), json!("fetch"));
+    let found = browser.eval(&format!("{WATCH}(40)"));
+    assert_eq!(found["wrong"], json!([]));
+    assert!(found["seen"].as_u64() >= Some(40), "{found}");
+    // The browser itself reports the refused handshakes; the page must add nothing.
+    let own: Vec<String> =
+        browser.console_problems().into_iter().filter(|text| !text.contains("/api/live")).collect();
+    assert_eq!(own, Vec::<String>::new());
+}
+
+#[test]
+fn an_old_picture_never_passes_for_a_live_one() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    browser.wait_for("badge.dataset.level === 'green' && words.hidden", SOON);
+
+    // The source goes away.
+    {
+        let mut state = mock.state();
+        state.frames_flow = false;
+        state.source_state = "reconnecting";
+        state.source_message = Some("cannot connect to 10.0.0.7");
+        state.retry_in_ms = Some(2500);
+    }
+    browser.wait_for("badge.dataset.level === 'amber'", SOON);
+    browser.wait_for("badge.dataset.level === 'red'", SOON);
+    let words = browser.eval("document.querySelector('[data-testid=words]').innerText.split('\\n')[0]");
+    assert_eq!(words, json!("Reconnecting in 3 s: cannot connect to 10.0.0.7"));
+    browser.wait_for("Number(getComputedStyle(view).opacity) < 0.5", SOON);
+    // A rate does not keep its last value.
+    browser.wait_for("document.querySelector('[data-testid=fps-inference]').textContent === '0.0'", SOON);
+    browser.wait_for("document.querySelector('[data-testid=latency]').textContent === '–'", SOON);
+
+    for (state, message, words) in [
+        ("connecting", None, "Connecting to the source"),
+        ("ended", None, "The clip has ended"),
+        ("failed", Some("no such file"), "The source has failed: no such file"),
+        ("live", None, "No new picture for "),
+    ] {
+        let retry = None;
+        {
+            let mut mock = mock.state();
+            (mock.source_state, mock.source_message, mock.retry_in_ms) = (state, message, retry);
+        }
+        browser.wait_for(&format!("words.innerText.startsWith({})", json!(words)), SOON);
+    }
+
+    // The source comes back.
+    mock.state().frames_flow = true;
+    browser.wait_for("badge.dataset.level === 'green' && words.hidden", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn finds_spotter_again() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    let port = mock.port;
+    drop(mock);
+    let gone = Instant::now();
+    browser.wait_for("badge.dataset.level === 'red'", Duration::from_secs(4));
+    eprintln!("red after {:?}", gone.elapsed());
+    browser.wait_for("words.innerText.startsWith('No connection to Spotter; trying again')", SOON);
+    browser.wait_for("document.querySelector('[data-testid=fps-inference]').textContent === '–'", SOON);
+
+    let mock = Mock::start_on(port);
+    browser.wait_for("badge.dataset.level === 'green' && words.hidden", SOON);
+    assert_eq!(browser.eval("spotter.transport"), json!("websocket"));
+    drop(mock);
+}
+
+#[test]
+fn waits_for_the_first_picture() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().frames_flow = false;
+    let Some(mut browser) = Browser::launch() else { return };
+    browser.navigate(&mock.url());
+    browser.wait_for("words.innerText.startsWith('Waiting for the first picture')", SOON);
+    mock.state().frames_flow = true;
+    browser.wait_for("badge.dataset.level === 'green' && words.hidden", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn fits_every_screen() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    let folder = std::env::var("SPOTTER_SCREENSHOTS").ok().map(std::path::PathBuf::from);
+    for (width, height, scale) in [(320, 640, 2.0), (390, 844, 2.0), (1024, 768, 1.0), (1440, 900, 1.0)] {
+        for dark in [false, true] {
+            browser.set_viewport(width, height, scale, dark);
+            browser.wait_for(&format!("innerWidth === {width}"), SOON);
+            let wide = browser.eval("document.documentElement.scrollWidth");
+            assert!(wide.as_u64() <= Some(width.into()), "{wide} CSS pixels wide on a screen of {width}");
+            // Nothing that can be used is smaller than a finger or out of the screen.
+            let controls = "['pause', 'confidence', 'fullscreen'].every((id) => {
+                const box = document.getElementById(id).getBoundingClientRect();
+                return box.height >= 44 && box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight; })";
+            assert_eq!(browser.eval(controls), json!(true), "{width}×{height}");
+            if let Some(folder) = &folder {
+                let name = format!("{width}x{height}-{}.png", if dark { "dark" } else { "light" });
+                browser.screenshot(&folder.join(name));
+            }
+        }
+    }
+
+    // Everything can be reached by keyboard, is named, and shows where the focus is.
+    let mut reached = Vec::new();
+    for _ in 0..4 {
+        browser.key("Tab");
+        reached.push(browser.eval("document.activeElement.dataset.testid"));
+        let ring = "(() => { const node = document.activeElement;
+            const drawn = node.matches('.switch input') ? node.nextElementSibling : node;
+            return node.matches(':focus-visible') && getComputedStyle(drawn).outlineWidth === '3px'; })()";
+        assert_eq!(browser.eval(ring), json!(true), "at {:?}", reached.last());
+    }
+    assert_eq!(json!(reached), json!(["pause", "confidence", "dropped", "fullscreen"]));
+    let unnamed = browser.eval(
+        "[...document.querySelectorAll('button, input')].filter((node) =>
+           !node.labels?.[0]?.textContent.trim() && !node.getAttribute('aria-label')).length",
+    );
+    assert_eq!(unnamed, json!(0));
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn small_and_self_contained() {
+    let mut total = 0;
+    for entry in std::fs::read_dir(page_folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        total += text.len();
+        let name = path.display();
+        for line in text.lines().filter(|line| !line.contains("www.w3.org")) {
+            assert!(!line.contains("http://") && !line.contains("https://"), "{name}: {line}");
+            assert!(!line.contains(" style=\"") && !line.contains(" onclick="), "{name}: {line}");
+            assert!(
+                !line.contains("src=\"/") && !line.contains("href=\"/"),
+                "{name} is tied to a path: {line}"
+            );
+        }
+    }
+    assert!(total <= 100_000, "{total} bytes");
+}
