@@ -72,19 +72,31 @@ impl PixelFormat {
 
     /// The components: Y, U, V or R, G, B in this order, or Y alone.
     pub fn components(self) -> &'static [Component] {
-        const I420: [Component; 3] = [component(0, 0, 1, 1, 1), component(1, 0, 1, 2, 2), component(2, 0, 1, 2, 2)];
-        const YV12: [Component; 3] = [component(0, 0, 1, 1, 1), component(2, 0, 1, 2, 2), component(1, 0, 1, 2, 2)];
-        const NV12: [Component; 3] = [component(0, 0, 1, 1, 1), component(1, 0, 2, 2, 2), component(1, 1, 2, 2, 2)];
-        const NV21: [Component; 3] = [component(0, 0, 1, 1, 1), component(1, 1, 2, 2, 2), component(1, 0, 2, 2, 2)];
-        const Y42B: [Component; 3] = [component(0, 0, 1, 1, 1), component(1, 0, 1, 2, 1), component(2, 0, 1, 2, 1)];
-        const Y444: [Component; 3] = [component(0, 0, 1, 1, 1), component(1, 0, 1, 1, 1), component(2, 0, 1, 1, 1)];
-        const YUY2: [Component; 3] = [component(0, 0, 2, 1, 1), component(0, 1, 4, 2, 1), component(0, 3, 4, 2, 1)];
-        const UYVY: [Component; 3] = [component(0, 1, 2, 1, 1), component(0, 0, 4, 2, 1), component(0, 2, 4, 2, 1)];
+        const I420: [Component; 3] =
+            [component(0, 0, 1, 1, 1), component(1, 0, 1, 2, 2), component(2, 0, 1, 2, 2)];
+        const YV12: [Component; 3] =
+            [component(0, 0, 1, 1, 1), component(2, 0, 1, 2, 2), component(1, 0, 1, 2, 2)];
+        const NV12: [Component; 3] =
+            [component(0, 0, 1, 1, 1), component(1, 0, 2, 2, 2), component(1, 1, 2, 2, 2)];
+        const NV21: [Component; 3] =
+            [component(0, 0, 1, 1, 1), component(1, 1, 2, 2, 2), component(1, 0, 2, 2, 2)];
+        const Y42B: [Component; 3] =
+            [component(0, 0, 1, 1, 1), component(1, 0, 1, 2, 1), component(2, 0, 1, 2, 1)];
+        const Y444: [Component; 3] =
+            [component(0, 0, 1, 1, 1), component(1, 0, 1, 1, 1), component(2, 0, 1, 1, 1)];
+        const YUY2: [Component; 3] =
+            [component(0, 0, 2, 1, 1), component(0, 1, 4, 2, 1), component(0, 3, 4, 2, 1)];
+        const UYVY: [Component; 3] =
+            [component(0, 1, 2, 1, 1), component(0, 0, 4, 2, 1), component(0, 2, 4, 2, 1)];
         const GRAY8: [Component; 1] = [component(0, 0, 1, 1, 1)];
-        const RGB: [Component; 3] = [component(0, 0, 3, 1, 1), component(0, 1, 3, 1, 1), component(0, 2, 3, 1, 1)];
-        const BGR: [Component; 3] = [component(0, 2, 3, 1, 1), component(0, 1, 3, 1, 1), component(0, 0, 3, 1, 1)];
-        const RGBX: [Component; 3] = [component(0, 0, 4, 1, 1), component(0, 1, 4, 1, 1), component(0, 2, 4, 1, 1)];
-        const BGRX: [Component; 3] = [component(0, 2, 4, 1, 1), component(0, 1, 4, 1, 1), component(0, 0, 4, 1, 1)];
+        const RGB: [Component; 3] =
+            [component(0, 0, 3, 1, 1), component(0, 1, 3, 1, 1), component(0, 2, 3, 1, 1)];
+        const BGR: [Component; 3] =
+            [component(0, 2, 3, 1, 1), component(0, 1, 3, 1, 1), component(0, 0, 3, 1, 1)];
+        const RGBX: [Component; 3] =
+            [component(0, 0, 4, 1, 1), component(0, 1, 4, 1, 1), component(0, 2, 4, 1, 1)];
+        const BGRX: [Component; 3] =
+            [component(0, 2, 4, 1, 1), component(0, 1, 4, 1, 1), component(0, 0, 4, 1, 1)];
         match self {
             Self::I420 => &I420,
             Self::Yv12 => &YV12,

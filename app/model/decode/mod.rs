@@ -32,5 +32,10 @@ pub trait Decoder: Send {
     ///
     /// # Errors
     /// Where an output is shorter than its shape says.
-    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Vec<Detection>) -> Result<()>;
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Vec<Detection>,
+    ) -> Result<()>;
 }
