@@ -125,6 +125,7 @@ apt_install() {
 setup_packages() {
     local name stale=no clang=no names
     find_missing "${packages[@]}"
+    if [[ -n $lib_sha ]] && ! has_tflite && ! python_with_pip >/dev/null; then missing+=(python3-pip); fi
     has_libclang || clang=yes
     [[ ${#missing[@]} != 0 || $clang == yes ]] || return 0
 
@@ -154,9 +155,7 @@ setup_packages() {
     did=yes
 }
 
-sha256_is() { [[ -f $1 && $(sha256sum <"$1") == "$2  -" ]]; }
-
-# A python3 that has pip: the first on the PATH, else the system's, else with Debian's python3-pip.
+# A python3 that has pip: the first on the PATH, else the system's.
 python_with_pip() {
     local candidate
     for candidate in python3 /usr/bin/python3; do
@@ -168,8 +167,8 @@ python_with_pip() {
     return 1
 }
 
-setup_tflite() {
-    local arch wheel_sha lib_sha python
+# Sets `arch`, and the SHA-256 of the Python package and of the library in it for this machine.
+pin_tflite() {
     arch=$(dpkg --print-architecture 2>/dev/null || uname -m)
     case $arch in
     amd64 | x86_64)
@@ -187,22 +186,20 @@ setup_tflite() {
         wheel_sha=af92b862fe0488fba7422b9819b1a8c88781b2f90fb3e4b7f1dcfd1d90a6b69b
         lib_sha=fcb6ef6f3f9c68889868fb55aba544d43d0fe9703c1efeb2756e82b553d032ab
         ;;
-    *)
-        say "setup: no TensorFlow Lite is known for $arch; build libtensorflowlite_c.so and name it in SPOTTER_TFLITE"
-        return
-        ;;
+    *) lib_sha= ;;
     esac
-    if sha256_is "$lib" "$lib_sha"; then return; fi
+}
 
-    if ! python=$(python_with_pip); then
-        if [[ $EUID != 0 ]] && ! has sudo; then
-            die "python3 has no pip. As root, run: apt-get install -y --no-install-recommends python3-pip"
-        fi
-        offered python3-pip || apt_update || die "apt-get update failed"
-        say "setup: apt-get install python3-pip"
-        apt_install python3-pip || { apt_update && apt_install python3-pip; } || die "apt-get install failed"
-        python=$(python_with_pip) || die "python3 -m pip does not start"
+has_tflite() { [[ -f $lib && $(sha256sum <"$lib") == "$lib_sha  -" ]]; }
+
+setup_tflite() {
+    local python part=$lib.$$.part
+    if [[ -z $lib_sha ]]; then
+        say "setup: no TensorFlow Lite is known for $arch; build libtensorflowlite_c.so, name it in SPOTTER_TFLITE"
+        return
     fi
+    if has_tflite; then return; fi
+    python=$(python_with_pip) || die "python3 -m pip does not start"
     say "setup: TensorFlow Lite for $arch, out of the Python package $wheel, to $lib"
     say "$wheel --hash=sha256:$wheel_sha" >"$scratch/wheel.txt"
     # The version and platform say which file is meant; they need not be those of this python3.
@@ -213,18 +210,19 @@ setup_tflite() {
     "$python" -m zipfile -e "$scratch"/wheel/*.whl "$scratch/unpacked"
     mkdir -p "$lib_dir"
     # First beside its place, then renamed: never half a library where the program looks.
-    cp "$scratch/unpacked/pymicro_wakeword/lib/libtensorflowlite_c.so" "$lib.$$.part"
-    if ! sha256_is "$lib.$$.part" "$lib_sha"; then
-        rm -f "$lib.$$.part"
+    cp "$scratch/unpacked/pymicro_wakeword/lib/libtensorflowlite_c.so" "$part"
+    if [[ $(sha256sum <"$part") != "$lib_sha  -" ]]; then
+        rm -f "$part"
         die "the library in $wheel is not the expected one"
     fi
-    mv -f "$lib.$$.part" "$lib"
+    mv -f "$part" "$lib"
     did=yes
 }
 
 setup() {
     did=no
     need_rust
+    pin_tflite
     setup_packages
     setup_tflite
     if [[ $did == no ]]; then say "setup: everything is in place"; else say "setup: done"; fi

@@ -205,9 +205,12 @@ enum Stream {
     Stderr,
 }
 
+/// What a program has said, in the order of arrival, and the sign that there is more.
+type Lines = (Mutex<Vec<(Stream, String)>>, Condvar);
+
 /// Reads both streams of a program as they come, so that it never waits for a full pipe.
 struct Output {
-    shared: Arc<(Mutex<Vec<(Stream, String)>>, Condvar)>,
+    shared: Arc<Lines>,
     readers: [JoinHandle<()>; 2],
 }
 
@@ -264,7 +267,7 @@ impl Output {
 fn read_lines(
     stream: Stream,
     source: impl Read + Send + 'static,
-    shared: Arc<(Mutex<Vec<(Stream, String)>>, Condvar)>,
+    shared: Arc<Lines>,
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut source = BufReader::new(source);
