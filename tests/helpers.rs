@@ -5,10 +5,13 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use common::{data, process};
 use gstreamer as gst;
 use gstreamer::prelude::*;
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn every_clip_that_can_be_made_has_all_its_frames() {
@@ -64,6 +67,53 @@ fn frames(path: &std::path::Path) -> Result<(usize, (u32, u32)), String> {
         Some(gst::MessageView::Error(error)) => Err(error.error().to_string()),
         _ => Err("no end after 60 s".to_owned()),
     }
+}
+
+/// Stands for the program.
+fn script(text: &str) -> std::process::Command {
+    let mut command = process::command("sh");
+    command.args(["-c", text]);
+    command
+}
+
+#[test]
+fn a_run_tells_what_the_program_left() {
+    let finished = process::run_command(script("echo out; echo bad >&2; exit 3"), LIMIT);
+    assert_eq!(
+        (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
+        (Some(3), "out\n", "bad\n")
+    );
+}
+
+#[test]
+#[should_panic(expected = "the program panicked")]
+fn a_panic_of_the_program_is_one_of_the_test() {
+    process::run_command(script("echo \"thread 'main' panicked at app/main.rs\" >&2"), LIMIT);
+}
+
+#[test]
+#[should_panic(expected = "did not end within")]
+fn a_run_that_does_not_end_is_ended() {
+    process::run_command(script("exec sleep 100"), Duration::from_millis(100));
+}
+
+#[test]
+#[should_panic(expected = "did not say where it listens")]
+fn a_server_that_ends_at_once_is_noticed() {
+    process::Running::start_command(script("echo no camera >&2; exit 1"), LIMIT);
+}
+
+#[test]
+fn a_running_program_is_heard_and_stopped() {
+    let program = "trap 'echo bye; exit 0' TERM; echo 'see http://127.0.0.1:4242/ for the page' >&2;
+                   while :; do sleep 0.02; done";
+    let running = process::Running::start_command(script(program), LIMIT);
+    assert_eq!(running.address, "127.0.0.1:4242");
+    assert!(running.wait_for_line("the page", LIMIT));
+    assert!(!running.wait_for_line("no such line", Duration::from_millis(50)));
+    let finished = running.stop(LIMIT);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "bye\n"));
+    assert!(finished.took < LIMIT);
 }
 
 #[test]

@@ -15,7 +15,11 @@ pub fn shared_data() -> Option<PathBuf> {
     match path.canonicalize() {
         Ok(path) if path.is_dir() => Some(path),
         _ => {
-            skip("there is no ../shared/data, the collection of real models and photos");
+            // Once is enough: many tests ask.
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                skip("all that needs ../shared/data, the collection of real models and photos")
+            });
             None
         }
     }

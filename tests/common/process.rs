@@ -20,7 +20,12 @@ pub struct Finished {
 
 /// A command that will run the program.
 pub fn spotter() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spotter"));
+    command(env!("CARGO_BIN_EXE_spotter"))
+}
+
+/// A command whose output [`run_command`] and [`Running`] can read.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -264,11 +269,7 @@ impl Output {
     }
 }
 
-fn read_lines(
-    stream: Stream,
-    source: impl Read + Send + 'static,
-    shared: Arc<Lines>,
-) -> JoinHandle<()> {
+fn read_lines(stream: Stream, source: impl Read + Send + 'static, shared: Arc<Lines>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut source = BufReader::new(source);
         let mut bytes = Vec::new();
