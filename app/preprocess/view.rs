@@ -13,7 +13,7 @@ const MAX_SIDE: usize = 65_500;
 
 /// A picture as JFIF has it: planes Y, U and V, full range, BT.601, chroma halved both ways and
 /// between the pixels. Rows follow each other without gaps. Reused from frame to frame.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct I420Buffer {
     width: usize,
     height: usize,
@@ -49,6 +49,12 @@ impl I420Buffer {
     /// Red-difference chroma, as many bytes as [`Self::chroma_size`] says.
     pub fn v(&self) -> &[u8] {
         &self.planes[2]
+    }
+
+    /// Y, U and V for drawing into the picture; rows follow each other without gaps.
+    pub fn planes_mut(&mut self) -> [&mut [u8]; 3] {
+        let [y, u, v] = &mut self.planes;
+        [y, u, v]
     }
 
     /// What a [`Frame`] of these planes has as its layout.

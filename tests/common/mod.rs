@@ -1,5 +1,21 @@
-//! Helpers that several test crates share; each crate uses its part of them.
+//! What the integration tests share.
 #![allow(dead_code)]
 
 pub mod browser;
+pub mod data;
 pub mod mock;
+pub mod process;
+
+use std::io::Write;
+
+/// Says a line to whoever runs the tests. `cargo test` hides what a passing test prints; a skipped test
+/// and a measured percentage must be seen.
+pub fn say(line: &str) {
+    // In one write, so that lines of tests that run side by side do not mix.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Says that a test, or a part of it, was left out, and why.
+pub fn skip(why: &str) {
+    say(&format!("skipped: {why}"));
+}

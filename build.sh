@@ -1,0 +1,346 @@
+#!/usr/bin/env bash
+# Spotter's one script: gets what is missing, builds, runs and tests. `./build.sh help` says how.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+lib_dir=${XDG_DATA_HOME:-$HOME/.local/share}/spotter/lib
+lib=$lib_dir/libtensorflowlite_c.so
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# The TensorFlow Lite C library is taken out of this Python package (see NOTICE).
+wheel=pymicro-wakeword==2.5.0
+
+# What a build and a run need, as Debian and Ubuntu call it. `package:command` is satisfied by the
+# command alone, whichever package it came with. libclang is handled apart: its name has a version.
+packages=(
+    ca-certificates libc6-dev gcc:cc pkg-config:pkg-config libssl-dev
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+    gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
+)
+
+# What only the tests use; they go on without.
+test_packages=(
+    chromium:chromium python3-venv shellcheck:shellcheck
+    gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools:gst-launch-1.0
+    gir1.2-gst-rtsp-server-1.0 python3-gi
+)
+
+usage() {
+    cat <<'END'
+Spotter finds objects in live video and shows them on a web page.
+
+  ./build.sh setup        install what is missing: GStreamer and a C compiler with apt, TensorFlow Lite
+  ./build.sh run [ARGS]   setup, build, then `spotter run ARGS` (try: ./build.sh run --help)
+  ./build.sh test         setup, what only tests need, then all tests
+  ./build.sh help         this text
+
+It needs Debian 12, Ubuntu 24.04 or newer, with Rust (https://rustup.rs), Python 3 and apt.
+END
+}
+
+say() { printf '%s\n' "$*"; }
+die() {
+    printf 'build.sh: %s\n' "$*" >&2
+    exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a noisy command; its output is shown only if it fails.
+quietly() {
+    if ! "$@" >"$scratch/log" 2>&1; then
+        cat "$scratch/log" >&2
+        return 1
+    fi
+}
+
+need_rust() {
+    local want have how
+    how="get Rust with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   (see https://rustup.rs)"
+    # rustup's folder is on the PATH only in shells opened after it was installed.
+    if ! has cargo && [[ -x $HOME/.cargo/bin/cargo ]]; then
+        PATH=$HOME/.cargo/bin:$PATH
+    fi
+    if ! has cargo || ! has rustc; then die "Rust is missing; $how"; fi
+    want=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
+    have=$(cd "$root" && rustc --version) ||
+        die "rustc does not start; with rustup, try: cd '$root' && rustup toolchain install"
+    have=${have#rustc }
+    have=${have%% *}
+    if [[ $(printf '%s\n%s\n' "$want" "${have%%-*}" | sort -V | head -n 1) != "$want" ]]; then
+        die "Rust $have is too old, Spotter needs $want; $how"
+    fi
+}
+
+# Sets `missing` to those of the arguments (package or package:command) that are not there.
+find_missing() {
+    local entry installed
+    installed=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package} ' "${@%%:*}" 2>/dev/null || true)"
+    missing=()
+    for entry in "$@"; do
+        if [[ $entry == *:* ]] && has "${entry#*:}"; then continue; fi
+        if [[ $installed != *" ii ${entry%%:*} "* ]]; then missing+=("${entry%%:*}"); fi
+    done
+}
+
+# bindgen, which the build of tflitec uses, opens libclang.so.
+has_libclang() {
+    [[ -n ${LIBCLANG_PATH:-} ]] ||
+        [[ $(dpkg-query -W -f '${db:Status-Abbrev} ' 'libclang1-*' 2>/dev/null) == *ii* ]]
+}
+
+# The libclang that this distribution's apt offers, the distribution's own default first.
+libclang_package() {
+    local offered name
+    offered=$(apt-cache pkgnames libclang1- | grep -E '^libclang1-[0-9]+(t64)?$' | sort -Vr) || return 1
+    for name in libclang1-18 libclang1-14 $offered; do
+        if grep -qx "$name" <<<"$offered"; then
+            say "$name"
+            return
+        fi
+    done
+}
+
+# Whether apt knows a version of this package that it can install.
+offered() { [[ $(apt-cache policy "$1" 2>/dev/null) == *"Candidate: "[!\(]* ]]; }
+
+as_root() {
+    if [[ $EUID == 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+apt_updated=no
+apt_update() {
+    [[ $apt_updated == no ]] || return 0
+    say "setup: apt-get update"
+    quietly as_root apt-get update || return 1
+    apt_updated=yes
+}
+
+apt_install() {
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "$@"
+}
+
+# Everything is in one apt-get call, with fresh lists only where the old ones do not do.
+setup_packages() {
+    local name stale=no clang=no names
+    find_missing "${packages[@]}"
+    if [[ -n $lib_sha ]] && ! has_tflite && ! python_with_pip >/dev/null; then missing+=(python3-pip); fi
+    has_libclang || clang=yes
+    [[ ${#missing[@]} != 0 || $clang == yes ]] || return 0
+
+    has apt-get || die "this system has no apt; install yourself: ${missing[*]} libclang"
+    names=("${missing[@]}")
+    if [[ $clang == yes ]]; then names+=("$(libclang_package || say libclang1-14)"); fi
+    if [[ $EUID != 0 ]] && ! has sudo; then
+        say "setup: these packages are missing, and this is neither root nor is there sudo. As root, run:"
+        say "  apt-get update && apt-get install -y --no-install-recommends ${names[*]}"
+        exit 1
+    fi
+    for name in "${names[@]}"; do offered "$name" || stale=yes; done
+    if [[ $stale == yes ]]; then
+        apt_update || die "apt-get update failed"
+        if [[ $clang == yes ]]; then
+            name=$(libclang_package) || die "apt offers no libclang1-*; install libclang, or set LIBCLANG_PATH"
+            names=("${missing[@]}" "$name")
+        fi
+    fi
+    say "setup: apt-get install ${names[*]} (minutes, on a system without any of it)"
+    if ! apt_install "${names[@]}"; then
+        # Lists can be older than what the mirror still has.
+        [[ $apt_updated == no ]] || die "apt-get install failed"
+        apt_update || die "apt-get update failed"
+        apt_install "${names[@]}" || die "apt-get install failed"
+    fi
+    did=yes
+}
+
+# A python3 that has pip: the first on the PATH, else the system's.
+python_with_pip() {
+    local candidate
+    for candidate in python3 /usr/bin/python3; do
+        if "$candidate" -m pip --version >/dev/null 2>&1; then
+            say "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# Sets `arch`, and the SHA-256 of the Python package and of the library in it for this machine.
+pin_tflite() {
+    arch=$(dpkg --print-architecture 2>/dev/null || uname -m)
+    case $arch in
+    amd64 | x86_64)
+        arch=x86_64
+        wheel_sha=3869f536402b1254e3be3549d3a462ecd6ed21ce2c3e77ec8eb501c3c700417c
+        lib_sha=25465edb5cd7aadd00249d4d28f1d922ce5cc90195ad4403458111dd63493bae
+        ;;
+    arm64 | aarch64)
+        arch=aarch64
+        wheel_sha=6c75b77c936efd19b8c35a094cb7e3fdbd4ebcd0f63635a0851ce591990829f2
+        lib_sha=12062437bfde367b1be592ebc4a9fe64b8453f90b3b7dc21fade002c38e1ac1a
+        ;;
+    armhf | armv7l)
+        arch=armv7l
+        wheel_sha=af92b862fe0488fba7422b9819b1a8c88781b2f90fb3e4b7f1dcfd1d90a6b69b
+        lib_sha=fcb6ef6f3f9c68889868fb55aba544d43d0fe9703c1efeb2756e82b553d032ab
+        ;;
+    *) lib_sha= ;;
+    esac
+}
+
+has_tflite() { [[ -f $lib && $(sha256sum <"$lib") == "$lib_sha  -" ]]; }
+
+setup_tflite() {
+    local python part=$lib.$$.part
+    if [[ -z $lib_sha ]]; then
+        say "setup: no TensorFlow Lite is known for $arch; build libtensorflowlite_c.so, name it in SPOTTER_TFLITE"
+        return
+    fi
+    if has_tflite; then return; fi
+    python=$(python_with_pip) || die "python3 -m pip does not start"
+    say "setup: TensorFlow Lite for $arch, out of the Python package $wheel, to $lib"
+    say "$wheel --hash=sha256:$wheel_sha" >"$scratch/wheel.txt"
+    # The version and platform say which file is meant; they need not be those of this python3.
+    quietly "$python" -m pip download --require-hashes --no-deps --only-binary=:all: \
+        --python-version 3.11 --platform "manylinux_2_35_$arch" \
+        --dest "$scratch/wheel" --requirement "$scratch/wheel.txt" ||
+        die "pip could not download $wheel"
+    "$python" -m zipfile -e "$scratch"/wheel/*.whl "$scratch/unpacked"
+    mkdir -p "$lib_dir"
+    # First beside its place, then renamed: never half a library where the program looks.
+    cp "$scratch/unpacked/pymicro_wakeword/lib/libtensorflowlite_c.so" "$part"
+    if [[ $(sha256sum <"$part") != "$lib_sha  -" ]]; then
+        rm -f "$part"
+        die "the library in $wheel is not the expected one"
+    fi
+    mv -f "$part" "$lib"
+    did=yes
+}
+
+setup() {
+    did=no
+    need_rust
+    pin_tflite
+    setup_packages
+    setup_tflite
+    if [[ $did == no ]]; then say "setup: everything is in place"; else say "setup: done"; fi
+}
+
+run() {
+    setup
+    (cd "$root" && cargo build --release --locked)
+    rm -rf "$scratch"
+    exec "${CARGO_TARGET_DIR:-$root/target}/release/spotter" run "$@"
+}
+
+# Extras for the tests. Each one that cannot be had is named, and the tests that need it say so too.
+setup_test_packages() {
+    local name wanted=() stale=no
+    find_missing "${test_packages[@]}"
+    [[ ${#missing[@]} != 0 ]] || return 0
+    if ! has apt-get || { [[ $EUID != 0 ]] && ! has sudo; }; then
+        say "skipped: ${missing[*]}: only root can install them"
+        return
+    fi
+    for name in "${missing[@]}"; do
+        if [[ $name == chromium ]] && grep -qx 'ID=ubuntu' /etc/os-release; then
+            say "skipped: chromium: Ubuntu has it only as a snap; install a chromium or google-chrome yourself"
+        else
+            wanted+=("$name")
+            offered "$name" || stale=yes
+        fi
+    done
+    [[ ${#wanted[@]} != 0 ]] || return 0
+    if [[ $stale == yes ]]; then apt_update || say "skipped: apt-get update failed"; fi
+    say "setup: apt-get install ${wanted[*]}"
+    if apt_install "${wanted[@]}"; then return; fi
+    apt_update || true
+    for name in "${wanted[@]}"; do
+        apt_install "$name" || say "skipped: $name: apt-get install failed"
+    done
+}
+
+# A Python environment with what tests/tools/*.py import.
+setup_test_venv() {
+    local venv=$root/target/test-venv list=$root/tests/tools/requirements.txt python stamp
+    stamp=$(sha256sum <"$list")
+    if [[ -x $venv/bin/python && $(cat "$venv/stamp" 2>/dev/null) == "$stamp" ]]; then return; fi
+    for python in python3 /usr/bin/python3 python3.11 python3.12; do
+        # The list has hashes for these two versions.
+        "$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || continue
+        say "setup: $venv with numpy and pycocotools"
+        rm -rf "$venv"
+        if quietly "$python" -m venv "$venv" &&
+            quietly "$venv/bin/python" -m pip install --require-hashes --only-binary=:all: --no-deps -r "$list"; then
+            say "$stamp" >"$venv/stamp"
+            return
+        fi
+        rm -rf "$venv"
+        say "skipped: mAP: the Python environment could not be made"
+        return
+    done
+    say "skipped: mAP: no python3 of version 3.11 or 3.12"
+}
+
+deny_version=0.20.2
+deny=
+setup_cargo_deny() {
+    local tools=$root/target/tools
+    if [[ $("$tools/bin/cargo-deny" --version 2>/dev/null) == "cargo-deny $deny_version" ]]; then
+        deny=$tools/bin/cargo-deny
+        return
+    fi
+    say "setup: cargo install cargo-deny $deny_version to $tools (some minutes, once)"
+    if quietly cargo install cargo-deny --version "$deny_version" --locked --quiet \
+        --root "$tools" --target-dir "$tools/build"; then
+        rm -rf "$tools/build"
+        deny=$tools/bin/cargo-deny
+    else
+        say "skipped: licences, duplicate crates and sources: cargo-deny could not be built"
+    fi
+}
+
+check_dependencies() {
+    [[ -n $deny ]] || return 0
+    say "cargo deny: licences, bans, sources"
+    "$deny" --locked check --show-stats licenses bans sources || return 1
+    # The advisories come from a git host, which not every machine reaches.
+    if ! timeout 120 "$deny" fetch db >"$scratch/log" 2>&1; then
+        say "skipped: cargo deny check advisories: advisory database not reachable"
+        return
+    fi
+    "$deny" --locked check --disable-fetch advisories
+}
+
+run_tests() {
+    local failed=()
+    setup
+    setup_test_packages
+    setup_test_venv
+    cd "$root"
+    setup_cargo_deny
+    say "cargo test"
+    # SPOTTER_SETUP_DONE: the tests may run `./build.sh setup`, it will install nothing.
+    SPOTTER_SETUP_DONE=1 cargo test --locked --no-fail-fast || failed+=("cargo test")
+    check_dependencies || failed+=("cargo deny")
+    if [[ ${#failed[@]} != 0 ]]; then
+        (IFS=, && die "failed: ${failed[*]}")
+    fi
+    say "all tests passed"
+}
+
+case ${1-help} in
+setup) setup ;;
+run)
+    shift
+    run "$@"
+    ;;
+test) run_tests ;;
+help | -h | --help) usage ;;
+*)
+    printf "build.sh: no command '%s'; see ./build.sh help\n" "$1" >&2
+    exit 2
+    ;;
+esac
