@@ -149,7 +149,8 @@ fn capture(
                 status.set_picture(size, frame_rate);
             }
             let left_over = if lossless { frames.put(frame) } else { frames.replace(frame) };
-            if left_over.is_some() {
+            // What a stop leaves in a slot was not dropped for want of time.
+            if left_over.is_some() && !stop.is_set() {
                 stats.dropped.fetch_add(1, Ordering::Relaxed);
             }
         },

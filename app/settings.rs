@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
@@ -11,10 +11,17 @@ use crate::error::{Error, Kind, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Values {
     /// Detections below this score are dropped. 0..=1, live.
+    #[serde(serialize_with = "rounded")]
     pub confidence: f32,
     /// Of two boxes of one class that overlap more than this, the weaker is dropped; heads whose NMS is
     /// in the model file ignore it. 0..=1, live.
+    #[serde(serialize_with = "rounded")]
     pub iou: f32,
+}
+
+/// As the user wrote it: 0.45, not the 0.449999988 that 32 bits make of it.
+fn rounded<S: Serializer>(value: &f32, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_f64((f64::from(*value) * 1e6).round() / 1e6)
 }
 
 /// Settings shared by all threads, read without locking.
@@ -88,6 +95,7 @@ mod tests {
     #[test]
     fn a_patch_is_applied_whole_or_not_at_all() {
         let settings = Settings::new(Values { confidence: 0.5, iou: 0.45 });
+        assert_eq!(json!(settings.values()).to_string(), r#"{"confidence":0.5,"iou":0.45}"#);
         assert_eq!(settings.patch(&json!({"confidence": 0.25})).unwrap().confidence, 0.25);
         let error = settings.patch(&json!({"confidence": 0.9, "iou": 7})).unwrap_err();
         assert_eq!(error.to_string(), "iou must be a number from 0 to 1, not 7");

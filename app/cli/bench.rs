@@ -192,8 +192,7 @@ fn whole_pipeline(
     let cpu = cpu_time().saturating_sub(cpu);
     stop.set();
     pipeline.join()?;
-    // Frames that the stop left in the slots were not dropped by the pipeline.
-    let dropped = status.stats.dropped.load(Ordering::Relaxed).saturating_sub(1);
+    let dropped = status.stats.dropped.load(Ordering::Relaxed);
     Ok(Round { measured, cpu, dropped, status })
 }
 

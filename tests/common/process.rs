@@ -313,6 +313,16 @@ pub fn http_get(address: &str, path: &str) -> std::io::Result<Response> {
     http(address, "GET", path, &[], b"")
 }
 
+/// The first `bytes` bytes of a stream, head included; then the connection is closed.
+pub fn stream(address: &str, path: &str, bytes: usize) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout above zero is taken");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("the server reads");
+    let mut read = Vec::new();
+    stream.take(bytes as u64).read_to_end(&mut read).expect("the server sends");
+    read
+}
+
 /// Any request. `Host`, `Connection: close` and, for a body, `Content-Length` are added.
 pub fn http(
     address: &str,

@@ -1,0 +1,95 @@
+//! The page of the real program, on a real clip, in a real browser.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::browser::Browser;
+use common::process::Running;
+use common::{data, say};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A small picture of the canvas, as one number.
+const HASH: &str = r#"(() => {
+  const copy = document.createElement('canvas');
+  [copy.width, copy.height] = [64, 36];
+  const pen = copy.getContext('2d');
+  pen.drawImage(document.querySelector('[data-testid=view]'), 0, 0, 64, 36);
+  return [...pen.getImageData(0, 0, 64, 36).data].reduce((hash, byte) => (hash * 31 + byte) % 1000000007, 7);
+})()"#;
+
+const COUNT: &str = "spotter.shown.boxes.filter((box) => box.label === 'person').length";
+
+/// Moves the slider as a hand does, and gives the boxes that are drawn right after.
+fn slide(browser: &mut Browser, value: f64) -> Vec<f64> {
+    let scores = browser.eval(&format!(
+        "(() => {{ const slider = document.querySelector('[data-testid=confidence]');
+          slider.value = {value}; slider.dispatchEvent(new Event('input', {{ bubbles: true }}));
+          return spotter.shown.boxes.map((box) => box.score); }})()"
+    ));
+    scores.as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn people_are_shown_with_their_boxes_while_they_walk() {
+    let Some(shared) = data::shared_data() else { return };
+    let Some(mut browser) = Browser::launch() else { return };
+    let model = shared.join("models/ssd_mobilenet_v1_coco_quant_postprocess.tflite");
+    let clip = shared.join("videos/pedestrians-626x360.mp4");
+    let running = Running::start(
+        [
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--source",
+            clip.to_str().unwrap(),
+            "--model",
+            model.to_str().unwrap(),
+        ],
+        LIMIT,
+    );
+    browser.set_viewport(1440, 900, 1.0, false);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 5 && spotter.latencyMs !== null", LIMIT);
+    assert_eq!(browser.eval("spotter.transport"), "websocket");
+
+    // The picture moves.
+    let first = browser.eval(HASH);
+    let shown = browser.eval("spotter.framesShown").as_u64().unwrap();
+    browser.wait_for(&format!("spotter.framesShown > {}", shown + 10), LIMIT);
+    assert_ne!(browser.eval(HASH), first);
+    // It is the frame's own shape.
+    let shape = browser.eval("spotter.shown.width / spotter.shown.height").as_f64().unwrap();
+    assert!((shape - 626.0 / 360.0).abs() < 0.01, "{shape}");
+
+    // People are found.
+    browser.wait_for(&format!("{COUNT} >= 2"), LIMIT);
+    let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live_page.png");
+    browser.screenshot(&picture);
+    assert!(std::fs::metadata(&picture).unwrap().len() > 50_000);
+    say(&format!("the page as the test saw it: {}", picture.display()));
+
+    // The slider acts on the picture that is shown, and then on the server.
+    browser.eval("document.querySelector('[data-testid=pause]')?.click()");
+    let low = slide(&mut browser, 0.05);
+    let high = slide(&mut browser, 0.95);
+    assert!(low.len() > high.len(), "{low:?} {high:?}");
+    assert!(high.iter().all(|score| *score >= 0.95));
+    let confidence = || running.http_get("/api/settings").json()["confidence"].as_f64().unwrap();
+    browser.wait_for("true", LIMIT);
+    let begun = std::time::Instant::now();
+    while confidence() != 0.95 {
+        assert!(begun.elapsed() < LIMIT, "{}", confidence());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    slide(&mut browser, 0.3);
+    browser.eval("document.querySelector('[data-testid=pause]')?.click()");
+    browser.wait_for(&format!("{COUNT} >= 1"), LIMIT);
+
+    // Every picture of the page loads, and nothing is complained of.
+    assert_eq!(browser.eval("[...document.images].filter((image) => !image.naturalWidth).length"), 0);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
