@@ -3,6 +3,8 @@
 //! YOLOv5 at 640×640: 25200 rows of 85 bytes with so many candidates that pass the threshold, as
 //! objects with twelve overlapping boxes each, over random classes. SSD: ten slots.
 
+#![allow(missing_docs, clippy::unwrap_used)]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

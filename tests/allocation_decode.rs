@@ -1,5 +1,7 @@
 //! Decoders ask for no memory once they have run.
 
+#![allow(clippy::expect_used)]
+
 use spotter::detection::Detection;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;

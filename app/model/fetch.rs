@@ -142,6 +142,11 @@ fn run(
         // Some network file systems have no locks; then only one user is expected.
         Err(TryLockError::Error(error)) => log::debug!("{} is not locked: {error}", part.display()),
     }
+    // Between opening and locking, the other process may have finished and renamed what is open here.
+    if !std::fs::metadata(&part).is_ok_and(|now| file.metadata().is_ok_and(|own| same_file(&own, &now))) {
+        let text = format!("another process has just downloaded {}", target.display());
+        return Err(Failure { error: Error::new(Kind::Busy, text), again: false });
+    }
     let mut attempt = 1;
     while let Err(failure) = receive(agent, url, &mut file, &part, pin, progress) {
         if !failure.again || attempt == ATTEMPTS {
@@ -174,12 +179,13 @@ fn receive(
 ) -> std::result::Result<(), Failure> {
     let written = |e| Failure::io("write", part, e);
     let mut have = file.metadata().map_err(written)?.len();
-    // More than there can be is no beginning of it; all of it needs no request.
+    // More than there can be is no beginning of it.
     if have > pin.size.unwrap_or(MAX_BYTES).min(MAX_BYTES) {
         file.set_len(0).map_err(written)?;
         have = 0;
     }
-    if have > 0 && pin.size == Some(have) {
+    // A run that ended between the last byte and the renaming has left all of it.
+    if have > 0 && pin.matches_file(part).map_err(|e| Failure::io("read", part, e))? {
         return Ok(());
     }
     let request = agent.get(url);
@@ -241,6 +247,17 @@ fn receive(
         }
         _ => Ok(()),
     }
+}
+
+#[cfg(unix)]
+fn same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn same_file(_: &std::fs::Metadata, _: &std::fs::Metadata) -> bool {
+    true
 }
 
 /// True where the answer to a range request starts at byte `from`.

@@ -159,7 +159,7 @@ impl<'a> Table<'a> {
     pub fn vector(&self, index: usize, width: usize) -> Read<Vector<'a>> {
         let what = "a vector leaves the file";
         let Some(at) = self.field(index, 4)? else {
-            return Ok(Vector { bytes: self.bytes, at: self.at, width, data: &[] });
+            return Ok(Vector { file: self.bytes, at: self.at, width, data: &[] });
         };
         let at = follow(self.bytes, at, what)?;
         let count = u32_at(self.bytes, at, what)? as usize;
@@ -169,7 +169,7 @@ impl<'a> Table<'a> {
             .and_then(|len| from.checked_add(len))
             .and_then(|end| self.bytes.get(from..end))
             .ok_or(Damage { what, at })?;
-        Ok(Vector { bytes: self.bytes, at: from, width, data })
+        Ok(Vector { file: self.bytes, at: from, width, data })
     }
 
     /// A string field of at most `limit` bytes; empty where left out. Bytes that are no UTF-8 become
@@ -189,7 +189,7 @@ impl<'a> Table<'a> {
 /// A vector whose elements all lie inside the bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Vector<'a> {
-    bytes: &'a [u8],
+    file: &'a [u8],
     at: usize,
     width: usize,
     data: &'a [u8],
@@ -241,7 +241,7 @@ impl<'a> Vector<'a> {
             return Err(Damage { what, at: self.at });
         }
         let at = self.at + 4 * index;
-        Table::at(self.bytes, follow(self.bytes, at, "a table leaves the file")?)
+        Table::at(self.file, follow(self.file, at, "a table leaves the file")?)
     }
 
     /// The elements as tables; the vector must have been read with width 4.

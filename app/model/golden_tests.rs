@@ -11,7 +11,10 @@ use super::testdata::shared;
 use crate::error::Kind;
 use crate::tensor::TensorInfo;
 
-fn tensors(recorded: &Value) -> Vec<(String, Vec<u64>, String, Option<(f32, i64)>)> {
+/// Name, shape, type, quantisation.
+type Tensor = (String, Vec<u64>, String, Option<(f32, i64)>);
+
+fn tensors(recorded: &Value) -> Vec<Tensor> {
     let list = recorded.as_array().unwrap();
     list.iter()
         .map(|t| {
@@ -25,7 +28,7 @@ fn tensors(recorded: &Value) -> Vec<(String, Vec<u64>, String, Option<(f32, i64)
         .collect()
 }
 
-fn read(list: &[TensorInfo]) -> Vec<(String, Vec<u64>, String, Option<(f32, i64)>)> {
+fn read(list: &[TensorInfo]) -> Vec<Tensor> {
     list.iter()
         .map(|t| {
             let shape = t.shape.iter().map(|d| *d as u64).collect();

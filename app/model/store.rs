@@ -103,7 +103,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// As for [`Store::find`]; [`Kind::Usage`] where the licence needs the user's word first;
-    /// [`Kind::Download`] where it cannot be downloaded.
+    /// [`Kind::Download`] where it cannot be downloaded; [`Kind::Busy`] where another process does.
     pub fn resolve(&self, model: &str, accepted: &[String]) -> Result<PathBuf> {
         match self.find(model)? {
             Found::Path(path) | Found::Local(_, path) => Ok(path),
@@ -132,6 +132,9 @@ impl<'a> Store<'a> {
         };
         let target = cache.join(file);
         let failed = |error: Error| {
+            if error.kind() == Kind::Busy {
+                return error;
+            }
             let text = format!(
                 "cannot download {name} ({error}); put {file} into {}, or give a path with --model",
                 cache.display()

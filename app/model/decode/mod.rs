@@ -44,9 +44,9 @@ pub trait Decoder: Send {
     ) -> Result<()>;
 }
 
-/// The output at `place`, at least as long as its shape says.
+/// The output at `place`, exactly as long as its shape says.
 pub(crate) fn output_at<'a>(outputs: &[Output<'a>], place: usize) -> Result<Output<'a>> {
-    let output = *outputs.get(place).ok_or_else(|| {
+    let mut output = *outputs.get(place).ok_or_else(|| {
         let text = format!("the model gave {} outputs, number {} is missing", outputs.len(), place + 1);
         Error::new(Kind::Backend, text)
     })?;
@@ -57,6 +57,9 @@ pub(crate) fn output_at<'a>(outputs: &[Output<'a>], place: usize) -> Result<Outp
     if output.data.len() < needed {
         let text = format!("the output {info} has {} bytes, its shape needs {needed}", output.data.len());
         return Err(Error::new(Kind::Backend, text));
+    }
+    if needed > 0 {
+        output.data = &output.data[..needed];
     }
     Ok(output)
 }

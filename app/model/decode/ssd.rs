@@ -51,9 +51,9 @@ impl Decoder for SsdDecoder {
             let edge = |i: usize| f32::from_ne_bytes([rect[i], rect[i + 1], rect[i + 2], rect[i + 3]]);
             let rect = Rect::new(edge(4), edge(0), edge(12), edge(8));
             // Finite first: clamping would make a box of an infinite one.
-            if !(score.is_finite() && score >= thresholds.confidence && rect.is_valid())
-                || !(0.0..self.classes as f32).contains(&class)
-            {
+            let kept = score.is_finite() && score >= thresholds.confidence;
+            let known = (0.0..self.classes as f32).contains(&class);
+            if !kept || !known || !rect.is_valid() {
                 continue;
             }
             let rect = rect.clamped();

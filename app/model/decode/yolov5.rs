@@ -231,7 +231,8 @@ fn gather_floats(data: &[[u8; 4]], columns: usize, confidence: f32, multi: bool,
         let value = |i: usize| f32::from_ne_bytes(values[i]);
         let objectness = value(4);
         // NaN is over nothing.
-        if !(objectness > confidence) || !rect([value(0), value(1), value(2), value(3)]).is_valid() {
+        let over = objectness > confidence;
+        if !over || !rect([value(0), value(1), value(2), value(3)]).is_valid() {
             continue;
         }
         let base = (row * classes) as u32;

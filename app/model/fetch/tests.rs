@@ -131,6 +131,15 @@ fn a_download_goes_on_in_the_next_run() {
 }
 
 #[test]
+fn a_complete_part_needs_no_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("m.tflite");
+    std::fs::write(folder.path().join("m.tflite.part"), BODY).unwrap();
+    get("http://127.0.0.1:9/m", &target, &pin()).unwrap();
+    assert_eq!(files(folder.path()), ["m.tflite"]);
+}
+
+#[test]
 fn a_server_without_ranges_sends_all_again() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("m.tflite");
