@@ -143,14 +143,17 @@ pub fn page_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("html")
 }
 
+/// Written by hand so that it can say `Connection: close`, which tiny_http does not let through: its pool
+/// may queue a new connection behind idle ones that a browser keeps open, and then nobody serves it.
 fn respond(request: Request, code: u16, kind: &str, body: Vec<u8>) {
-    let header = |name: &str, value: &str| Header::from_bytes(name, value).expect("a header");
-    let response = Response::from_data(body)
-        .with_status_code(code)
-        .with_header(header("Content-Type", kind))
-        .with_header(header("Content-Security-Policy", POLICY))
-        .with_header(header("Cache-Control", "no-store"));
-    let _ = request.respond(response);
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {code} Mock\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+         Content-Security-Policy: {POLICY}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    );
+    let mut writer = request.into_writer();
+    let _ = writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body));
+    let _ = writer.flush();
 }
 
 fn live(request: Request, state: &Mutex<State>, stop: &AtomicBool) {
