@@ -39,18 +39,8 @@ fn people_are_shown_with_their_boxes_while_they_walk() {
     let Some(mut browser) = Browser::launch() else { return };
     let model = shared.join("models/ssd_mobilenet_v1_coco_quant_postprocess.tflite");
     let clip = shared.join("videos/pedestrians-626x360.mp4");
-    let running = Running::start(
-        [
-            "run",
-            "--listen",
-            "127.0.0.1:0",
-            "--source",
-            clip.to_str().unwrap(),
-            "--model",
-            model.to_str().unwrap(),
-        ],
-        LIMIT,
-    );
+    let running =
+        Running::start(["--source", clip.to_str().unwrap(), "--model", model.to_str().unwrap()], LIMIT);
     browser.set_viewport(1440, 900, 1.0, false);
     browser.navigate(&format!("http://{}/", running.address));
     browser.wait_for("window.spotter?.framesShown > 5 && spotter.latencyMs !== null", LIMIT);

@@ -1,40 +1,57 @@
 //! Answers: JSON, problem JSON (RFC 9457), files; and the heads of streams.
+//!
+//! Answers are written by hand and end their connection. tiny_http's own would keep it open, and its pool
+//! counts a thread that serves an open connection as free: of the several connections that a browser opens
+//! at once one can then wait behind another for ever.
 
-use std::io::{Cursor, Write};
+use std::borrow::Cow;
+use std::io::Write;
 
 use serde_json::{Value, json};
-use tiny_http::{Header, Response, StatusCode};
+use tiny_http::{Method, Request, StatusCode};
 
 use super::assets::{Asset, content_type};
 use crate::error::Error;
-
-/// An answer whose body is in memory.
-pub type Reply = Response<Cursor<Vec<u8>>>;
 
 /// What a browser may load on behalf of the page: its own files, pictures it made itself, its own streams.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; frame-ancestors 'self'";
 
-/// A header of plain ASCII; `None` where the value is not.
-fn header(name: &str, value: &str) -> Option<Header> {
-    Header::from_bytes(name.as_bytes(), value.as_bytes()).ok()
+/// An answer whose body is in memory.
+pub struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, &'static str)>,
+    body: Cow<'static, [u8]>,
 }
 
-fn with_headers(mut reply: Reply, headers: &[(&str, &str)]) -> Reply {
-    for (name, value) in headers {
-        if let Some(header) = header(name, value) {
-            reply.add_header(header);
+impl Reply {
+    /// Sends the answer. Where the client is gone, nobody misses it.
+    pub fn send(self, request: Request) {
+        let body = if *request.method() == Method::Head { &[][..] } else { &self.body };
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
+        // RFC 9110 §8.6: no length where there can be no body.
+        if self.status != 204 {
+            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+        }
+        head.push_str("X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
+        let mut writer = request.into_writer();
+        let _ = writer
+            .write_all(head.as_bytes())
+            .and_then(|()| writer.write_all(body))
+            .and_then(|()| writer.flush());
     }
-    reply
+}
+
+fn reason(status: u16) -> &'static str {
+    StatusCode(status).default_reason_phrase()
 }
 
 /// A body with its type that is never cached.
-pub fn bytes(status: u16, kind: &str, body: Vec<u8>) -> Reply {
-    let reply = Response::from_data(body).with_status_code(StatusCode(status));
-    let headers =
-        [("Content-Type", kind), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
-    with_headers(reply, &headers)
+pub fn bytes(status: u16, kind: &'static str, body: Vec<u8>) -> Reply {
+    Reply { status, headers: vec![("Content-Type", kind), ("Cache-Control", "no-store")], body: body.into() }
 }
 
 /// JSON text.
@@ -47,6 +64,11 @@ pub fn json(status: u16, value: &Value) -> Reply {
     json_text(status, &value.to_string())
 }
 
+/// "Nothing new": no body.
+pub fn nothing() -> Reply {
+    Reply { status: 204, headers: vec![("Cache-Control", "no-store")], body: Cow::Borrowed(&[]) }
+}
+
 /// An error as problem JSON.
 pub fn problem(error: &Error) -> Reply {
     problem_with(error.kind().http_status(), error.message())
@@ -54,29 +76,27 @@ pub fn problem(error: &Error) -> Reply {
 
 /// A problem with a status of its own.
 pub fn problem_with(status: u16, detail: &str) -> Reply {
-    let title = StatusCode(status).default_reason_phrase();
-    let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail });
+    let body = json!({ "type": "about:blank", "title": reason(status), "status": status, "detail": detail });
     bytes(status, "application/problem+json", body.to_string().into_bytes())
 }
 
 /// "Method not allowed", naming those that are.
-pub fn not_allowed(allowed: &str) -> Reply {
-    let reply = problem_with(405, &format!("this address answers {allowed} only"));
-    with_headers(reply, &[("Allow", allowed)])
+pub fn not_allowed(allowed: &'static str) -> Reply {
+    let mut reply = problem_with(405, &format!("this address answers {allowed} only"));
+    reply.headers.push(("Allow", allowed));
+    reply
 }
 
 /// A file of the page.
 pub fn asset(asset: &Asset) -> Reply {
-    let reply = Response::from_data(asset.bytes);
-    let headers = [
+    let headers = vec![
         ("Content-Type", content_type(asset.path)),
         // The files change with the program only, but the program changes under the same address.
         ("Cache-Control", "no-cache"),
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-        ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
     ];
-    with_headers(reply, &headers)
+    Reply { status: 200, headers, body: Cow::Borrowed(asset.bytes) }
 }
 
 /// Writes the head of an answer whose body ends with the connection.

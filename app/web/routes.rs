@@ -35,20 +35,15 @@ pub fn handle(request: Request, status: &Status) {
         }
     }
     match path {
-        "/api/live" | "/api/events" | "/stream.mjpg" => send(request, reply::not_allowed("GET")),
+        "/api/live" | "/api/events" | "/stream.mjpg" => reply::not_allowed("GET").send(request),
         "/api/settings" if *request.method() == Method::Patch => patch_settings(request, status),
-        "/api/settings" if !reading => send(request, reply::not_allowed("GET, HEAD, PATCH")),
-        _ if !reading => send(request, reply::not_allowed("GET, HEAD")),
+        "/api/settings" if !reading => reply::not_allowed("GET, HEAD, PATCH").send(request),
+        _ if !reading => reply::not_allowed("GET, HEAD").send(request),
         _ => {
             let answer = answer(path, query, status).unwrap_or_else(|error| reply::problem(&error));
-            send(request, answer);
+            answer.send(request);
         }
     }
-}
-
-fn send(request: Request, answer: Reply) {
-    // The client may be gone; then nobody misses the answer.
-    let _ = request.respond(answer);
 }
 
 fn answer(path: &str, query: &str, status: &Status) -> Result<Reply> {
@@ -96,7 +91,7 @@ fn scene(query: &str, status: &Status) -> Result<Reply> {
     match status.hub.wait_scene(after, wait) {
         Some((_, scene)) => Ok(reply::json_text(200, &scene)),
         // Nothing newer in the time given is no error: the client asks again.
-        None if status.hub.scene().is_some() => Ok(reply::bytes(204, "application/json", Vec::new())),
+        None if status.hub.scene().is_some() => Ok(reply::nothing()),
         None => Err(stream::nothing_yet()),
     }
 }
@@ -106,7 +101,7 @@ fn patch_settings(mut request: Request, status: &Status) {
         Ok(values) => reply::json(200, &json!(values)),
         Err(error) => reply::problem(&error),
     };
-    send(request, answer);
+    answer.send(request);
 }
 
 fn read_body(request: &mut Request) -> Result<Value> {

@@ -91,7 +91,7 @@ fn serve(server: &Server, status: &Arc<Status>) {
     for request in server.incoming_requests() {
         if running.fetch_add(1, Ordering::AcqRel) >= REQUEST_LIMIT {
             running.fetch_sub(1, Ordering::AcqRel);
-            let _ = request.respond(reply::problem_with(503, "too many requests at once; try again"));
+            reply::problem_with(503, "too many requests at once; try again").send(request);
             continue;
         }
         let (status, count) = (status.clone(), running.clone());

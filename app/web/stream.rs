@@ -47,14 +47,13 @@ pub fn live_websocket(request: Request, hub: &Hub) {
         .map(|key| tungstenite::handshake::derive_accept_key(key.as_bytes()))
         .and_then(|accept| tiny_http::Header::from_bytes("Sec-WebSocket-Accept", accept).ok())
     else {
-        let answer = reply::problem_with(400, "a WebSocket needs the header Sec-WebSocket-Key");
-        let _ = request.respond(answer);
+        reply::problem_with(400, "a WebSocket needs the header Sec-WebSocket-Key").send(request);
         return;
     };
     let viewer = match hub.join(Watch::Live) {
         Ok(viewer) => viewer,
         Err(error) => {
-            let _ = request.respond(reply::problem(&error));
+            reply::problem(&error).send(request);
             return;
         }
     };
@@ -75,8 +74,7 @@ fn stream(request: Request, hub: &Hub, watch: Watch, kind: &str, body: impl FnOn
                 body(&mut *writer);
             }
         }
-        // The client may be gone already; then nobody misses the answer.
-        Err(error) => drop(request.respond(reply::problem(&error))),
+        Err(error) => reply::problem(&error).send(request),
     }
 }
 
