@@ -14,7 +14,7 @@ wheel=pymicro-wakeword==2.5.0
 # What a build and a run need, as Debian and Ubuntu call it. `package:command` is satisfied by the
 # command alone, whichever package it came with. libclang is handled apart: its name has a version.
 packages=(
-    ca-certificates libc6-dev gcc:cc pkg-config:pkg-config libssl-dev
+    ca-certificates libc6-dev gcc:cc cmake:cmake nasm:nasm pkg-config:pkg-config libssl-dev
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
 )

@@ -251,6 +251,8 @@ pub struct Frame {
     pub capture: Duration,
     /// Its place in the source's own time.
     pub pts: Option<Duration>,
+    /// The only picture of its source: scaled as detection sets are, to the bit.
+    pub still: bool,
     /// What the pixels are.
     pub layout: FrameLayout,
     /// The pixels.
@@ -261,7 +263,7 @@ impl Frame {
     /// A frame over pixels, captured now.
     pub fn now(seq: u64, layout: FrameLayout, pixels: Box<dyn Pixels>) -> Self {
         let (arrived, captured) = (Instant::now(), SystemTime::now());
-        Self { seq, arrived, captured, capture: Duration::ZERO, pts: None, layout, pixels }
+        Self { seq, arrived, captured, capture: Duration::ZERO, pts: None, still: false, layout, pixels }
     }
 }
 

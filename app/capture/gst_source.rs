@@ -12,7 +12,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
-use super::{FrameSource, Next, Opener, Pace, SourceSpec, pixels};
+use super::{FrameSource, Next, Pace, SourceSpec, pixels};
 use crate::error::{Error, Kind, Result};
 use crate::frame::{Frame, FrameLayout};
 
@@ -27,20 +27,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// `Kind::Source` where it cannot.
 pub fn init() -> Result<()> {
     gst::init().map_err(|error| Error::new(Kind::Source, "GStreamer does not start").caused_by(error))
-}
-
-/// Opens a source that the user named.
-pub struct GstOpener {
-    /// What to open.
-    pub spec: SourceSpec,
-    /// At which pace to play it.
-    pub pace: Pace,
-}
-
-impl Opener for GstOpener {
-    fn open(&self) -> Result<Box<dyn FrameSource>> {
-        Ok(Box::new(GstSource::open(&self.spec, self.pace)?))
-    }
 }
 
 /// A running GStreamer pipeline that ends in an appsink.
@@ -122,21 +108,13 @@ fn tune_inner_elements(bin: &gst::Element, live: bool) {
     });
 }
 
-fn is_image(path: &std::path::Path) -> bool {
-    const IMAGES: [&str; 9] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "gif", "ppm"];
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| IMAGES.contains(&extension.to_ascii_lowercase().as_str()))
-}
-
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     let sink = appsink(spec, pace);
     let convert = element("videoconvert")?;
     let mut chain = vec![convert, sink.clone().upcast()];
-    // Phones turn the picture by a tag. Stills are left as stored: that is how detection sets are labelled.
-    let is_still = matches!(spec, SourceSpec::File(path) if is_image(path));
-    if !is_still && let Ok(flip) = element("videoflip") {
+    // Phones turn the picture by a tag.
+    if let Ok(flip) = element("videoflip") {
         flip.set_property_from_str("video-direction", "auto");
         chain.insert(0, flip);
     }

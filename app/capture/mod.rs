@@ -9,6 +9,7 @@ pub mod container;
 pub mod gst_source;
 pub mod pixels;
 pub mod spec;
+pub mod still;
 pub mod supervisor;
 
 pub use spec::{SourceKind, SourceSpec};
@@ -48,6 +49,32 @@ pub trait FrameSource: Send {
 
     /// Frames a second as the source declares it, where it does.
     fn frame_rate(&self) -> Option<f64>;
+}
+
+/// Opens a source that the user named, at this pace.
+///
+/// # Errors
+/// `Kind::Source` where it cannot be opened now.
+pub fn open(spec: &SourceSpec, pace: Pace) -> Result<Box<dyn FrameSource>> {
+    spec.check()?;
+    match spec {
+        SourceSpec::File(path) if still::is_still(path) => Ok(Box::new(still::StillSource::open(path)?)),
+        _ => Ok(Box::new(gst_source::GstSource::open(spec, pace)?)),
+    }
+}
+
+/// [`open`], for whoever opens again and again.
+pub struct SpecOpener {
+    /// What to open.
+    pub spec: SourceSpec,
+    /// At which pace to play it.
+    pub pace: Pace,
+}
+
+impl Opener for SpecOpener {
+    fn open(&self) -> Result<Box<dyn FrameSource>> {
+        open(&self.spec, self.pace)
+    }
 }
 
 /// Opens a source, again and again where it is lost.

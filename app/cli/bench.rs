@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 use super::BenchArgs;
 use super::loaded::LoadedModel;
-use crate::capture::gst_source::{self, GstOpener, GstSource};
 use crate::capture::supervisor::Policy;
-use crate::capture::{FrameSource, Next, Pace, SourceSpec};
+use crate::capture::{self, Next, Pace, SourceSpec, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
@@ -104,7 +103,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 fn first_frame(spec: &SourceSpec) -> Result<Frame> {
-    let mut source = GstSource::open(spec, Pace::Unpaced)?;
+    let mut source = capture::open(spec, Pace::Unpaced)?;
     loop {
         match source.next(Duration::from_millis(100))? {
             Next::Frame(frame) => return Ok(frame),
@@ -116,7 +115,7 @@ fn first_frame(spec: &SourceSpec) -> Result<Frame> {
 
 /// Decoding alone: frames are mapped and dropped.
 fn capture_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
-    let mut source = GstSource::open(spec, Pace::Unpaced)?;
+    let mut source = capture::open(spec, Pace::Unpaced)?;
     let mut count = 0;
     let mut start = Instant::now();
     let mut warm = false;
@@ -172,7 +171,7 @@ fn whole_pipeline(
     let status = Arc::new(Status::new(about, Settings::new(VALUES)));
     let stop = Stop::new();
     let parts = Parts {
-        opener: Box::new(GstOpener { spec: spec.clone(), pace: Pace::Unpaced }),
+        opener: Box::new(SpecOpener { spec: spec.clone(), pace: Pace::Unpaced }),
         policy: Policy { once: false, live: false },
         lossless: true,
         detector,

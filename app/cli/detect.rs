@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::loaded::LoadedModel;
 use super::{DetectArgs, Format};
-use crate::capture::gst_source::{self, GstSource};
-use crate::capture::{FrameSource, Next, Pace, SourceSpec};
+use crate::capture::{self, Next, Pace, SourceSpec, gst_source};
 use crate::detection::Detection;
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
@@ -103,7 +102,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn detect(&mut self, results: &mut Results) -> Result<()> {
-        let mut source = GstSource::open(&SourceSpec::File(self.path.to_owned()), Pace::Unpaced)?;
+        let mut source = capture::open(&SourceSpec::File(self.path.to_owned()), Pace::Unpaced)?;
         let mut index = 0u64;
         loop {
             match source.next(Duration::from_millis(100))? {

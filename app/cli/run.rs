@@ -9,9 +9,8 @@ use signal_hook::iterator::Signals;
 
 use super::RunArgs;
 use super::loaded::LoadedModel;
-use crate::capture::gst_source::{self, GstOpener};
 use crate::capture::supervisor::Policy;
-use crate::capture::{Pace, SourceKind};
+use crate::capture::{Pace, SourceKind, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Parts, Pipeline};
@@ -84,7 +83,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
 
     let policy = Policy { once: args.once, live: args.source.kind() != SourceKind::File };
     let parts = Parts {
-        opener: Box::new(GstOpener { spec: args.source.clone(), pace: Pace::Real }),
+        opener: Box::new(SpecOpener { spec: args.source.clone(), pace: Pace::Real }),
         policy,
         lossless: false,
         detector,

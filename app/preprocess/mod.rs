@@ -9,14 +9,16 @@ mod colour;
 mod kernels;
 mod resample;
 mod scale;
+mod still;
 mod view;
 
 use crate::error::{Error, Kind, Result};
-use crate::frame::{Frame, FrameLayout};
+use crate::frame::{Frame, FrameLayout, PixelFormat};
 use crate::geometry::{Fit, Mapping};
 use crate::tensor::{DataType, TensorInfo};
 
 use scale::{Grid, Scaler};
+use still::StillScaler;
 
 pub use resample::Resample;
 pub use view::{I420Buffer, ViewScaler};
@@ -64,6 +66,8 @@ struct Plan {
     layout: FrameLayout,
     mapping: Mapping,
     scaler: Scaler,
+    /// In place of the scaler for stills.
+    still: Option<StillScaler>,
     /// Factors and biases of R, G and B; none where the samples are these.
     matrix: Option<([[i16; 3]; 3], [i32; 3])>,
     /// One row of R, G and B each; unused without a matrix.
@@ -125,13 +129,19 @@ impl Preprocessor {
                 format!("tensor {} takes {} bytes, not {}", self.name, self.tensor_bytes(), into.len()),
             ));
         }
-        if self.plan.as_ref().is_none_or(|plan| plan.layout != frame.layout) {
+        let still = frame.still && frame.layout.format == PixelFormat::Rgb && self.resample == Resample::Auto;
+        if self.plan.as_ref().is_none_or(|plan| plan.layout != frame.layout || plan.still.is_some() != still)
+        {
             self.plan = None;
         }
         let (fit, resample, size, element) =
             (self.fit, self.resample, (self.width, self.height), self.element);
-        let plan = self.plan.get_or_insert_with(|| Plan::new(frame.layout, fit, size, resample));
+        let plan = self.plan.get_or_insert_with(|| Plan::new(frame.layout, fit, size, resample, still));
         let mapping = plan.mapping;
+        if let Some(still) = &mut plan.still {
+            let (pixels, pitch) = frame.pixels.plane(0);
+            still.load(pixels, pitch);
+        }
         let pixel = 3 * element.size();
         for (y, row) in into.chunks_exact_mut(self.width * pixel).enumerate() {
             let Some(inner) = y.checked_sub(mapping.y).filter(|inner| *inner < mapping.height) else {
@@ -141,8 +151,12 @@ impl Preprocessor {
             let (left, row) = row.split_at_mut(mapping.x.min(self.width) * pixel);
             let (picture, right) = row.split_at_mut((mapping.width * pixel).min(row.len()));
             bar(left, element);
-            plan.scaler.run(&planes, inner);
-            plan.write(picture, element);
+            if let Some(still) = &mut plan.still {
+                write_bytes(still.row(inner), picture, element);
+            } else {
+                plan.scaler.run(&planes, inner);
+                plan.write(picture, element);
+            }
             bar(right, element);
         }
         Ok(mapping)
@@ -150,7 +164,7 @@ impl Preprocessor {
 }
 
 impl Plan {
-    fn new(layout: FrameLayout, fit: Fit, size: (usize, usize), resample: Resample) -> Self {
+    fn new(layout: FrameLayout, fit: Fit, size: (usize, usize), resample: Resample, still: bool) -> Self {
         let mapping = Mapping::new(fit, layout.display_size(), size);
         let (width, height) = (layout.width as f64, layout.height as f64);
         let source = mapping.source;
@@ -170,7 +184,8 @@ impl Plan {
         });
         let row = vec![0; if matrix.is_some() { mapping.width } else { 0 }];
         let neutral = vec![colour::NEUTRAL; if components.len() == 1 { mapping.width } else { 0 }];
-        Self { layout, mapping, scaler, matrix, rgb: [row.clone(), row.clone(), row], neutral }
+        let still = still.then(|| StillScaler::new((layout.width, layout.height), &mapping));
+        Self { layout, mapping, scaler, still, matrix, rgb: [row.clone(), row.clone(), row], neutral }
     }
 
     /// Writes the row that the scaler has made.
@@ -188,6 +203,22 @@ impl Plan {
         match element {
             Element::Byte(flip) => kernels::pack_bytes(rows, flip, out),
             Element::Float => kernels::pack_floats(rows, out),
+        }
+    }
+}
+
+/// Writes a row that is R, G and B bytes already.
+fn write_bytes(row: &[u8], out: &mut [u8], element: Element) {
+    match element {
+        Element::Byte(flip) => {
+            for (to, byte) in out.iter_mut().zip(row) {
+                *to = byte ^ flip;
+            }
+        }
+        Element::Float => {
+            for (to, byte) in out.as_chunks_mut().0.iter_mut().zip(row) {
+                *to = ((f32::from(*byte) - 127.5) / 127.5).to_ne_bytes();
+            }
         }
     }
 }
