@@ -87,10 +87,10 @@ fn oracle(frame: &Frame, mapping: &Mapping, resample: Resample) -> Vec<[f64; 3]>
     };
     let (left, dx) = axis(mapping.source.left, mapping.source.width(), layout.width, mapping.width);
     let (top, dy) = axis(mapping.source.top, mapping.source.height(), layout.height, mapping.height);
-    let area = |scale: f64| match resample {
+    let area = match resample {
         Resample::Area => true,
         Resample::Triangle => false,
-        Resample::Auto => scale >= 3.0,
+        Resample::Auto => dx.min(dy) >= 3.5,
     };
     let mut scaled: Vec<Vec<f64>> = Vec::new();
     for c in layout.format.components() {
@@ -101,9 +101,9 @@ fn oracle(frame: &Frame, mapping: &Mapping, resample: Resample) -> Vec<[f64; 3]>
         let (y0, ys) = (top / c.sub_y as f64 + shift(layout.chroma_top, c.sub_y), dy / c.sub_y as f64);
         let mut out = Vec::new();
         for y in 0..mapping.height {
-            let wy = weights(area(dy), y0, ys, y, rows);
+            let wy = weights(area, y0, ys, y, rows);
             for x in 0..mapping.width {
-                let wx = weights(area(dx), x0, xs, x, columns);
+                let wx = weights(area, x0, xs, x, columns);
                 let row = |r: usize| -> f64 {
                     let sample = |i: usize| f64::from(bytes[r * pitch + c.offset + i * c.step]);
                     (0..columns).filter(|i| wx[*i] > 0.0).map(|i| wx[i] * sample(i)).sum()

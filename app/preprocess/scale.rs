@@ -95,12 +95,13 @@ impl Scaler {
     pub fn new(layout: &FrameLayout, components: &[Component], grid: &Grid, resample: Resample) -> Self {
         let mut scaler =
             Self { columns: [None, None], rows: [None, None], planes: Vec::new(), components: Vec::new() };
+        let filter = resample.filter(grid.step.0.min(grid.step.1));
         let axis = |sub: usize, sited: bool, origin: f64, step: f64, outputs: usize, pixels: usize| Axis {
             start: origin / sub as f64 + if sited && sub == 2 { 0.25 } else { 0.0 },
             scale: step / sub as f64,
             outputs,
             samples: pixels.div_ceil(sub),
-            filter: resample.filter(step),
+            filter,
         };
         for component in components {
             let Component { plane, offset, step, sub_x, sub_y } = *component;
