@@ -166,6 +166,24 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
     Ok((pipeline, sink))
 }
 
+/// Lets the threads of a pipeline that decodes ahead give way to inference: they have frames in reserve
+/// and take the time that is left over.
+fn give_way(pipeline: &gst::Pipeline) {
+    /// Half as urgent as a normal thread, about.
+    const NICE: i32 = 4;
+    let Some(bus) = pipeline.bus() else { return };
+    bus.set_sync_handler(|_, message| {
+        // The message is posted by the thread that it is about.
+        if let gst::MessageView::StreamStatus(status) = message.view()
+            && status.get().0 == gst::StreamStatusType::Enter
+        {
+            // Without the right to do so it runs as it was.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        }
+        gst::BusSyncReply::Pass
+    });
+}
+
 fn file_uri(path: &std::path::Path) -> Result<String> {
     let absolute: PathBuf = std::path::absolute(path).map_err(|error| {
         Error::new(Kind::Source, format!("cannot find {}", path.display())).caused_by(error)
@@ -188,6 +206,9 @@ impl GstSource {
             _ => None,
         };
         let (pipeline, sink) = build(spec, pace)?;
+        if pace == Pace::Unpaced {
+            give_way(&pipeline);
+        }
         let source = Self {
             spec: spec.clone(),
             pace,

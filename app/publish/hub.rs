@@ -4,12 +4,13 @@
 //! neither detection nor another viewer waits for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
+use crate::scene::Scene;
 
 /// Streams of one sort that are served at once; each costs two threads.
 pub const VIEWER_LIMIT: usize = 64;
@@ -40,10 +41,28 @@ impl<T: ?Sized> Clone for Published<T> {
     }
 }
 
+/// A scene whose JSON is made when somebody first asks for it, and then once for all.
+pub struct PublishedScene {
+    scene: Arc<Scene>,
+    json: OnceLock<String>,
+}
+
+impl PublishedScene {
+    /// The frame's number.
+    pub fn seq(&self) -> u64 {
+        self.scene.seq
+    }
+
+    /// The scene as JSON.
+    pub fn json(&self) -> &str {
+        self.json.get_or_init(|| self.scene.to_json().to_string())
+    }
+}
+
 #[derive(Default)]
 struct State {
     version: u64,
-    scene: Option<(u64, Published<str>)>,
+    scene: Option<Arc<PublishedScene>>,
     live: Option<Published<[u8]>>,
     mjpeg: Option<Published<[u8]>>,
     closed: bool,
@@ -101,12 +120,12 @@ impl Hub {
         })
     }
 
-    /// Publishes a scene's JSON under the frame's number.
-    pub fn publish_scene(&self, seq: u64, json: Arc<str>) {
-        let mut state = self.lock();
-        state.version += 1;
-        state.scene = Some((seq, Published { version: state.version, item: json }));
+    /// Publishes a scene.
+    pub fn publish_scene(&self, scene: Arc<Scene>) -> Arc<PublishedScene> {
+        let published = Arc::new(PublishedScene { scene, json: OnceLock::new() });
+        self.lock().scene = Some(published.clone());
         self.changed.notify_all();
+        published
     }
 
     /// Publishes a message for the page, or a picture for plain viewers.
@@ -123,8 +142,8 @@ impl Hub {
     }
 
     /// The newest scene, where there is one.
-    pub fn scene(&self) -> Option<(u64, Arc<str>)> {
-        self.lock().scene.as_ref().map(|(seq, published)| (*seq, published.item.clone()))
+    pub fn scene(&self) -> Option<Arc<PublishedScene>> {
+        self.lock().scene.clone()
     }
 
     fn wait<T>(&self, time: Duration, mut find: impl FnMut(&State) -> Option<T>) -> Option<T> {
@@ -137,10 +156,9 @@ impl Hub {
     }
 
     /// A scene of a later frame than `seq`, or of any frame (`None`), waiting for it up to `time`.
-    pub fn wait_scene(&self, seq: Option<u64>, time: Duration) -> Option<(u64, Arc<str>)> {
+    pub fn wait_scene(&self, seq: Option<u64>, time: Duration) -> Option<Arc<PublishedScene>> {
         self.wait(time, |state| {
-            let (newest, published) = state.scene.as_ref()?;
-            seq.is_none_or(|seq| *newest > seq).then(|| (*newest, published.item.clone()))
+            state.scene.clone().filter(|published| seq.is_none_or(|seq| published.seq() > seq))
         })
     }
 
@@ -179,7 +197,16 @@ impl Hub {
 mod tests {
     use super::*;
 
+    use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+    use crate::model::labels::Labels;
+
     const SHORT: Duration = Duration::from_millis(5);
+
+    fn scene(seq: u64) -> Arc<Scene> {
+        let pixels = OwnedPixels { planes: Vec::new() };
+        let frame = Frame::now(seq, FrameLayout::new(PixelFormat::Gray8, 1, 1), Box::new(pixels));
+        Arc::new(Scene::of(&frame, Arc::new(Labels::numbers(Some(1)))))
+    }
 
     #[test]
     fn a_viewer_gets_the_newest_once() {
@@ -196,10 +223,11 @@ mod tests {
     #[test]
     fn scenes_are_waited_for_by_frame_number() {
         let hub = Hub::default();
-        hub.publish_scene(7, "seven".into());
-        assert_eq!(hub.wait_scene(None, SHORT).unwrap().0, 7);
-        assert_eq!(hub.wait_scene(Some(6), SHORT).unwrap().0, 7);
+        hub.publish_scene(scene(7));
+        assert_eq!(hub.wait_scene(None, SHORT).unwrap().seq(), 7);
+        assert_eq!(hub.wait_scene(Some(6), SHORT).unwrap().seq(), 7);
         assert!(hub.wait_scene(Some(7), SHORT).is_none());
+        assert!(hub.scene().unwrap().json().contains("\"seq\":7"));
     }
 
     #[test]

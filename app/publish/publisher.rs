@@ -1,11 +1,11 @@
-//! The publishing thread's work: scene JSON always, pictures while somebody watches.
+//! The publishing thread's work: scenes always, pictures while somebody watches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::hub::Watch;
+use super::hub::{PublishedScene, Watch};
 use super::jpeg::JpegEncoder;
 use super::overlay;
 use crate::error::Result;
@@ -52,7 +52,7 @@ pub struct Publisher {
     annotated: I420Buffer,
     encoder: JpegEncoder,
     jpeg: Vec<u8>,
-    last: Option<(Frame, Arc<Scene>, Arc<str>)>,
+    last: Option<(Frame, Arc<Scene>, Arc<PublishedScene>)>,
     shown: (bool, bool),
     last_status: Option<Instant>,
     last_message: Instant,
@@ -95,9 +95,8 @@ impl Publisher {
     }
 
     fn publish(&mut self, frame: Frame, scene: Arc<Scene>) {
-        let json: Arc<str> = scene.to_json().to_string().into();
-        self.status.hub.publish_scene(scene.seq, json.clone());
-        self.last = Some((frame, scene, json));
+        let published = self.status.hub.publish_scene(scene.clone());
+        self.last = Some((frame, scene, published));
         self.shown = (false, false);
         self.show();
     }
@@ -116,8 +115,9 @@ impl Publisher {
             }
             self.picture_failed = true;
             // The page shows boxes without a picture rather than nothing.
-            if live && let Some((_, _, json)) = &self.last {
-                let text = format!("{{\"scene\":{json},\"status\":{}}}", self.status.to_json());
+            if live && let Some((_, _, published)) = &self.last {
+                let (scene, status) = (published.json(), self.status.to_json());
+                let text = format!("{{\"scene\":{scene},\"status\":{status}}}");
                 self.send(&text, &[]);
             }
         } else {
@@ -127,7 +127,7 @@ impl Publisher {
     }
 
     fn encode(&mut self, live: bool, mjpeg: bool) -> Result<()> {
-        let Some((frame, scene, json)) = &self.last else { return Ok(()) };
+        let Some((frame, scene, published)) = &self.last else { return Ok(()) };
         let (width, height) = view_size(frame);
         self.scaler.run(frame, width, height, &mut self.view)?;
         if mjpeg {
@@ -141,6 +141,7 @@ impl Publisher {
             self.jpeg.clear();
             self.encoder.encode(&self.view, &mut self.jpeg)?;
             let with_status = self.last_status.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL);
+            let json = published.json();
             let text = if with_status {
                 self.last_status = Some(Instant::now());
                 format!("{{\"scene\":{json},\"status\":{}}}", self.status.to_json())

@@ -89,7 +89,7 @@ fn scene(query: &str, status: &Status) -> Result<Reply> {
         None => Duration::ZERO,
     };
     match status.hub.wait_scene(after, wait) {
-        Some((_, scene)) => Ok(reply::json_text(200, &scene)),
+        Some(scene) => Ok(reply::json_text(200, scene.json())),
         // Nothing newer in the time given is no error: the client asks again.
         None if status.hub.scene().is_some() => Ok(reply::nothing()),
         None => Err(stream::nothing_yet()),

@@ -111,10 +111,12 @@ pub fn events(request: Request, hub: &Hub) {
         let mut last = Instant::now();
         while !hub.is_closed() {
             let sent = match hub.wait_scene(seen, POLL) {
-                Some((seq, scene)) => {
+                Some(scene) => {
+                    let seq = scene.seq();
                     seen = Some(seq);
                     last = Instant::now();
-                    write!(writer, "id: {seq}\nevent: scene\ndata: {scene}\n\n").and_then(|()| writer.flush())
+                    write!(writer, "id: {seq}\nevent: scene\ndata: {}\n\n", scene.json())
+                        .and_then(|()| writer.flush())
                 }
                 None if last.elapsed() >= KEEP_ALIVE => {
                     last = Instant::now();
