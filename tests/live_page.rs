@@ -83,3 +83,24 @@ fn people_are_shown_with_their_boxes_while_they_walk() {
     assert_eq!(browser.eval("[...document.images].filter((image) => !image.naturalWidth).length"), 0);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
+
+#[test]
+fn the_test_picture_shows_that_all_is_well_without_a_clip() {
+    let Some(shared) = data::shared_data() else { return };
+    let Some(mut browser) = Browser::launch() else { return };
+    let model = shared.join("models/yolov5n_artpec8_coco_640.tflite");
+    let running =
+        Running::start(["--source", "test", "--conf", "0.08", "--model", model.to_str().unwrap()], LIMIT);
+    browser.set_viewport(1280, 800, 1.0, false);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 5 && spotter.latencyMs !== null", LIMIT);
+    // The ball on the test picture is a sports ball to the model, now and then.
+    browser.wait_for("spotter.shown.boxes.some((box) => box.label === 'sports ball')", LIMIT);
+    let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test_picture.png");
+    browser.screenshot(&picture);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+    // On a phone and in the dark it fits as well.
+    browser.set_viewport(390, 844, 2.0, true);
+    browser.wait_for("document.documentElement.scrollWidth <= innerWidth", LIMIT);
+    browser.screenshot(&picture.with_file_name("test_picture_phone.png"));
+}

@@ -69,8 +69,10 @@ fn appsink(spec: &SourceSpec, pace: Pace) -> gst_app::AppSink {
         .caps(&caps)
         // A live source is paced by what it sends; waiting for the clock would only add delay.
         .sync(paced && !spec.kind().is_live())
-        .max_buffers(if paced { 2 } else { 3 })
-        .drop(paced)
+        // Nothing is dropped here, where it would not be counted: the capture thread takes each frame at
+        // once, and what is too much is dropped (and counted) behind it.
+        .max_buffers(4)
+        .drop(false)
         .enable_last_sample(false)
         .build()
 }

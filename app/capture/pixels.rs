@@ -98,3 +98,61 @@ pub fn map(buffer: gst::Buffer, info: &VideoInfo) -> Result<Box<dyn Pixels>> {
         .map_err(|_| Error::new(Kind::Source, "a video frame could not be mapped into memory"))?;
     Ok(Box::new(MappedFrame(frame)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(caps: &str) -> Result<FrameLayout> {
+        gst::init().unwrap();
+        let caps: gst::Caps = caps.parse().unwrap();
+        layout(&VideoInfo::from_caps(&caps).unwrap())
+    }
+
+    #[test]
+    fn caps_say_matrix_range_pixel_shape_and_chroma_site() {
+        let hd = of("video/x-raw,format=NV12,width=1920,height=1080,colorimetry=bt709").unwrap();
+        assert_eq!((hd.matrix, hd.range), (Matrix::Bt709, Range::Limited));
+        assert_eq!((hd.width, hd.height, hd.format), (1920, 1080, PixelFormat::Nv12));
+        let jpeg =
+            of("video/x-raw,format=I420,width=33,height=17,colorimetry=1:4:0:0,chroma-site=jpeg").unwrap();
+        assert_eq!((jpeg.matrix, jpeg.range), (Matrix::Bt601, Range::Full));
+        assert!(!jpeg.chroma_left && !jpeg.chroma_top);
+        // Upscaled SD that still says so.
+        let sd =
+            of("video/x-raw,format=I420,width=1920,height=1080,colorimetry=bt601,chroma-site=mpeg2").unwrap();
+        assert_eq!(sd.matrix, Matrix::Bt601);
+        assert!(sd.chroma_left && !sd.chroma_top);
+        let pal = of("video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=16/15").unwrap();
+        assert_eq!((pal.matrix, pal.display_size()), (Matrix::Bt601, (768.0, 576.0)));
+        let uhd = of("video/x-raw,format=NV12,width=3840,height=2160,colorimetry=bt2020").unwrap();
+        assert_eq!(uhd.matrix, Matrix::Bt2020);
+    }
+
+    #[test]
+    fn every_format_that_is_offered_is_understood_and_no_other() {
+        for format in FORMATS {
+            let caps = format!("video/x-raw,format={},width=4,height=4", format.to_str());
+            assert!(of(&caps).is_ok(), "{caps}");
+        }
+        let error = of("video/x-raw,format=I420_10LE,width=4,height=4").unwrap_err();
+        assert!(error.to_string().contains("I420_10LE"), "{error}");
+    }
+
+    #[test]
+    fn a_mapped_buffer_is_not_a_copy_and_keeps_its_pitch() {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(VideoFormat::I420, 313, 239).build().unwrap();
+        let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
+        buffer.get_mut().unwrap().map_writable().unwrap().fill(7);
+        let address = buffer.map_readable().unwrap().as_ptr();
+        let pixels = map(buffer, &info).unwrap();
+        let (luma, pitch) = pixels.plane(0);
+        assert_eq!((luma.as_ptr(), pitch), (address, 316));
+        let (chroma, pitch) = pixels.plane(2);
+        assert_eq!((pitch, chroma.len() >= 119 * 160 + 157), (160, true));
+        assert_eq!(pixels.plane(3).0, &[0u8; 0]);
+        let short = gst::Buffer::with_size(100).unwrap();
+        assert!(map(short, &info).is_err());
+    }
+}

@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// A live source that gives nothing for this long is lost.
 const STALLED: Duration = Duration::from_secs(10);
 /// How often a still picture is shown anew, so that it does not look stale.
-const STILL_INTERVAL: Duration = Duration::from_secs(1);
+const STILL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How the source is, for the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -302,9 +302,10 @@ mod tests {
     }
 
     #[test]
-    fn a_still_is_shown_anew_once_a_second() {
+    fn a_still_is_shown_anew_before_it_looks_stale() {
         let outcome = run(vec![Some(vec![Step::Frame, Step::End])], CLIP, 99, 3);
-        assert_eq!(outcome.waits, [1, 1]);
+        assert_eq!(outcome.seqs, [0, 1, 2]);
+        assert_eq!(outcome.waits, [0, 0], "half seconds");
     }
 
     #[test]

@@ -46,12 +46,22 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Lets the process have as many connections as the system allows at all: tiny_http does not survive
+/// running out of file descriptors.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it is refused, the limit stays as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 impl WebServer {
     /// Listens on `address` and serves from then on.
     ///
     /// # Errors
     /// `Kind::Listen` where the address cannot be had.
     pub fn start(address: SocketAddr, status: Arc<Status>) -> Result<Self> {
+        raise_descriptor_limit();
         let listener = listen(address).map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
