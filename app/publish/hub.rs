@@ -175,10 +175,14 @@ impl Hub {
     }
 
     /// Forgets pictures that nobody watches any more, so that a later viewer does not get an old one.
-    pub fn forget_pictures(&self) {
+    pub fn forget_unwatched(&self) {
         let mut state = self.lock();
-        state.live = None;
-        state.mjpeg = None;
+        if self.viewers(Watch::Live) == 0 {
+            state.live = None;
+        }
+        if self.viewers(Watch::Mjpeg) == 0 {
+            state.mjpeg = None;
+        }
     }
 
     /// No more publications: wakes everyone who waits.
@@ -239,6 +243,18 @@ mod tests {
         assert!(hub.join(Watch::Mjpeg).is_ok());
         drop(viewers);
         assert_eq!(hub.viewers(Watch::Live), 0);
+    }
+
+    #[test]
+    fn a_late_viewer_gets_no_old_picture() {
+        let hub = Hub::default();
+        let viewer = hub.join(Watch::Live).unwrap();
+        hub.publish_bytes(Watch::Live, vec![1]);
+        hub.forget_unwatched();
+        assert!(hub.wait_bytes(Watch::Live, 0, SHORT).is_some());
+        drop(viewer);
+        hub.forget_unwatched();
+        assert!(hub.wait_bytes(Watch::Live, 0, SHORT).is_none());
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl Publisher {
     /// Encodes the last frame for those who watch and have not got it.
     fn show(&mut self) {
         let hub = &self.status.hub;
+        hub.forget_unwatched();
         let live = hub.viewers(Watch::Live) > 0 && !self.shown.0;
         let mjpeg = hub.viewers(Watch::Mjpeg) > 0 && !self.shown.1;
         if !live && !mjpeg {
@@ -164,7 +165,7 @@ impl Publisher {
     fn idle(&mut self) {
         let hub = &self.status.hub;
         if hub.viewers(Watch::Live) + hub.viewers(Watch::Mjpeg) == 0 {
-            hub.forget_pictures();
+            hub.forget_unwatched();
             self.shown = (false, false);
             return;
         }
