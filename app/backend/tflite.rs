@@ -50,7 +50,7 @@ impl TfliteBackend {
         let model = LoadedModel::try_new(model, |bytes| {
             Model::from_bytes(bytes).map_err(|error| failed(Kind::Model, "read the model", &error))
         })?;
-        let options = Options { thread_count: count, ..Options::default() };
+        let options = Options { thread_count: count };
         let (interpreter, tensors) = tflite_shim::with_xnnpack(count, || {
             LoadedInterpreter::try_new(model, |model| {
                 Interpreter::new(model.borrow_dependent(), Some(options))
