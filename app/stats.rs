@@ -97,9 +97,10 @@ impl Rate {
         match (recent.first(), recent.last()) {
             (Some(first), Some(last)) if recent.len() > 1 => {
                 let mean = last.duration_since(*first).as_secs_f64() / (recent.len() - 1) as f64;
-                // Where nothing came for longer than usual, that gap counts too: the rate falls at once.
+                // Where nothing came for much longer than usual, that gap counts instead: a rate that keeps
+                // its last value while the picture stands would be a lie.
                 let gap = now.saturating_duration_since(*last).as_secs_f64();
-                1.0 / mean.max(gap.min(RATE_WINDOW.as_secs_f64())).max(1e-6)
+                1.0 / if gap > 3.0 * mean { gap } else { mean.max(1e-6) }
             }
             _ => 0.0,
         }
@@ -171,7 +172,9 @@ mod tests {
         for i in 0..50 {
             rate.add(at(i * 40));
         }
-        assert!((rate.per_second(at(1990)) - 25.0).abs() < 1.0);
+        for ms in [1961, 1990, 2030] {
+            assert!((rate.per_second(at(ms)) - 25.0).abs() < 1.0, "{ms}");
+        }
         assert!(rate.per_second(at(2960)) < 1.1);
         assert_eq!(rate.per_second(at(5000)), 0.0);
     }

@@ -31,8 +31,10 @@ pub struct LoadedModel {
     pub labels: Arc<Labels>,
 }
 
+/// One core is left to decoding, the page and whoever looks at it. XNNPACK's threads wait for each other
+/// at every layer: where one of them has to share its core, all are as slow as it is.
 fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
+    std::thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).clamp(1, MOST_THREADS)
 }
 
 impl LoadedModel {

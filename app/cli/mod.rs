@@ -44,7 +44,7 @@ pub struct ModelArgs {
     /// What runs the model
     #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
-    /// Threads that run the model [default: one per core, at most 4]
+    /// Threads that run the model [default: one less than cores, 1 to 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,
     /// How frames are fitted into the model's input: letterbox, stretch or crop [default: as the model
