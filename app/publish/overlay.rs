@@ -117,7 +117,7 @@ pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
         canvas.fill((left, right), (bottom - line, bottom), colour);
         canvas.fill((left, left + line), (top, bottom), colour);
         canvas.fill((right - line, right), (top, bottom), colour);
-        let text = format!("{} {:.0}%", scene.labels.name(detection.class), detection.score * 100.0);
+        let text = format!("{} {:.2}", scene.labels.name(detection.class), detection.score);
         let text_width =
             i32::try_from(font.character_size.width as usize * text.chars().count()).unwrap_or(0) + 4;
         let text_height = i32::try_from(font.character_size.height).unwrap_or(0);
