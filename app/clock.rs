@@ -3,6 +3,11 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Milliseconds with microseconds behind the point, as all reports have them.
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// Asks every thread to end. Cloned handles share one flag.
 #[derive(Clone, Default)]
 pub struct Stop {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::clock::milliseconds;
 use crate::detection::Detection;
 use crate::frame::Frame;
 use crate::model::labels::Labels;
@@ -65,10 +66,6 @@ pub struct Scene {
     pub timing: Timing,
     /// Names of the classes.
     pub labels: Arc<Labels>,
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Milliseconds since 1970 with microseconds behind the point.

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock::milliseconds;
+
 /// The stages that are timed, in the order of the data.
 pub const STAGES: [&str; 5] = ["capture", "preprocess", "inference", "decode", "publish"];
 
@@ -137,8 +139,7 @@ impl Stats {
     /// Median, 95th and 99th percentile in milliseconds of each stage as JSON.
     pub fn stages_json(&self) -> serde_json::Value {
         let stages = STAGES.iter().zip(&self.stages).map(|(name, histogram)| {
-            let [p50, p95, p99] =
-                histogram.quantiles([0.50, 0.95, 0.99]).map(|time| (time.as_secs_f64() * 1e6).round() / 1e3);
+            let [p50, p95, p99] = histogram.quantiles([0.50, 0.95, 0.99]).map(milliseconds);
             let value = serde_json::json!({ "p50_ms": p50, "p95_ms": p95, "p99_ms": p99 });
             ((*name).to_owned(), value)
         });

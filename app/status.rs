@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::capture::supervisor::SourceState;
+use crate::clock::milliseconds;
 use crate::publish::hub::Hub;
 use crate::scene::unix_milliseconds;
 use crate::settings::Settings;
@@ -167,10 +168,6 @@ impl Status {
             "viewers": self.hub.viewers_json(),
         })
     }
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 fn hundredths(value: f64) -> f64 {

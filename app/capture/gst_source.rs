@@ -110,6 +110,19 @@ fn tune_inner_elements(bin: &gst::Element, live: bool) {
     });
 }
 
+/// Opens and decodes a URI; its video goes to `first`.
+fn uri_decoder(uri: &str, live: bool, first: &gst::Element) -> Result<gst::Element> {
+    let decoder = element("uridecodebin")?;
+    decoder.set_property("uri", uri);
+    decoder.set_property("expose-all-streams", false);
+    // Without ANY, decodebin 1.22 finds no decoder for some of the streams it can decode.
+    let video = gst::Caps::builder("video/x-raw").any_features().build();
+    decoder.set_property("caps", video);
+    tune_inner_elements(&decoder, live);
+    link_first_video_pad(&decoder, first);
+    Ok(decoder)
+}
+
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     let sink = appsink(spec, pace);
@@ -124,24 +137,10 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
     gst::Element::link_many(&chain).map_err(wiring)?;
     let first = chain[0].clone();
     match spec {
-        SourceSpec::File(_) | SourceSpec::Uri(_) => {
-            let uri = match spec {
-                SourceSpec::File(path) => file_uri(path)?,
-                other => match other {
-                    SourceSpec::Uri(uri) => uri.clone(),
-                    _ => String::new(),
-                },
-            };
-            let decoder = element("uridecodebin")?;
-            decoder.set_property("uri", uri);
-            decoder.set_property("expose-all-streams", false);
-            // Without ANY, decodebin 1.22 finds no decoder for some of the streams it can decode.
-            let video = gst::Caps::builder("video/x-raw").any_features().build();
-            decoder.set_property("caps", video);
-            tune_inner_elements(&decoder, spec.kind().is_live());
-            link_first_video_pad(&decoder, &first);
-            pipeline.add(&decoder).map_err(wiring)?;
+        SourceSpec::File(path) => {
+            pipeline.add(&uri_decoder(&file_uri(path)?, false, &first)?).map_err(wiring)?;
         }
+        SourceSpec::Uri(uri) => pipeline.add(&uri_decoder(uri, true, &first)?).map_err(wiring)?,
         SourceSpec::Device(path) => {
             let device = element("v4l2src")?;
             device.set_property("device", path.to_string_lossy().as_ref());

@@ -13,7 +13,7 @@ use super::BenchArgs;
 use super::loaded::LoadedModel;
 use crate::capture::supervisor::Policy;
 use crate::capture::{self, Next, Pace, SourceSpec, SpecOpener, gst_source};
-use crate::clock::{Stop, SystemClock};
+use crate::clock::{Stop, SystemClock, milliseconds};
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
 use crate::frame::Frame;
@@ -219,14 +219,12 @@ fn stages_json(rounds: &[Arc<Status>]) -> Value {
     let stages = STAGES.iter().enumerate().map(|(index, name)| {
         let all: Vec<[f64; 3]> = rounds
             .iter()
-            .map(|status| {
-                status.stats.stage(index).quantiles([0.5, 0.95, 0.99]).map(|time| time.as_secs_f64() * 1e3)
-            })
+            .map(|status| status.stats.stage(index).quantiles([0.5, 0.95, 0.99]).map(milliseconds))
             .collect();
         let middle = |which: usize| {
             let mut values: Vec<f64> = all.iter().map(|percentiles| percentiles[which]).collect();
             values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().map(rounded)
+            values.get(values.len() / 2).copied()
         };
         ((*name).to_owned(), json!({ "p50_ms": middle(0), "p95_ms": middle(1), "p99_ms": middle(2) }))
     });

@@ -17,7 +17,7 @@ use crate::frame::{Frame, FrameLayout, PixelFormat};
 use crate::geometry::{Fit, Mapping};
 use crate::tensor::{DataType, TensorInfo};
 
-use scale::{Grid, Scaler};
+use scale::{Grid, Planes, Scaler};
 use still::StillScaler;
 
 pub use resample::Resample;
@@ -60,14 +60,21 @@ impl Element {
     }
 }
 
+/// How the rows of one layout are made.
+#[derive(Debug)]
+enum Scaling {
+    /// Fast, with more precision than bytes.
+    Live(Scaler),
+    /// To the bit as detection sets are.
+    Still(StillScaler),
+}
+
 /// All that depends on the layout of the frames.
 #[derive(Debug)]
 struct Plan {
     layout: FrameLayout,
     mapping: Mapping,
-    scaler: Scaler,
-    /// In place of the scaler for stills.
-    still: Option<StillScaler>,
+    scaler: Scaling,
     /// Factors and biases of R, G and B; none where the samples are these.
     matrix: Option<([[i16; 3]; 3], [i32; 3])>,
     /// One row of R, G and B each; unused without a matrix.
@@ -130,15 +137,14 @@ impl Preprocessor {
             ));
         }
         let still = frame.still && frame.layout.format == PixelFormat::Rgb && self.resample == Resample::Auto;
-        if self.plan.as_ref().is_none_or(|plan| plan.layout != frame.layout || plan.still.is_some() != still)
-        {
+        if self.plan.as_ref().is_none_or(|plan| plan.layout != frame.layout || plan.is_still() != still) {
             self.plan = None;
         }
         let (fit, resample, size, element) =
             (self.fit, self.resample, (self.width, self.height), self.element);
         let plan = self.plan.get_or_insert_with(|| Plan::new(frame.layout, fit, size, resample, still));
         let mapping = plan.mapping;
-        if let Some(still) = &mut plan.still {
+        if let Scaling::Still(still) = &mut plan.scaler {
             let (pixels, pitch) = frame.pixels.plane(0);
             still.load(pixels, pitch);
         }
@@ -151,12 +157,7 @@ impl Preprocessor {
             let (left, row) = row.split_at_mut(mapping.x.min(self.width) * pixel);
             let (picture, right) = row.split_at_mut((mapping.width * pixel).min(row.len()));
             bar(left, element);
-            if let Some(still) = &mut plan.still {
-                write_bytes(still.row(inner), picture, element);
-            } else {
-                plan.scaler.run(&planes, inner);
-                plan.write(picture, element);
-            }
+            plan.write(&planes, inner, picture, element);
             bar(right, element);
         }
         Ok(mapping)
@@ -177,20 +178,32 @@ impl Plan {
             size: (mapping.width, mapping.height),
         };
         let components = layout.format.components();
-        let scaler = Scaler::new(&layout, components, &grid, resample);
+        let scaler = if still {
+            Scaling::Still(StillScaler::new((layout.width, layout.height), &mapping))
+        } else {
+            Scaling::Live(Scaler::new(&layout, components, &grid, resample))
+        };
         let matrix = (!layout.format.is_rgb()).then(|| {
             let forms = colour::yuv_to_rgb(&layout);
             (forms.map(|form| form.factors), forms.map(|form| form.bias))
         });
         let row = vec![0; if matrix.is_some() { mapping.width } else { 0 }];
         let neutral = vec![colour::NEUTRAL; if components.len() == 1 { mapping.width } else { 0 }];
-        let still = still.then(|| StillScaler::new((layout.width, layout.height), &mapping));
-        Self { layout, mapping, scaler, still, matrix, rgb: [row.clone(), row.clone(), row], neutral }
+        Self { layout, mapping, scaler, matrix, rgb: [row.clone(), row.clone(), row], neutral }
     }
 
-    /// Writes the row that the scaler has made.
-    fn write(&mut self, out: &mut [u8], element: Element) {
-        let component = |index| match self.scaler.row(index) {
+    fn is_still(&self) -> bool {
+        matches!(self.scaler, Scaling::Still(_))
+    }
+
+    /// Scales and writes row `index` of the picture.
+    fn write(&mut self, planes: &Planes<'_>, index: usize, out: &mut [u8], element: Element) {
+        let scaler = match &mut self.scaler {
+            Scaling::Still(still) => return write_bytes(still.row(index), out, element),
+            Scaling::Live(scaler) => scaler,
+        };
+        scaler.run(planes, index);
+        let component = |index| match scaler.row(index) {
             [] => self.neutral.as_slice(),
             row => row,
         };
@@ -207,6 +220,11 @@ impl Plan {
     }
 }
 
+/// What a tensor of floats holds for a byte.
+fn normalised(byte: u8) -> [u8; 4] {
+    ((f32::from(byte) - 127.5) / 127.5).to_ne_bytes()
+}
+
 /// Writes a row that is R, G and B bytes already.
 fn write_bytes(row: &[u8], out: &mut [u8], element: Element) {
     match element {
@@ -217,7 +235,7 @@ fn write_bytes(row: &[u8], out: &mut [u8], element: Element) {
         }
         Element::Float => {
             for (to, byte) in out.as_chunks_mut().0.iter_mut().zip(row) {
-                *to = ((f32::from(*byte) - 127.5) / 127.5).to_ne_bytes();
+                *to = normalised(*byte);
             }
         }
     }
@@ -228,7 +246,7 @@ fn bar(out: &mut [u8], element: Element) {
     match element {
         Element::Byte(flip) => out.fill(BAR ^ flip),
         Element::Float => {
-            let value = ((f32::from(BAR) - 127.5) / 127.5).to_ne_bytes();
+            let value = normalised(BAR);
             for to in out.as_chunks_mut().0 {
                 *to = value;
             }

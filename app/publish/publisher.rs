@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::hub::{PublishedScene, Watch};
 use super::jpeg::JpegEncoder;
 use super::overlay;
@@ -51,7 +49,6 @@ pub struct Publisher {
     view: I420Buffer,
     annotated: I420Buffer,
     encoder: JpegEncoder,
-    jpeg: Vec<u8>,
     last: Option<(Frame, Arc<Scene>, Arc<PublishedScene>)>,
     shown: (bool, bool),
     last_status: Option<Instant>,
@@ -68,7 +65,6 @@ impl Publisher {
             view: I420Buffer::new(),
             annotated: I420Buffer::new(),
             encoder: JpegEncoder::default(),
-            jpeg: Vec::new(),
             last: None,
             shown: (false, false),
             last_status: None,
@@ -117,8 +113,7 @@ impl Publisher {
             self.picture_failed = true;
             // The page shows boxes without a picture rather than nothing.
             if live && let Some((_, _, published)) = &self.last {
-                let (scene, status) = (published.json(), self.status.to_json());
-                let text = format!("{{\"scene\":{scene},\"status\":{status}}}");
+                let text = self.with_status(published.json());
                 self.send(&text, &[]);
             }
         } else {
@@ -139,21 +134,24 @@ impl Publisher {
             self.status.hub.publish_bytes(Watch::Mjpeg, jpeg);
         }
         if live {
-            self.jpeg.clear();
-            self.encoder.encode(&self.view, &mut self.jpeg)?;
+            let mut jpeg = Vec::new();
+            self.encoder.encode(&self.view, &mut jpeg)?;
             let with_status = self.last_status.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL);
             let json = published.json();
             let text = if with_status {
                 self.last_status = Some(Instant::now());
-                format!("{{\"scene\":{json},\"status\":{}}}", self.status.to_json())
+                self.with_status(json)
             } else {
                 format!("{{\"scene\":{json}}}")
             };
-            let jpeg = std::mem::take(&mut self.jpeg);
             self.send(&text, &jpeg);
-            self.jpeg = jpeg;
         }
         Ok(())
+    }
+
+    /// The JSON of a message with this scene (JSON too) and the status.
+    fn with_status(&self, scene: &str) -> String {
+        format!("{{\"scene\":{scene},\"status\":{}}}", self.status.to_json())
     }
 
     fn send(&mut self, json: &str, jpeg: &[u8]) {
@@ -177,7 +175,7 @@ impl Publisher {
 
     fn heartbeat(&mut self) {
         if self.status.hub.viewers(Watch::Live) > 0 {
-            let text = json!({ "scene": null, "status": self.status.to_json() }).to_string();
+            let text = self.with_status("null");
             self.send(&text, &[]);
         }
     }
