@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
-use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
+use crate::findings::{Findings, Mask};
 use crate::frame::Frame;
+use crate::geometry::Mapping;
 use crate::model::decode::{Decoder, Output, Thresholds};
 use crate::preprocess::Preprocessor;
 use crate::tensor::TensorInfo;
@@ -20,7 +21,7 @@ pub struct StageTimes {
     pub preprocess: Duration,
     /// Input to output tensors.
     pub inference: Duration,
-    /// Output tensors to detections in the source frame.
+    /// Output tensors to findings in the source frame.
     pub decode: Duration,
 }
 
@@ -30,7 +31,7 @@ pub struct Detector {
     preprocessor: Preprocessor,
     decoder: Box<dyn Decoder>,
     outputs: Vec<TensorInfo>,
-    detections: Vec<Detection>,
+    findings: Findings,
 }
 
 impl Detector {
@@ -49,7 +50,7 @@ impl Detector {
                 format!("the model has {} outputs; Spotter reads 1 to {OUTPUT_LIMIT}", outputs.len());
             return Err(Error::new(Kind::Model, message));
         }
-        Ok(Self { backend, preprocessor, decoder, outputs, detections: Vec::new() })
+        Ok(Self { backend, preprocessor, decoder, outputs, findings: Findings::default() })
     }
 
     /// What runs the model.
@@ -57,11 +58,11 @@ impl Detector {
         self.backend.as_mut()
     }
 
-    /// Finds the objects of one frame: best first, normalised to the frame.
+    /// Finds what is in one frame; boxes and masks are relative to the frame.
     ///
     /// # Errors
     /// Where the frame cannot be read or the backend fails; the next frame may succeed.
-    pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&[Detection], StageTimes)> {
+    pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&Findings, StageTimes)> {
         let start = Instant::now();
         let mapping = self.preprocessor.run(frame, self.backend.input_mut()?)?;
         let prepared = Instant::now();
@@ -74,17 +75,80 @@ impl Detector {
         for (index, (output, info)) in outputs.iter_mut().zip(&self.outputs).enumerate() {
             *output = Output { info, data: self.backend.output(index)? };
         }
-        self.decoder.decode(&outputs[..self.outputs.len()], thresholds, &mut self.detections)?;
-        for detection in &mut self.detections {
+        self.decoder.decode(&outputs[..self.outputs.len()], thresholds, &mut self.findings)?;
+        let Findings { detections, mask, .. } = &mut self.findings;
+        for detection in detections.iter_mut() {
             detection.rect = mapping.to_source(&detection.rect);
         }
         // What lay in the letterbox bars alone has no area in the frame.
-        self.detections.retain(|detection| detection.rect.is_valid());
+        detections.retain(|detection| detection.rect.is_valid());
+        cut_to_frame(mask, &mapping);
         let times = StageTimes {
             preprocess: prepared - start,
             inference: inferred - prepared,
             decode: inferred.elapsed(),
         };
-        Ok((&self.detections, times))
+        Ok((&self.findings, times))
+    }
+}
+
+/// Leaves of a mask of the model's input what lies on the frame, in place.
+fn cut_to_frame(mask: &mut Mask, mapping: &Mapping) {
+    mask.region = mapping.source;
+    let (width, height) = (mask.width, mask.height);
+    let range = |from: usize, size: usize, of: usize, cells: usize| {
+        let cell = |at: usize| (at * cells + of / 2) / of.max(1);
+        let end = cell(from + size).min(cells);
+        cell(from).min(end)..end
+    };
+    let columns = range(mapping.x, mapping.width, mapping.input.0, width);
+    let rows = range(mapping.y, mapping.height, mapping.input.1, height);
+    if columns.len() == width && rows.len() == height {
+        return;
+    }
+    for (to, row) in rows.clone().enumerate() {
+        let from = row * width + columns.start;
+        mask.classes.copy_within(from..from + columns.len(), to * columns.len());
+    }
+    (mask.width, mask.height) = (columns.len(), rows.len());
+    mask.classes.truncate(columns.len() * rows.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Fit;
+
+    fn numbered(width: usize, height: usize) -> Mask {
+        let classes = (0..width * height).map(|i| (i / width * 10 + i % width) as u8).collect();
+        Mask { width, height, classes, ..Mask::default() }
+    }
+
+    #[test]
+    fn a_mask_loses_the_bars_of_the_letterbox() {
+        // A frame twice as wide as high in an input of 8x8: rows 2 to 6.
+        let mapping = Mapping::new(Fit::Letterbox, (80.0, 40.0), (8, 8));
+        let mut mask = numbered(8, 8);
+        cut_to_frame(&mut mask, &mapping);
+        assert_eq!((mask.width, mask.height), (8, 4));
+        assert_eq!((mask.classes[0], mask.classes[31], mask.classes.len()), (20, 57, 32));
+        let mapping = Mapping::new(Fit::Letterbox, (40.0, 80.0), (16, 16));
+        let mut mask = numbered(8, 8);
+        cut_to_frame(&mut mask, &mapping);
+        assert_eq!((mask.width, mask.height, mask.classes[0], mask.classes[4]), (4, 8, 2, 12));
+    }
+
+    #[test]
+    fn a_mask_of_the_whole_input_stays() {
+        for fit in [Fit::Stretch, Fit::Crop] {
+            let mapping = Mapping::new(fit, (80.0, 40.0), (8, 8));
+            let mut mask = numbered(5, 3);
+            cut_to_frame(&mut mask, &mapping);
+            let whole = Mask { region: mapping.source, ..numbered(5, 3) };
+            assert_eq!(mask, whole);
+        }
+        let mut none = Mask::default();
+        cut_to_frame(&mut none, &Mapping::new(Fit::Letterbox, (80.0, 40.0), (8, 8)));
+        assert!(none.is_empty());
     }
 }

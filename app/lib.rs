@@ -1,7 +1,8 @@
 //! Spotter finds objects in live video and shows them on a web page.
 //!
 //! The data goes one way: `capture` → `preprocess` → `backend` → `model::decode` → `filter` → `scene`
-//! → `publish` and `web`. The nouns ([`frame`], [`geometry`], [`tensor`], [`detection`], [`scene`])
+//! → `publish` and `web`. The nouns ([`frame`], [`geometry`], [`tensor`], [`detection`], [`findings`],
+//! [`scene`])
 //! know none of the stages; [`detector`] joins one model with one backend, [`pipeline`] joins the
 //! threads, [`cli`] and [`web`] are at the top. See `docs/architecture.md`.
 
@@ -13,6 +14,7 @@ pub mod detection;
 pub mod detector;
 pub mod error;
 pub mod filter;
+pub mod findings;
 pub mod frame;
 pub mod geometry;
 pub mod logging;

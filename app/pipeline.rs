@@ -212,7 +212,9 @@ impl Inference {
         let queue = frame.arrived.elapsed();
         let (found, times) = self.detector.detect(frame, &thresholds)?;
         let mut scene = Scene::of(frame, self.labels.clone());
-        filter::by_confidence(found, values.confidence, &mut scene.kept, &mut scene.dropped);
+        filter::by_confidence(&found.detections, values.confidence, &mut scene.kept, &mut scene.dropped);
+        scene.classes.clone_from(&found.classes);
+        scene.mask.clone_from(&found.mask);
         scene.timing =
             Timing { queue, preprocess: times.preprocess, inference: times.inference, decode: times.decode };
         let stats = &self.status.stats;

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::clock::milliseconds;
 use crate::detection::Detection;
+use crate::findings::{ClassScore, Mask};
 use crate::frame::Frame;
+use crate::geometry::Rect;
 use crate::model::labels::Labels;
 
 /// Why a detection was dropped.
@@ -62,6 +64,10 @@ pub struct Scene {
     pub kept: Vec<Detection>,
     /// Detections dropped, best first.
     pub dropped: Vec<Dropped>,
+    /// Classes of the whole picture, best first, where the model is a classifier.
+    pub classes: Vec<ClassScore>,
+    /// Class of every pixel; empty where the model gives none.
+    pub mask: Mask,
     /// Stage times.
     pub timing: Timing,
     /// Names of the classes.
@@ -101,6 +107,15 @@ fn rounded(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
 }
 
+fn bounding_box(rect: &Rect) -> Value {
+    json!({
+        "left": rounded(rect.left),
+        "top": rounded(rect.top),
+        "right": rounded(rect.right),
+        "bottom": rounded(rect.bottom),
+    })
+}
+
 impl Scene {
     /// An empty scene of a frame.
     pub fn of(frame: &Frame, labels: Arc<Labels>) -> Self {
@@ -113,6 +128,8 @@ impl Scene {
             display: (width.round() as usize, height.round() as usize),
             kept: Vec::new(),
             dropped: Vec::new(),
+            classes: Vec::new(),
+            mask: Mask::default(),
             timing: Timing::default(),
             labels,
         }
@@ -120,17 +137,26 @@ impl Scene {
 
     fn observation(&self, detection: &Detection) -> Value {
         json!({
-            "bounding_box": {
-                "left": rounded(detection.rect.left),
-                "top": rounded(detection.rect.top),
-                "right": rounded(detection.rect.right),
-                "bottom": rounded(detection.rect.bottom),
-            },
-            "class": {
-                "type": self.labels.name(detection.class),
-                "index": detection.class,
-                "score": rounded(detection.score),
-            },
+            "bounding_box": bounding_box(&detection.rect),
+            "class": self.class(detection.class, "score", detection.score),
+        })
+    }
+
+    fn class(&self, class: u32, what: &str, value: f32) -> Value {
+        json!({ "type": self.labels.name(class), "index": class, what: rounded(value) })
+    }
+
+    /// The mask as JSON: runs of class and length in the mask's own size, and where it lies.
+    fn segmentation(&self) -> Value {
+        let Mask { width, height, region, .. } = &self.mask;
+        let classes: Vec<Value> =
+            self.mask.shares().iter().map(|s| self.class(s.class, "share", s.share)).collect();
+        json!({
+            "width": width,
+            "height": height,
+            "region": bounding_box(region),
+            "classes": classes,
+            "runs": self.mask.runs(),
         })
     }
 
@@ -150,7 +176,7 @@ impl Scene {
                 value
             })
             .collect();
-        json!({
+        let mut value = json!({
             "frame": {
                 "seq": self.seq,
                 "timestamp": timestamp(self.captured),
@@ -170,7 +196,16 @@ impl Scene {
                 "inference_ms": milliseconds(self.timing.inference),
                 "decode_ms": milliseconds(self.timing.decode),
             },
-        })
+        });
+        // Only where the model is of that task: most are detectors.
+        if !self.classes.is_empty() {
+            let classes = self.classes.iter().map(|c| self.class(c.class, "score", c.score));
+            value["classification"] = classes.collect();
+        }
+        if !self.mask.is_empty() {
+            value["segmentation"] = self.segmentation();
+        }
+        value
     }
 }
 

@@ -8,6 +8,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use spotter::findings::Findings;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;
 use spotter::model::decode::{Decoder, Output, Thresholds};
@@ -58,12 +59,12 @@ fn decode(criterion: &mut Criterion) {
     for candidates in [0, 120, 720, 3000] {
         let data = rows(candidates);
         let mut decoder = YoloV5Decoder::new(&info).unwrap();
-        let mut found = Vec::new();
+        let mut found = Findings::default();
         criterion.bench_function(&format!("yolov5 25200x85 u8, {candidates} candidates"), |b| {
             b.iter(|| {
                 let outputs = [Output { info: &info, data: black_box(&data) }];
                 decoder.decode(&outputs, &THRESHOLDS, &mut found).unwrap();
-                black_box(found.len())
+                black_box(found.detections.len())
             });
         });
     }
@@ -75,12 +76,12 @@ fn decode(criterion: &mut Criterion) {
     let scores = bytes((0..10).map(|i| 0.9 - i as f32 * 0.02).collect());
     let count = bytes(vec![10.0]);
     let mut decoder = SsdDecoder::new([0, 1, 2, 3], Some(90));
-    let mut found = Vec::new();
+    let mut found = Findings::default();
     criterion.bench_function("ssd, 10 slots", |b| {
         b.iter(|| {
             let outputs = [&boxes, &classes, &scores, &count].map(|data| Output { info: &float, data });
             decoder.decode(black_box(&outputs), &THRESHOLDS, &mut found).unwrap();
-            black_box(found.len())
+            black_box(found.detections.len())
         });
     });
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used)]
 
-use spotter::detection::Detection;
+use spotter::findings::Findings;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;
 use spotter::model::decode::{Decoder, Output, Thresholds};
@@ -19,14 +19,14 @@ fn warm_allocations(
     outputs: &[Output<'_>],
     thresholds: &Thresholds,
 ) -> (u64, usize) {
-    let mut found: Vec<Detection> = Vec::new();
+    let mut found = Findings::default();
     decoder.decode(outputs, thresholds, &mut found).expect("decodes");
     let info = allocation_counter::measure(|| {
         for _ in 0..3 {
             decoder.decode(outputs, thresholds, &mut found).expect("decodes");
         }
     });
-    (info.count_total, found.len())
+    (info.count_total, found.detections.len())
 }
 
 #[test]

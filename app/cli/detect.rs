@@ -12,6 +12,7 @@ use crate::capture::{self, Next, Pace, SourceSpec, gst_source};
 use crate::detection::Detection;
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
+use crate::findings::{ClassScore, ClassShare, Mask};
 use crate::frame::Frame;
 use crate::model::decode::Thresholds;
 use crate::model::labels::Labels;
@@ -121,11 +122,12 @@ impl File<'_> {
     }
 
     fn frame(&mut self, frame: &Frame, index: u64, results: &mut Results) -> Result<()> {
-        let (detections, _) = self.detector.detect(frame, self.thresholds)?;
+        let (found, _) = self.detector.detect(frame, self.thresholds)?;
         match results.format {
             Format::Jsonl => {
-                let detections: Vec<Value> = detections.iter().map(|d| line_entry(d, self.labels)).collect();
-                let line = json!({
+                let detections: Vec<Value> =
+                    found.detections.iter().map(|d| line_entry(d, self.labels)).collect();
+                let mut line = json!({
                     "file": self.path.to_string_lossy(),
                     "frame": index,
                     "pts_ms": frame.pts.map(|pts| rounded(pts.as_secs_f64() * 1e3)),
@@ -133,11 +135,17 @@ impl File<'_> {
                     "height": frame.layout.height,
                     "detections": detections,
                 });
+                if !found.classes.is_empty() {
+                    line["classification"] = found.classes.iter().map(|c| ranked(c, self.labels)).collect();
+                }
+                if !found.mask.is_empty() {
+                    line["segmentation"] = segmentation(&found.mask, frame, self.labels);
+                }
                 results.write(&line).map_err(unwritten)
             }
             Format::Coco => {
                 let id = image_id(self.path);
-                for detection in detections {
+                for detection in &found.detections {
                     let mut entry = coco_entry(detection, frame, &id, self.labels);
                     if index > 0 {
                         entry["frame"] = json!(index);
@@ -167,6 +175,22 @@ fn line_entry(detection: &Detection, labels: &Labels) -> Value {
             "right": rounded(rect.right),
             "bottom": rounded(rect.bottom),
         },
+    })
+}
+
+fn ranked(class: &ClassScore, labels: &Labels) -> Value {
+    json!({ "class": class.class, "label": labels.name(class.class), "score": rounded(class.score) })
+}
+
+/// The mask at the frame's size: class and length in turns, row by row.
+fn segmentation(mask: &Mask, frame: &Frame, labels: &Labels) -> Value {
+    let (width, height) = (frame.layout.width, frame.layout.height);
+    let share = |s: &ClassShare| json!({ "class": s.class, "label": labels.name(s.class), "share": rounded(s.share) });
+    json!({
+        "classes": mask.shares().iter().map(share).collect::<Vec<_>>(),
+        "width": width,
+        "height": height,
+        "runs": mask.runs_at(width, height),
     })
 }
 

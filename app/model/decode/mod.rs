@@ -3,8 +3,8 @@ pub mod nms;
 pub mod ssd;
 pub mod yolov5;
 
-use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
+use crate::findings::Findings;
 use crate::tensor::TensorInfo;
 
 /// What a decoder keeps.
@@ -29,19 +29,15 @@ pub struct Output<'a> {
     pub data: &'a [u8],
 }
 
-/// Reads detections out of a model's outputs: a pure function that keeps its scratch memory.
+/// Reads findings out of a model's outputs: a pure function that keeps its scratch memory.
 pub trait Decoder: Send {
-    /// Clears `into` and fills it, best first, with boxes normalised to the model's input.
-    /// Allocates nothing once its buffers have grown.
+    /// Clears `into` and fills what the head has of it: detections best first with boxes normalised to
+    /// the model's input, classes best first, or a mask of the whole input. Allocates nothing once its
+    /// buffers have grown.
     ///
     /// # Errors
     /// Where an output is shorter than its shape says.
-    fn decode(
-        &mut self,
-        outputs: &[Output<'_>],
-        thresholds: &Thresholds,
-        into: &mut Vec<Detection>,
-    ) -> Result<()>;
+    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()>;
 }
 
 /// The output at `place`, exactly as long as its shape says.

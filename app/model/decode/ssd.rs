@@ -7,6 +7,7 @@
 use super::{Decoder, Output, Thresholds, output_at};
 use crate::detection::Detection;
 use crate::error::Result;
+use crate::findings::Findings;
 use crate::geometry::Rect;
 
 /// Larger class indices are taken for damage where the file does not say how many there are.
@@ -31,13 +32,9 @@ fn f32s(data: &[u8]) -> &[[u8; 4]] {
 }
 
 impl Decoder for SsdDecoder {
-    fn decode(
-        &mut self,
-        outputs: &[Output<'_>],
-        thresholds: &Thresholds,
-        into: &mut Vec<Detection>,
-    ) -> Result<()> {
+    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
         into.clear();
+        let into = &mut into.detections;
         let [boxes, classes, scores, count] = self.places;
         let boxes = output_at(outputs, boxes)?.data.as_chunks::<16>().0;
         let classes = f32s(output_at(outputs, classes)?.data);
@@ -95,9 +92,10 @@ mod tests {
         for (tensor, place) in data.iter().zip(places) {
             outputs[place].data = tensor;
         }
-        let mut found = vec![Detection { class: 9, score: 9.0, rect: Rect::default() }];
+        let stale = Detection { class: 9, score: 9.0, rect: Rect::default() };
+        let mut found = Findings { detections: vec![stale], ..Findings::default() };
         SsdDecoder::new(places, Some(90)).decode(&outputs, thresholds, &mut found)?;
-        Ok(found)
+        Ok(found.detections)
     }
 
     #[test]
@@ -150,10 +148,13 @@ mod tests {
             TensorInfo { name: "b".into(), shape: vec![1, 3, 4], dtype: DataType::F32, quantisation: None };
         let data = [0; 44];
         let outputs = [Output { info: &info, data: &data }; 4];
-        let error = SsdDecoder::new([0, 1, 2, 3], None).decode(&outputs, &KEEP, &mut Vec::new()).unwrap_err();
+        let error = SsdDecoder::new([0, 1, 2, 3], None)
+            .decode(&outputs, &KEEP, &mut Findings::default())
+            .unwrap_err();
         assert_eq!(error.to_string(), "the output b [1,3,4] float32 has 44 bytes, its shape needs 48");
         assert_eq!(error.kind(), Kind::Backend);
-        let error = SsdDecoder::new([0, 1, 2, 3], None).decode(&[], &KEEP, &mut Vec::new()).unwrap_err();
+        let error =
+            SsdDecoder::new([0, 1, 2, 3], None).decode(&[], &KEEP, &mut Findings::default()).unwrap_err();
         assert_eq!(error.to_string(), "the model gave 0 outputs, number 1 is missing");
     }
 

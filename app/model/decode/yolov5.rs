@@ -12,6 +12,7 @@ use super::nms::Nms;
 use super::{Decoder, Output, Thresholds, output_at};
 use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
+use crate::findings::Findings;
 use crate::geometry::Rect;
 use crate::tensor::{DataType, TensorInfo};
 
@@ -104,13 +105,9 @@ impl YoloV5Decoder {
 }
 
 impl Decoder for YoloV5Decoder {
-    fn decode(
-        &mut self,
-        outputs: &[Output<'_>],
-        thresholds: &Thresholds,
-        into: &mut Vec<Detection>,
-    ) -> Result<()> {
+    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
         into.clear();
+        let into = &mut into.detections;
         let Self { columns, classes, codes, keys, boxes, nms } = self;
         let data = output_at(outputs, 0)?.data;
         // A negative or NaN threshold keeps all that has a score at all.

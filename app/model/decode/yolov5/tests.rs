@@ -57,13 +57,13 @@ fn info(dtype: DataType, rows: usize, columns: usize, quantisation: Option<Quant
 }
 
 fn decode(info: &TensorInfo, data: &[u8], t: &Thresholds) -> Vec<Detection> {
-    let mut found = Vec::new();
+    let mut found = Findings::default();
     let mut decoder = YoloV5Decoder::new(info).unwrap();
     // Twice: scratch memory must not leak into the next frame.
     for _ in 0..2 {
         decoder.decode(&[Output { info, data }], t, &mut found).unwrap();
     }
-    found
+    found.detections
 }
 
 /// What the bytes of `data` mean, row by row.
@@ -225,6 +225,6 @@ fn outputs_that_are_no_head_are_refused() {
     let info = info(DataType::U8, 10, 85, q);
     let short = Output { info: &info, data: &[0; 849] };
     let mut decoder = YoloV5Decoder::new(&info).unwrap();
-    let error = decoder.decode(&[short], &DEPLOY, &mut Vec::new()).unwrap_err();
+    let error = decoder.decode(&[short], &DEPLOY, &mut Findings::default()).unwrap_err();
     assert_eq!(error.to_string(), "the output o [1,10,85] uint8 has 849 bytes, its shape needs 850");
 }
