@@ -10,7 +10,7 @@ use spotter::geometry::{Fit, Mapping};
 use spotter::preprocess::{I420Buffer, Preprocessor, Resample, ViewScaler};
 use spotter::tensor::{DataType, Quantisation, TensorInfo};
 
-const FITS: [Fit; 3] = [Fit::Letterbox, Fit::Stretch, Fit::Crop];
+const FITS: [Fit; 4] = [Fit::Letterbox, Fit::Stretch, Fit::Crop, Fit::CropInner];
 const MATRICES: [Matrix; 3] = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020];
 const BAR: u8 = 114;
 

@@ -47,8 +47,8 @@ pub struct ModelArgs {
     /// Threads that run the model [default: one less than cores, 1 to 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,
-    /// How frames are fitted into the model's input: letterbox, stretch or crop [default: as the model
-    /// was trained]
+    /// How frames are fitted into the model's input: letterbox, stretch, crop (the middle) or
+    /// crop-0.875 (its inner part, as classifiers are evaluated) [default: as the model was trained]
     #[arg(long, value_name = "FIT")]
     pub fit: Option<Fit>,
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
