@@ -265,6 +265,17 @@ impl Frame {
         let (arrived, captured) = (Instant::now(), SystemTime::now());
         Self { seq, arrived, captured, capture: Duration::ZERO, pts: None, still: false, layout, pixels }
     }
+
+    /// The same frame over pixels of its own, so that a decoder's buffer need not be held.
+    pub fn copied(&self) -> Self {
+        let planes = (0..self.layout.format.plane_count())
+            .map(|index| {
+                let (bytes, pitch) = self.pixels.plane(index);
+                (bytes.to_vec(), pitch)
+            })
+            .collect();
+        Self { pixels: Box::new(OwnedPixels { planes }), ..*self }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! know none of the stages; [`detector`] joins one model with one backend, [`pipeline`] joins the
 //! threads, [`cli`] and [`web`] are at the top. See `docs/architecture.md`.
 
+pub mod atomic_file;
 pub mod backend;
 pub mod capture;
 pub mod cli;
@@ -13,19 +14,23 @@ pub mod clock;
 pub mod detection;
 pub mod detector;
 pub mod error;
+pub mod exchange;
 pub mod filter;
 pub mod findings;
 pub mod frame;
 pub mod geometry;
+pub mod loaded;
 pub mod logging;
 pub mod model;
 pub mod pipeline;
 pub mod preprocess;
+pub mod probe;
 pub mod publish;
 pub mod scene;
 pub mod settings;
 pub mod slot;
 pub mod stats;
 pub mod status;
+pub mod switch;
 pub mod tensor;
 pub mod web;

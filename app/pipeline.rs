@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use crate::capture::Opener;
 use crate::capture::supervisor::{Policy, Supervisor};
 use crate::clock::{Clock, Stop};
-use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
+use crate::exchange::Model;
 use crate::filter;
 use crate::frame::Frame;
 use crate::model::decode::Thresholds;
-use crate::model::labels::Labels;
 use crate::publish::jsonl::JsonLines;
 use crate::publish::publisher::Publisher;
 use crate::scene::{Scene, Timing};
@@ -37,9 +36,7 @@ pub struct Parts {
     /// Every frame goes through the model: capture waits for it. Else the newest wins.
     pub lossless: bool,
     /// The model, loaded.
-    pub detector: Detector,
-    /// Names of its classes.
-    pub labels: Arc<Labels>,
+    pub model: Model,
     /// A file for the scenes.
     pub output: Option<JsonLines>,
     /// Time.
@@ -75,7 +72,7 @@ impl Pipeline {
     /// # Errors
     /// `Kind::Internal` where the system gives no thread.
     pub fn start(parts: Parts, status: Arc<Status>, stop: &Stop) -> Result<Self> {
-        let Parts { opener, policy, lossless, detector, labels, output, clock } = parts;
+        let Parts { opener, policy, lossless, model, output, clock } = parts;
         let frames: Arc<Slot<Frame>> = Arc::default();
         let scenes: Arc<Slot<(Frame, Arc<Scene>)>> = Arc::default();
         let result = Arc::new(Mutex::new(Ok(())));
@@ -93,8 +90,9 @@ impl Pipeline {
             let (frames, status, stop) = (frames.clone(), status.clone(), stop.clone());
             let result = result.clone();
             spawn("inference", move || {
-                let mut inference = Inference { detector, labels, status, stop, lossless, output };
+                let mut inference = Inference { model, status, stop, lossless, output };
                 inference.run(&frames, &scenes);
+                inference.status.exchange.close();
                 // The file is whole before the publisher reports the end.
                 keep(&result, inference.output.take().map_or(Ok(()), JsonLines::finish));
                 scenes.close();
@@ -159,8 +157,7 @@ fn capture(
 }
 
 struct Inference {
-    detector: Detector,
-    labels: Arc<Labels>,
+    model: Model,
     status: Arc<Status>,
     stop: Stop,
     lossless: bool,
@@ -176,7 +173,7 @@ impl Inference {
                 return;
             }
             match frames.take(POLL) {
-                Taken::Item(frame) => match self.see(&frame) {
+                Taken::Item(frame) => match self.see_with_newest_model(&frame) {
                     Ok(scene) => {
                         let scene = Arc::new(scene);
                         if let Some(output) = &mut self.output {
@@ -195,8 +192,48 @@ impl Inference {
                         self.stop.wait(BACKEND_WAIT);
                     }
                 },
-                Taken::Nothing => {}
+                // Without frames there is nothing to try a new model on.
+                Taken::Nothing => {
+                    if let Some(offered) = self.offered() {
+                        let before = std::mem::replace(&mut self.model, offered);
+                        self.accept(before);
+                    }
+                }
                 Taken::Closed => return,
+            }
+        }
+    }
+
+    fn offered(&self) -> Option<Model> {
+        let exchange = &self.status.exchange;
+        if exchange.is_waiting() { exchange.take() } else { None }
+    }
+
+    /// The model that runs now stays; the one before is given back.
+    fn accept(&self, before: Model) {
+        let about = &self.model.about;
+        log::info!("model    {} ({}, {}, {} classes)", about.title, about.head, about.input, about.classes);
+        self.status.set_model(about.clone());
+        self.status.exchange.answer(Ok(()), before);
+    }
+
+    /// Sees the frame with a model that is offered; where that fails, with the one before.
+    fn see_with_newest_model(&mut self, frame: &Frame) -> Result<Scene> {
+        if self.status.exchange.is_waiting() {
+            self.status.exchange.show(frame);
+        }
+        let Some(offered) = self.offered() else { return self.see(frame) };
+        let before = std::mem::replace(&mut self.model, offered);
+        match self.see(frame) {
+            Ok(scene) => {
+                self.accept(before);
+                Ok(scene)
+            }
+            Err(error) => {
+                let failed = std::mem::replace(&mut self.model, before);
+                log::warn!("{} failed ({error}); {} runs on", failed.about.title, self.model.about.title);
+                self.status.exchange.answer(Err(error), failed);
+                self.see(frame)
             }
         }
     }
@@ -210,8 +247,8 @@ impl Inference {
             multi_label: false,
         };
         let queue = frame.arrived.elapsed();
-        let (found, times) = self.detector.detect(frame, &thresholds)?;
-        let mut scene = Scene::of(frame, self.labels.clone());
+        let (found, times) = self.model.detector.detect(frame, &thresholds)?;
+        let mut scene = Scene::of(frame, self.model.labels.clone());
         filter::by_confidence(&found.detections, values.confidence, &mut scene.kept, &mut scene.dropped);
         scene.classes.clone_from(&found.classes);
         scene.mask.clone_from(&found.mask);

@@ -1,29 +1,35 @@
 //! What Spotter is doing now: shared by all threads, read by the page and the interface.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::capture::supervisor::SourceState;
 use crate::clock::milliseconds;
+use crate::exchange::Exchange;
 use crate::publish::hub::Hub;
 use crate::scene::unix_milliseconds;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
-/// What does not change while a model runs.
+/// Where frames come from, for a person.
 #[derive(Clone, Debug, Default)]
-pub struct About {
-    /// Short name of the source.
-    pub source_name: String,
+pub struct SourceAbout {
+    /// Short name.
+    pub name: String,
     /// "file", "network", "device" or "test".
-    pub source_kind: &'static str,
+    pub kind: &'static str,
+}
+
+/// What does not change while a model runs, for a person.
+#[derive(Clone, Debug, Default)]
+pub struct ModelAbout {
     /// The model's file name.
-    pub model_name: String,
-    /// What the model is, for a person.
-    pub model_title: String,
+    pub name: String,
+    /// What the model is.
+    pub title: String,
     /// Its head.
     pub head: String,
     /// Its input, "300×300 uint8".
@@ -40,6 +46,21 @@ pub struct About {
     pub backend_detail: String,
 }
 
+impl ModelAbout {
+    /// The model as JSON, without its backend.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "title": self.title,
+            "head": self.head,
+            "input": self.input,
+            "classes": self.classes,
+            "fit": self.fit,
+            "labels": self.labels,
+        })
+    }
+}
+
 #[derive(Clone, Debug)]
 struct SourceNow {
     state: SourceState,
@@ -52,32 +73,47 @@ struct SourceNow {
 pub struct Status {
     /// When Spotter started.
     pub started: Instant,
-    /// What runs.
-    pub about: About,
+    /// Where frames come from.
+    pub origin: SourceAbout,
     /// What the user can turn.
     pub settings: Settings,
     /// Counters and times.
     pub stats: Stats,
     /// What the viewers get.
     pub hub: Hub,
+    /// Where another model is handed to the inference thread.
+    pub exchange: Exchange,
     source: Mutex<SourceNow>,
+    model: Mutex<Arc<ModelAbout>>,
     backend_error: Mutex<Option<String>>,
 }
 
 impl Status {
     /// The state before the first frame.
-    pub fn new(about: About, settings: Settings) -> Self {
+    pub fn new(origin: SourceAbout, model: Arc<ModelAbout>, settings: Settings) -> Self {
         let source =
             SourceNow { state: SourceState::Connecting, since: Instant::now(), size: None, frame_rate: None };
         Self {
             started: Instant::now(),
-            about,
+            origin,
             settings,
             stats: Stats::default(),
             hub: Hub::default(),
+            exchange: Exchange::default(),
             source: Mutex::new(source),
+            model: Mutex::new(model),
             backend_error: Mutex::new(None),
         }
+    }
+
+    /// The model that runs.
+    pub fn model(&self) -> Arc<ModelAbout> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another model runs.
+    pub fn set_model(&self, model: Arc<ModelAbout>) {
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = model;
     }
 
     /// The source has a new state.
@@ -126,7 +162,7 @@ impl Status {
             SourceState::Failed { message } => ("failed", Some(message.clone()), None),
         };
         let overall = if backend_error.is_some() { "backend-failed" } else { state };
-        let (about, stats) = (&self.about, &self.stats);
+        let (origin, model, stats) = (&self.origin, self.model(), &self.stats);
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -135,8 +171,8 @@ impl Status {
             "state": overall,
             "message": backend_error.or_else(|| message.clone()),
             "source": {
-                "name": about.source_name,
-                "kind": about.source_kind,
+                "name": origin.name,
+                "kind": origin.kind,
                 "state": state,
                 "message": message,
                 "retry_in_ms": retry,
@@ -144,16 +180,8 @@ impl Status {
                 "height": source.size.map(|size| size.1),
                 "fps": source.frame_rate.map(hundredths),
             },
-            "model": {
-                "name": about.model_name,
-                "title": about.model_title,
-                "head": about.head,
-                "input": about.input,
-                "classes": about.classes,
-                "fit": about.fit,
-                "labels": about.labels,
-            },
-            "backend": { "name": about.backend_name, "detail": about.backend_detail },
+            "model": model.to_json(),
+            "backend": { "name": model.backend_name, "detail": model.backend_detail },
             "settings": self.settings.values(),
             "frames": {
                 "captured": count(&stats.captured),

@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::BenchArgs;
-use super::loaded::LoadedModel;
 use crate::capture::supervisor::Policy;
 use crate::capture::{self, Next, Pace, SourceSpec, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock, milliseconds};
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
+use crate::exchange::Model;
 use crate::frame::Frame;
+use crate::loaded::LoadedModel;
 use crate::model::decode::Thresholds;
 use crate::pipeline::{MAX_DETECTIONS, Parts, Pipeline};
 use crate::settings::{Settings, Values};
 use crate::stats::STAGES;
-use crate::status::Status;
+use crate::status::{SourceAbout, Status};
 
 /// How often inference alone and the whole pipeline take turns.
 const ROUNDS: u32 = 4;
@@ -77,7 +78,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let ratio = whole.per_second() / inference.per_second().max(1e-9);
     let report = json!({
         "source": args.source.to_string(),
-        "model": about.model_name,
+        "model": about.name,
         "backend": format!("{} ({})", about.backend_name, about.backend_detail),
         "seconds": args.seconds,
         "frames": whole.count,
@@ -167,15 +168,15 @@ fn whole_pipeline(
     model: &LoadedModel,
     time: Duration,
 ) -> Result<Round> {
-    let about = model.about(&mut detector);
-    let status = Arc::new(Status::new(about, Settings::new(VALUES)));
+    let about = Arc::new(model.about(&mut detector));
+    let running = Model { about: about.clone(), detector, labels: model.labels.clone() };
+    let status = Arc::new(Status::new(SourceAbout::default(), about, Settings::new(VALUES)));
     let stop = Stop::new();
     let parts = Parts {
         opener: Box::new(SpecOpener { spec: spec.clone(), pace: Pace::Unpaced }),
         policy: Policy { once: false, live: false },
         lossless: true,
-        detector,
-        labels: model.labels.clone(),
+        model: running,
         output: None,
         clock: Arc::new(SystemClock),
     };

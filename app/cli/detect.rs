@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::loaded::LoadedModel;
 use super::{DetectArgs, Format};
 use crate::capture::{self, Next, Pace, SourceSpec, gst_source};
 use crate::detection::Detection;
@@ -14,6 +13,7 @@ use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
 use crate::findings::{ClassScore, ClassShare, Mask};
 use crate::frame::Frame;
+use crate::loaded::LoadedModel;
 use crate::model::decode::Thresholds;
 use crate::model::labels::Labels;
 use crate::pipeline::MAX_DETECTIONS;

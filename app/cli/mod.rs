@@ -8,10 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::capture::SourceSpec;
 use crate::error::{Kind, Result};
 use crate::geometry::Fit;
+use crate::loaded::LoadSpec;
+use crate::probe;
 
 pub mod bench;
 pub mod detect;
-pub mod loaded;
 pub mod run;
 
 /// Finds objects in live video and shows them on a web page.
@@ -30,6 +31,12 @@ enum Command {
     Detect(DetectArgs),
     /// Measure how fast a clip goes through a model on this machine
     Bench(BenchArgs),
+    /// Load and run a model once, in a process that may break down: what the other commands start
+    #[command(hide = true)]
+    TryModel {
+        /// The model file
+        file: PathBuf,
+    },
 }
 
 /// Which model, on what.
@@ -54,6 +61,20 @@ pub struct ModelArgs {
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
     #[arg(long, value_name = "LICENCE")]
     pub accept_license: Vec<String>,
+}
+
+impl From<&ModelArgs> for LoadSpec {
+    fn from(args: &ModelArgs) -> Self {
+        // On a desktop the processor is the only backend.
+        let (BackendChoice::Auto | BackendChoice::Cpu) = args.backend;
+        Self {
+            model: args.model.clone(),
+            labels: args.labels.clone(),
+            threads: args.threads.map(usize::from),
+            fit: args.fit,
+            accepted_licences: args.accept_license.clone(),
+        }
+    }
 }
 
 /// What runs the model.
@@ -155,6 +176,7 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(&args),
         Command::Detect(args) => detect::detect(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::TryModel { file } => probe::try_model(&file),
     }
 }
 
@@ -170,6 +192,7 @@ pub fn main() -> u8 {
         }
     };
     crate::logging::start();
+    probe::enable();
     match execute(cli) {
         Ok(()) => 0,
         Err(error) => {

@@ -8,16 +8,19 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::RunArgs;
-use super::loaded::LoadedModel;
 use crate::capture::supervisor::Policy;
 use crate::capture::{Pace, SourceKind, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
 use crate::error::{Error, Kind, Result};
+use crate::exchange::Model;
+use crate::loaded::LoadSpec;
+use crate::model::choice::Keeper;
 use crate::pipeline::{Parts, Pipeline};
 use crate::publish::jsonl::JsonLines;
 use crate::settings::{Settings, Values};
 use crate::stats::STAGES;
-use crate::status::Status;
+use crate::status::{SourceAbout, Status};
+use crate::switch::{self, Switch};
 use crate::web::WebServer;
 
 /// After a signal the threads have this long; a source that hangs in the network is then left behind.
@@ -52,28 +55,28 @@ fn stop_on_signals(stop: &Stop) -> Result<()> {
 pub fn run(args: &RunArgs) -> Result<()> {
     gst_source::init()?;
     args.source.check()?;
-    let model = LoadedModel::open(&args.model)?;
-    let mut detector = model.detector()?;
+    let base = LoadSpec::from(&args.model);
+    let keeper = Keeper::from_env();
+    let (loaded, chosen) = switch::start(&base, keeper.as_ref())?;
+    let mut detector = loaded.detector()?;
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
-    let mut about = model.about(&mut detector);
-    about.source_name = args.source.name();
-    about.source_kind = args.source.kind().word();
+    let about = Arc::new(loaded.about(&mut detector));
+    let origin = SourceAbout { name: args.source.name(), kind: args.source.kind().word() };
     let settings = Settings::new(Values { confidence: args.confidence, iou: args.iou });
-    let status = Arc::new(Status::new(about, settings));
-    let server = WebServer::start(args.listen, status.clone())?;
+    let status = Arc::new(Status::new(origin, about.clone(), settings));
+    let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
+    let server = WebServer::start(args.listen, status.clone(), switch)?;
     if !args.listen.ip().is_loopback() {
         log::warn!("{} is open to the network, and the page asks for no password", args.listen);
     }
     let stop = Stop::new();
     stop_on_signals(&stop)?;
 
-    let about = &status.about;
     log::info!("source   {}", args.source);
-    let named =
-        if about.model_title == about.model_name { String::new() } else { format!("{}, ", about.model_name) };
+    let named = if about.title == about.name { String::new() } else { format!("{}, ", about.name) };
     log::info!(
         "model    {} ({named}{}, {}, {} classes)",
-        about.model_title,
+        about.title,
         about.head,
         about.input,
         about.classes
@@ -86,8 +89,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         opener: Box::new(SpecOpener { spec: args.source.clone(), pace: Pace::Real }),
         policy,
         lossless: false,
-        detector,
-        labels: model.labels.clone(),
+        model: Model { detector, labels: loaded.labels.clone(), about },
         output,
         clock: Arc::new(SystemClock),
     };

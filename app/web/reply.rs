@@ -45,6 +45,11 @@ impl Reply {
     }
 }
 
+/// The value of a request's header.
+pub fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
+    request.headers().iter().find(|header| header.field.equiv(name)).map(|header| header.value.as_str())
+}
+
 fn reason(status: u16) -> &'static str {
     StatusCode(status).default_reason_phrase()
 }

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tiny_http::{Method, Request};
 
 use super::reply::{self, Reply};
-use super::{assets, stream};
+use super::{assets, models, stream};
 use crate::error::{Error, Kind, Result};
 use crate::status::Status;
+use crate::switch::Switch;
 
 /// A settings patch is a few dozen bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -16,12 +17,17 @@ const BODY_LIMIT: usize = 64 * 1024;
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 
 /// Answers one request; a stream is served until its viewer has gone.
-pub fn handle(request: Request, status: &Status) {
+pub fn handle(request: Request, status: &Status, switch: &Switch) {
     let url = request.url().to_owned();
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
     // Behind a camera's own web server every address has the application's prefix.
     let path = path.strip_prefix("/local/spotter").unwrap_or(path);
     let reading = matches!(request.method(), Method::Get | Method::Head);
+    if !reading && is_foreign(&request) {
+        let text =
+            "this request comes from another web site's page; only Spotter's own page may change things";
+        return reply::problem_with(403, text).send(request);
+    }
     // A stream has no end to ask the head of.
     if *request.method() == Method::Get {
         match path {
@@ -36,6 +42,7 @@ pub fn handle(request: Request, status: &Status) {
     }
     match path {
         "/api/live" | "/api/events" | "/stream.mjpg" => reply::not_allowed("GET").send(request),
+        "/api/model" => models::handle(request, query, switch),
         "/api/settings" if *request.method() == Method::Patch => patch_settings(request, status),
         "/api/settings" if !reading => reply::not_allowed("GET, HEAD, PATCH").send(request),
         _ if !reading => reply::not_allowed("GET, HEAD").send(request),
@@ -71,10 +78,44 @@ fn health(status: &Status) -> Reply {
     reply::json(200, &body)
 }
 
+/// True where a browser says that the page of another site makes the request. Such a page can send forms
+/// to any address that its visitor reaches; programs other than browsers send neither header.
+fn is_foreign(request: &Request) -> bool {
+    if reply::header(request, "Sec-Fetch-Site").is_some_and(|site| site.eq_ignore_ascii_case("cross-site")) {
+        return true;
+    }
+    let Some(origin) = reply::header(request, "Origin") else { return false };
+    let origin = origin.split_once("://").map_or(origin, |(_, host)| host);
+    // Behind a camera's own web server the page's host is the camera's.
+    let hosts = [reply::header(request, "Host"), reply::header(request, "X-Forwarded-Host")];
+    !hosts.iter().flatten().any(|host| host.eq_ignore_ascii_case(origin))
+}
+
+/// The value of a query parameter, decoded.
+pub fn parameter(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        if *first == b'%'
+            && let (Some(high), Some(low)) = (digit(0), digit(1))
+        {
+            // Two hexadecimal digits are at most 255.
+            bytes.push((high * 16 + low) as u8);
+            rest = &after[2..];
+        } else {
+            bytes.push(if *first == b'+' { b' ' } else { *first });
+            rest = after;
+        }
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The value of a query parameter that is a whole number.
 fn number(query: &str, name: &str) -> Result<Option<u64>> {
-    let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-    let Some((_, value)) = value else { return Ok(None) };
+    let Some(value) = parameter(query, name) else { return Ok(None) };
     value
         .parse()
         .map(Some)
@@ -114,4 +155,20 @@ fn read_body(request: &mut Request) -> Result<Value> {
     }
     serde_json::from_slice(&body)
         .map_err(|error| Error::new(Kind::Usage, format!("the request's body is no JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_parameters_are_decoded() {
+        let query = "a=1&name=m%C3%BC+b%2fc%&b=%zz&empty=";
+        let value = |name: &str| parameter(query, name);
+        assert_eq!(value("name").as_deref(), Some("mü b/c%"));
+        assert_eq!((value("b").as_deref(), value("empty").as_deref()), (Some("%zz"), Some("")));
+        assert_eq!(value("c"), None);
+        assert_eq!(number(query, "a").unwrap(), Some(1));
+        assert!(number(query, "b").is_err());
+    }
 }

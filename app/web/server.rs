@@ -11,6 +11,7 @@ use tiny_http::Server;
 use super::{reply, routes};
 use crate::error::{Error, Kind, Result};
 use crate::status::Status;
+use crate::switch::Switch;
 
 /// A viewer that takes nothing for so long is let go.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ impl WebServer {
     ///
     /// # Errors
     /// `Kind::Listen` where the address cannot be had.
-    pub fn start(address: SocketAddr, status: Arc<Status>) -> Result<Self> {
+    pub fn start(address: SocketAddr, status: Arc<Status>, switch: Arc<Switch>) -> Result<Self> {
         raise_descriptor_limit();
         let listener = listen(address).map_err(|error| {
             let hint = match error.kind() {
@@ -85,7 +86,7 @@ impl WebServer {
         let serving = server.clone();
         std::thread::Builder::new()
             .name("web".to_owned())
-            .spawn(move || serve(&serving, &status))
+            .spawn(move || serve(&serving, &status, &switch))
             .map_err(|error| broken(error.into()))?;
         Ok(Self { server, address })
     }
@@ -96,7 +97,7 @@ impl WebServer {
     }
 }
 
-fn serve(server: &Server, status: &Arc<Status>) {
+fn serve(server: &Server, status: &Arc<Status>, switch: &Arc<Switch>) {
     let running = Arc::new(AtomicUsize::new(0));
     for request in server.incoming_requests() {
         if running.fetch_add(1, Ordering::AcqRel) >= REQUEST_LIMIT {
@@ -104,9 +105,9 @@ fn serve(server: &Server, status: &Arc<Status>) {
             reply::problem_with(503, "too many requests at once; try again").send(request);
             continue;
         }
-        let (status, count) = (status.clone(), running.clone());
+        let (status, switch, count) = (status.clone(), switch.clone(), running.clone());
         let spawned = std::thread::Builder::new().name("web-request".to_owned()).spawn(move || {
-            routes::handle(request, &status);
+            routes::handle(request, &status, &switch);
             count.fetch_sub(1, Ordering::AcqRel);
         });
         if let Err(error) = spawned {

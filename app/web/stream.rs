@@ -8,7 +8,7 @@ use tiny_http::{Request, Response};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
-use super::reply;
+use super::reply::{self, header};
 use crate::error::{Error, Kind};
 use crate::publish::hub::{Hub, Watch};
 
@@ -35,10 +35,6 @@ fn follow(hub: &Hub, watch: Watch, mut send: impl FnMut(&[u8]) -> bool) {
 /// True where the request asks to become a WebSocket.
 pub fn wants_websocket(request: &Request) -> bool {
     header(request, "Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-}
-
-fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
-    request.headers().iter().find(|header| header.field.equiv(name)).map(|header| header.value.as_str())
 }
 
 /// Picture and scene over a WebSocket.

@@ -1,13 +1,13 @@
-//! A model argument made into a detector: what run, detect and bench share.
+//! A model's name made into a detector: what all commands and the web server share.
 
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BackendChoice, ModelArgs};
 use crate::backend::Backend;
 use crate::backend::tflite::TfliteBackend;
 use crate::detector::Detector;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::geometry::Fit;
 use crate::model::catalogue::Catalogue;
 use crate::model::file::ModelFile;
@@ -15,10 +15,26 @@ use crate::model::head::Head;
 use crate::model::labels::Labels;
 use crate::model::store::{Places, Store};
 use crate::preprocess::Preprocessor;
-use crate::status::About;
+use crate::probe;
+use crate::status::ModelAbout;
 
 /// More threads than this help no model that a camera could run.
 const MOST_THREADS: usize = 4;
+
+/// Which model to load, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadSpec {
+    /// A path or a catalogue name; the catalogue's default where there is none.
+    pub model: Option<String>,
+    /// A label file.
+    pub labels: Option<PathBuf>,
+    /// Threads that run the model; else [`default_threads`].
+    pub threads: Option<usize>,
+    /// How frames are fitted into its input; else as models with its head were trained.
+    pub fit: Option<Fit>,
+    /// Licences that the user has accepted by name.
+    pub accepted_licences: Vec<String>,
+}
 
 /// A model file that was found, read and understood.
 pub struct LoadedModel {
@@ -33,27 +49,35 @@ pub struct LoadedModel {
 
 /// One core is left to decoding, the page and whoever looks at it. XNNPACK's threads wait for each other
 /// at every layer: where one of them has to share its core, all are as slow as it is.
-fn default_threads() -> usize {
+pub fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).clamp(1, MOST_THREADS)
 }
 
 impl LoadedModel {
-    /// Finds the model, downloads it where it must, reads it and its labels.
+    /// Finds the model, downloads it where it must, reads it and its labels. A file that the catalogue
+    /// does not know is run once in a process of its own before ([`probe::check`]).
     ///
     /// # Errors
     /// `Kind::Model`, `Kind::Download` or `Kind::NotFound` with what is wrong with it.
-    pub fn open(args: &ModelArgs) -> Result<Self> {
+    pub fn open(spec: impl Into<LoadSpec>) -> Result<Self> {
+        let spec = spec.into();
         let catalogue = Catalogue::embedded();
         let store = Store::new(catalogue, Places::from_env());
-        let name = args.model.as_deref().unwrap_or(&catalogue.default);
-        let path = store.resolve(name, &args.accept_license)?;
-        let file = ModelFile::open(&path)?;
-        match args.backend {
-            // On a desktop the processor is the only backend.
-            BackendChoice::Auto | BackendChoice::Cpu => file.check_runnable_on_cpu()?,
-        }
+        let name = spec.model.as_deref().unwrap_or(&catalogue.default);
+        let path = store.resolve(name, &spec.accepted_licences)?;
+        Self::read(&path, &spec)
+    }
+
+    /// Reads the model at `path` as `spec` says, whatever the model that it names.
+    ///
+    /// # Errors
+    /// As for [`LoadedModel::open`].
+    pub fn read(path: &Path, spec: &LoadSpec) -> Result<Self> {
+        let catalogue = Catalogue::embedded();
+        let file = ModelFile::open(path)?;
+        file.check_runnable_on_cpu()?;
         let head = Head::recognise(&file)?;
-        let labels = Labels::resolve(args.labels.as_deref(), &file, head.classes(), catalogue)?;
+        let labels = Labels::resolve(spec.labels.as_deref(), &file, head.classes(), catalogue)?;
         if labels.assumed {
             log::warn!(
                 "{} brings no labels; with {} classes they are taken to be those of {}; --labels FILE names others",
@@ -62,10 +86,24 @@ impl LoadedModel {
                 labels.source
             );
         }
-        let title = catalogue.entry_of(&file.bytes).map(|entry| entry.title.clone());
-        let fit = args.fit.unwrap_or_else(|| head.default_fit());
-        let threads = args.threads.map_or_else(default_threads, usize::from);
+        let known = catalogue.entry_of(&file.bytes);
+        if known.is_none() {
+            probe::check(path)?;
+        }
+        let title = known.map(|entry| entry.title.clone());
+        let fit = spec.fit.unwrap_or_else(|| head.default_fit());
+        let threads = spec.threads.unwrap_or_else(default_threads);
         Ok(Self { file, head, fit, threads, title, labels: Arc::new(labels) })
+    }
+
+    /// The file and what it says of itself.
+    pub fn file(&self) -> &ModelFile {
+        &self.file
+    }
+
+    /// How its outputs are read.
+    pub fn head(&self) -> &Head {
+        &self.head
     }
 
     /// Loads the model into its backend.
@@ -74,9 +112,10 @@ impl LoadedModel {
     /// `Kind::Backend` where there is none, `Kind::Model` where it refuses the model.
     pub fn detector(&self) -> Result<Detector> {
         let signature = &self.file.signature;
-        let input = signature.inputs.first().ok_or_else(|| {
-            crate::error::Error::new(crate::error::Kind::Model, format!("{} has no input", self.file.name))
-        })?;
+        let input = signature
+            .inputs
+            .first()
+            .ok_or_else(|| Error::new(Kind::Model, format!("{} has no input", self.file.name)))?;
         let preprocessor = Preprocessor::new(input, self.fit)?;
         let decoder = self.head.decoder(signature)?;
         let backend: Box<dyn Backend> = Box::new(
@@ -87,16 +126,16 @@ impl LoadedModel {
     }
 
     /// What a person is told of the model and what runs it.
-    pub fn about(&self, detector: &mut Detector) -> About {
+    pub fn about(&self, detector: &mut Detector) -> ModelAbout {
         let input = self.file.signature.inputs.first();
         let head = match self.head.name() {
             "ssd-postprocess" => "SSD with post-process",
             "yolov5" => "YOLOv5",
             other => other,
         };
-        About {
-            model_name: self.file.name.clone(),
-            model_title: self.title.clone().unwrap_or_else(|| self.file.name.clone()),
+        ModelAbout {
+            name: self.file.name.clone(),
+            title: self.title.clone().unwrap_or_else(|| self.file.name.clone()),
             head: head.to_owned(),
             input: input.map_or_else(String::new, |input| match input.shape[..] {
                 [_, height, width, _] => format!("{width}×{height} {}", input.dtype),
@@ -107,7 +146,6 @@ impl LoadedModel {
             labels: self.labels.source.clone(),
             backend_name: detector.backend().name(),
             backend_detail: detector.backend().detail(),
-            ..About::default()
         }
     }
 }

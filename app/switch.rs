@@ -1,0 +1,210 @@
+//! Switches to another model while Spotter runs: checked, tried, handed over between two frames, kept
+//! over a restart.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+use crate::exchange::Model;
+use crate::geometry::Fit;
+use crate::loaded::{LoadSpec, LoadedModel};
+use crate::model::catalogue::Catalogue;
+use crate::model::choice::{Choice, Keeper};
+use crate::model::decode::Thresholds;
+use crate::pipeline::MAX_DETECTIONS;
+use crate::status::{ModelAbout, Status};
+
+/// How long a frame is waited for to try the new model on. Without one it was still tried on a made-up
+/// picture.
+const FRAME_WAIT: Duration = Duration::from_secs(1);
+/// How long the inference thread may take: a slow model needs seconds for a frame on a small camera.
+const HANDOVER: Duration = Duration::from_secs(60);
+
+/// What somebody wants to run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// A model of the catalogue.
+    Catalogue {
+        /// Its name.
+        name: String,
+        /// Licences accepted by name.
+        accepted: Vec<String>,
+    },
+    /// A model file that was sent.
+    Upload {
+        /// Its name, for people.
+        name: String,
+        /// The .tflite file.
+        model: Vec<u8>,
+        /// A label file.
+        labels: Option<Vec<u8>>,
+    },
+}
+
+/// Switches models; one at a time.
+pub struct Switch {
+    status: Arc<Status>,
+    /// What the command line asked for.
+    base: LoadSpec,
+    keeper: Option<Keeper>,
+    chosen: Mutex<Option<Choice>>,
+    busy: Mutex<()>,
+}
+
+/// Loads a model that is kept in `keeper`.
+fn load(base: &LoadSpec, keeper: &Keeper, choice: &Choice) -> Result<LoadedModel> {
+    let fit = choice.fit.as_deref().map(str::parse::<Fit>).transpose();
+    let fit = fit.map_err(|text| Error::new(Kind::Usage, text))?;
+    let mut spec = LoadSpec { threads: base.threads, fit, ..LoadSpec::default() };
+    match &choice.upload {
+        Some(upload) => {
+            spec.labels = choice.labels.as_deref().map(|labels| keeper.path(upload, labels));
+            LoadedModel::read(&keeper.path(upload, &choice.model), &spec)
+        }
+        None => {
+            spec.model = Some(choice.model.clone());
+            spec.accepted_licences.clone_from(&base.accepted_licences);
+            LoadedModel::open(spec)
+        }
+    }
+}
+
+/// The model to start with: the one chosen in an earlier run where that choice still holds, else the one
+/// that the command line names. A chosen one that cannot be loaded any more is told of and passed over.
+///
+/// # Errors
+/// What is wrong with the model of the command line.
+pub fn start(base: &LoadSpec, keeper: Option<&Keeper>) -> Result<(LoadedModel, Option<Choice>)> {
+    if let Some(keeper) = keeper
+        && let Some(choice) = keeper.load(base.model.as_deref())
+    {
+        match load(base, keeper, &choice) {
+            Ok(model) => {
+                log::info!(
+                    "{} was chosen {} and runs instead of {}",
+                    choice.model,
+                    choice.chosen_at,
+                    base.model.as_deref().unwrap_or("the default")
+                );
+                return Ok((model, Some(choice)));
+            }
+            Err(error) => log::warn!("{error}; the model chosen {} is not used", choice.chosen_at),
+        }
+    }
+    LoadedModel::open(base.clone()).map(|model| (model, None))
+}
+
+impl Switch {
+    /// A switch for what runs in `status`, started as `base` says, with `chosen` where [`start`] found
+    /// one.
+    pub fn new(status: Arc<Status>, base: LoadSpec, keeper: Option<Keeper>, chosen: Option<Choice>) -> Self {
+        Self { status, base, keeper, chosen: Mutex::new(chosen), busy: Mutex::new(()) }
+    }
+
+    /// Changes to another model and keeps the choice.
+    ///
+    /// # Errors
+    /// What is wrong with the model; the one that ran runs on. [`Kind::Busy`] where another switch is
+    /// under way.
+    pub fn switch(&self, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelAbout>> {
+        let _busy = self.lock()?;
+        let Some(keeper) = &self.keeper else {
+            let text = "there is no folder to keep a model in (HOME is not set); start Spotter with SPOTTER_STATE=FOLDER";
+            return Err(Error::new(Kind::Output, text));
+        };
+        let outcome = self.change(keeper, wanted, fit);
+        if outcome.is_err() {
+            // What was stored for this attempt alone.
+            keeper.tidy(self.chosen().as_ref());
+        }
+        outcome
+    }
+
+    fn change(&self, keeper: &Keeper, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelAbout>> {
+        let mut base = self.base.clone();
+        let mut choice = match wanted {
+            Wanted::Catalogue { name, accepted } => {
+                // Not a path: what is on the disk is nobody's business on the network.
+                Catalogue::embedded().get(&name)?;
+                base.accepted_licences.extend(accepted);
+                Choice::now(name, None)
+            }
+            Wanted::Upload { name, model, labels } => keeper.store(&name, &model, labels.as_deref())?,
+        };
+        choice.fit = fit.map(|fit| fit.to_string());
+        choice.instead_of.clone_from(&self.base.model);
+        let about = self.hand_over(&load(&base, keeper, &choice)?)?;
+        // From here on it runs; where the choice cannot be kept, it does so until the next start.
+        match keeper.save(&choice) {
+            Ok(()) => *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice),
+            Err(error) => log::error!("{error}; {} runs, but not after a restart", about.name),
+        }
+        Ok(about)
+    }
+
+    /// Goes back to the model of the command line and forgets the choice.
+    ///
+    /// # Errors
+    /// As for [`Switch::switch`].
+    pub fn back(&self) -> Result<Arc<ModelAbout>> {
+        let _busy = self.lock()?;
+        let about = self.hand_over(&LoadedModel::open(self.base.clone())?)?;
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(keeper) = &self.keeper {
+            keeper.forget()?;
+        }
+        Ok(about)
+    }
+
+    fn lock(&self) -> Result<std::sync::MutexGuard<'_, ()>> {
+        match self.busy.try_lock() {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(guard)) => Ok(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(Kind::Busy, "another model is being loaded; try again when it is done"))
+            }
+        }
+    }
+
+    /// Loads the model, tries it on the picture that is there, and gives it to the inference thread.
+    fn hand_over(&self, loaded: &LoadedModel) -> Result<Arc<ModelAbout>> {
+        let mut detector = loaded.detector()?;
+        let about = Arc::new(loaded.about(&mut detector));
+        if let Some(frame) = self.status.exchange.frame(FRAME_WAIT) {
+            let values = self.status.settings.values();
+            let thresholds = Thresholds {
+                confidence: values.confidence,
+                iou: values.iou,
+                max_detections: MAX_DETECTIONS,
+                multi_label: false,
+            };
+            detector.detect(&frame, &thresholds).map_err(|error| error.context(&about.name))?;
+        }
+        let model = Model { detector, labels: loaded.labels.clone(), about: about.clone() };
+        self.status.exchange.offer(model, HANDOVER)?;
+        Ok(about)
+    }
+
+    fn chosen(&self) -> Option<Choice> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What runs and why.
+    pub fn to_json(&self) -> Value {
+        let model = self.status.model();
+        let chosen = self.chosen();
+        let mut value = model.to_json();
+        value["backend"] = json!({ "name": model.backend_name, "detail": model.backend_detail });
+        value["chosen_at"] = json!(chosen.as_ref().map(|choice| &choice.chosen_at));
+        value["started_with"] = json!(self.base.model.as_deref().map(shown));
+        value
+    }
+}
+
+/// A model's name without the folders before it.
+fn shown(model: &str) -> &str {
+    Path::new(model).file_name().and_then(|name| name.to_str()).unwrap_or(model)
+}
