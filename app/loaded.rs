@@ -77,6 +77,10 @@ impl LoadedModel {
         let file = ModelFile::open(path)?;
         file.check_runnable_on_cpu()?;
         let head = Head::recognise(&file)?;
+        let known = catalogue.entry_of(&file.bytes);
+        if known.is_none() {
+            probe::check(path)?;
+        }
         let labels = Labels::resolve(spec.labels.as_deref(), &file, head.classes(), catalogue)?;
         if labels.assumed {
             log::warn!(
@@ -85,10 +89,6 @@ impl LoadedModel {
                 labels.len(),
                 labels.source
             );
-        }
-        let known = catalogue.entry_of(&file.bytes);
-        if known.is_none() {
-            probe::check(path)?;
         }
         let title = known.map(|entry| entry.title.clone());
         let fit = spec.fit.unwrap_or_else(|| head.default_fit());

@@ -106,7 +106,7 @@ fn verdict(shown: &str, status: ExitStatus, said: &str) -> Error {
         None => status.to_string(),
     };
     let text = format!(
-        "{shown} makes TensorFlow Lite break down ({how}), so it is not used; the file is damaged or needs another version"
+        "{shown} makes TensorFlow Lite break down ({how}), so it is not used; the file is damaged: convert or download it again"
     );
     Error::new(Kind::Model, text)
 }

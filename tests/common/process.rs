@@ -20,7 +20,10 @@ pub struct Finished {
 
 /// A command that will run the program.
 pub fn spotter() -> Command {
-    command(env!("CARGO_BIN_EXE_spotter"))
+    let mut command = command(env!("CARGO_BIN_EXE_spotter"));
+    // A model that somebody chose on this machine must not run in a test.
+    command.env("SPOTTER_STATE", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-state"));
+    command
 }
 
 /// A command whose output [`run_command`] and [`Running`] can read.
