@@ -3,6 +3,7 @@
 import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
 import { judge } from './freshness.js';
+import { legend } from './mask.js';
 import { Delay, Seen, showStatus } from './panel.js';
 import { Stream } from './stream.js';
 import { View } from './view.js';
@@ -115,7 +116,7 @@ function redraw(atOnce = false) {
 
 function report() {
   const { frame } = view.scene;
-  spotter.shown = { seq: frame.seq, boxes: view.kept, dropped: view.showDropped ? view.dropped : [], width: frame.width, height: frame.height };
+  spotter.shown = { seq: frame.seq, boxes: view.kept, dropped: view.showDropped ? view.dropped : [], width: frame.width, height: frame.height, classes: view.classes, segmentation: view.segmentation };
   spotter.transport = stream.transport;
   spotter.skipped = skipped;
 }
@@ -129,8 +130,10 @@ function list(atOnce = false) {
   listTimer = setTimeout(() => {
     listTimer = 0;
     listedAt = performance.now();
-    seen.show(view.kept, view.dropped, view.showDropped);
-    confidence.mark(view.kept, view.dropped);
+    if (view.classes.length) seen.showClasses(view.classes);
+    else if (view.segmentation) seen.showSegments(legend(view.segmentation));
+    else seen.show(view.kept, view.dropped, view.showDropped);
+    confidence.mark([...view.kept, ...view.classes], view.dropped);
   }, atOnce ? 0 : Math.max(0, listedAt + LIST_EVERY_MS - performance.now()));
 }
 

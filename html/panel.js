@@ -20,6 +20,8 @@ function element(name, className, ...children) {
   return node;
 }
 
+const percent = (share) => (share > 0 && share < 0.01 ? '< 1 %' : `${(100 * share).toFixed(0)} %`);
+
 /** Everything seen now, one row a label. Rows are reused: nothing flickers. */
 export class Seen {
   #rows = new Map();
@@ -27,38 +29,64 @@ export class Seen {
   #spoken = '';
   #timer = 0;
 
+  /** What a detector found: how many of each label. */
   show(kept, dropped, showDropped) {
     const labels = count(kept);
-    const wanted = labels.map((entry) => ({ ...entry, key: `+${entry.label}` }));
+    const rows = labels.map((entry) => ({
+      key: `+${entry.label}`, label: entry.label, index: entry.index, detail: `best ${entry.best.toFixed(2)}`, value: String(entry.count),
+    }));
     if (showDropped) {
       const groups = new Map();
       for (const box of dropped) groups.set(box.group, (groups.get(box.group) ?? 0) + 1);
-      for (const [group, n] of groups) wanted.push({ key: `-${group}`, label: group, count: n, index: null, best: null });
+      for (const [group, n] of groups) rows.push({ key: `-${group}`, style: 'out', label: group, value: String(n) });
     }
-    if (!wanted.length) wanted.push({ key: '0', label: 'Nothing at this confidence', count: null, index: null, best: null });
+    if (!rows.length) rows.push({ key: '0', style: 'none', label: 'Nothing at this confidence' });
+    this.#list(rows);
+    this.#speak(labels.map((entry) => `${entry.label} ${entry.count}`).join(', ') || 'nothing');
+  }
 
+  /** What a classifier makes of the whole picture: its best classes, with how sure it is of each. */
+  showClasses(classes) {
+    this.#list(classes.map((item, place) => ({
+      key: `#${place}`, style: item.sure ? 'class' : 'class out', label: item.label, index: item.index, share: item.score, value: item.score.toFixed(2),
+    })));
+    const sure = classes.filter((item) => item.sure);
+    this.#speak(sure.length ? `${sure[0].label} ${sure[0].score.toFixed(2)}` : 'nothing at this confidence');
+  }
+
+  /** What a segmentation model covers the picture with: the legend of the overlay. */
+  showSegments(rows) {
+    this.#list(rows.map((item) => ({
+      key: `=${item.index}`, style: item.background ? 'class out' : 'class', label: item.label, index: item.background ? null : item.index,
+      share: item.share, value: percent(item.share),
+    })));
+    this.#speak(rows.filter((item) => !item.background).map((item) => `${item.label} ${percent(item.share)}`).join(', ') || 'nothing');
+  }
+
+  #list(wanted) {
     const list = $('seen');
     const gone = new Set(this.#rows.keys());
     wanted.forEach((entry, place) => {
       gone.delete(entry.key);
       let row = this.#rows.get(entry.key);
       if (!row) {
-        row = { node: element('li', entry.key[0] === '-' ? 'out' : entry.key === '0' ? 'none' : ''), swatch: element('i'), name: element('span'), best: element('small'), count: element('b') };
+        row = { node: element('li'), swatch: element('i'), name: element('span'), detail: element('small'), value: element('b') };
         if (entry.key !== '0') row.node.append(row.swatch);
-        row.node.append(row.name, row.best, row.count);
-        if (entry.index !== null) row.swatch.style.background = colour(entry.index).fill;
+        row.node.append(row.name, row.detail, row.value);
         this.#rows.set(entry.key, row);
       }
+      if (row.node.className !== (entry.style ?? '')) row.node.className = entry.style ?? '';
+      row.swatch.style.background = entry.index == null ? '' : colour(entry.index).fill;
+      row.node.style.setProperty('--share', String(entry.share ?? 0));
       set(row.name, entry.label);
-      set(row.best, entry.best === null ? '' : `best ${entry.best.toFixed(2)}`);
-      set(row.count, entry.count === null ? '' : String(entry.count));
+      set(row.detail, entry.detail ?? '');
+      set(row.value, entry.value ?? '');
       if (list.children[place] !== row.node) list.insertBefore(row.node, list.children[place] ?? null);
     });
     for (const key of gone) {
       this.#rows.get(key).node.remove();
       this.#rows.delete(key);
     }
-    this.#speak(labels.map((entry) => `${entry.label} ${entry.count}`).join(', ') || 'nothing');
   }
 
   #speak(sentence) {

@@ -24,6 +24,13 @@ export function sift(scene, confidence) {
   return { kept, dropped };
 }
 
+/** Classes of the whole picture, best first, split at the confidence chosen on this page. */
+export function ranked(scene, confidence) {
+  return (scene.classification ?? []).map(({ type, index, score }) => ({
+    label: type, index, score, sure: confidence === null || score >= confidence,
+  }));
+}
+
 /** How many of each label, in the order of the classes so that the list does not jump. */
 export function count(boxes) {
   const labels = new Map();

@@ -1,6 +1,7 @@
 // Draws one picture and the boxes that were found in that very picture.
 
-import { colour, sift } from './scene.js';
+import { MaskPicture } from './mask.js';
+import { colour, ranked, sift } from './scene.js';
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const GREY = { fill: 'rgb(58 64 69)', ink: '#ffffff' };
@@ -11,6 +12,7 @@ export class View {
   #scene = null;
   #widths = new Map();
   #font = '';
+  #mask = new MaskPicture();
 
   constructor(canvas, stage) {
     this.canvas = canvas;
@@ -20,6 +22,8 @@ export class View {
     this.showDropped = false;
     this.kept = [];
     this.dropped = [];
+    this.classes = [];
+    this.segmentation = null;
     this.onResize = () => {};
     new ResizeObserver(() => this.onResize()).observe(stage);
     // A move to a screen of another density changes no CSS size.
@@ -59,12 +63,20 @@ export class View {
     this.#useFont(`600 ${size}px ${FONT}`);
     const pen = { unit, size, line: Math.max(2, Math.min(3, width / unit / 380)) * unit, width, height, chips: [] };
 
+    this.classes = ranked(this.#scene, this.confidence);
+    this.segmentation = this.#scene.segmentation ?? null;
+    if (this.segmentation) this.#mask.draw(context, this.segmentation, width, height);
     if (this.showDropped) for (const box of dropped) this.#outline(box, pen, true);
     for (const box of kept) this.#outline(box, pen, false);
     // Chips last, the surest first: a chip is never under a line and gets the best free place.
     const surest = (a, b) => b.score - a.score;
     for (const box of [...kept].sort(surest)) {
       this.#chip(box, box.label, box.score.toFixed(2), colour(box.index), pen, true);
+    }
+    // The class of the whole picture stands in its corner, like the label of a box that is all of it.
+    const whole = { left: 0, top: 0, right: 1, bottom: 1 };
+    for (const item of this.classes.filter((item) => item.sure).slice(0, 1)) {
+      this.#chip({ rect: whole }, item.label, item.score.toFixed(2), colour(item.index), pen, true);
     }
     if (this.showDropped) {
       pen.size = Math.round(Math.max(10 * unit, 0.85 * size));

@@ -338,3 +338,80 @@ fn small_and_self_contained() {
     }
     assert!(total <= 100_000, "{total} bytes");
 }
+
+/// Rows of the list "In view": text and style.
+const ROWS: &str = "[...document.querySelectorAll('[data-testid=seen] li')].map((li) => [li.innerText.replace(/\\s+/g, ' ').trim(), li.className])";
+
+#[test]
+fn the_classes_of_a_classifier_are_a_list() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().more = json!({ "classification": [
+        { "type": "tench, Tinca tinca", "index": 1, "score": 0.81 },
+        { "type": "goldfish", "index": 2, "score": 0.09 },
+        { "type": "<b>shark</b>", "index": 3, "score": 0.004 },
+    ] });
+    let Some(mut browser) = open(&mock) else { return };
+    browser.wait_for("document.querySelectorAll('[data-testid=seen] li.class').length === 3", SOON);
+    let rows = browser.eval(ROWS);
+    assert_eq!(rows[0], json!(["tench, Tinca tinca 0.81", "class"]));
+    assert_eq!(rows[1], json!(["goldfish 0.09", "class out"]));
+    assert_eq!(rows[2], json!(["<b>shark</b> 0.00", "class out"]));
+    // The best one is written on the picture: its chip has the class' own colour.
+    let corner = browser.eval(&pixel("6 * devicePixelRatio", "6 * devicePixelRatio"));
+    assert_eq!(corner, json!([204, 121, 167]), "the colour of class 1");
+    mock.state().confidence = 0.9;
+    browser.wait_for("!spotter.shown.classes.some((item) => item.sure)", SOON);
+    browser.wait_for("document.querySelectorAll('[data-testid=seen] li.out').length === 3", SOON);
+    // Back to a detector: the list counts labels again.
+    mock.state().more = Value::Null;
+    mock.state().confidence = 0.5;
+    browser.wait_for("document.querySelector('[data-testid=seen]').innerText.includes('person')", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_mask_lies_where_its_region_is_and_has_a_legend() {
+    let _alone = alone();
+    let mock = Mock::start();
+    // The left half of the picture: a background row, then cats left and a dog right.
+    mock.state().more = json!({ "segmentation": {
+        "width": 4, "height": 2, "region": { "left": 0.0, "top": 0.0, "right": 0.5, "bottom": 1.0 },
+        "classes": [
+            { "type": "background", "index": 0, "share": 0.25 },
+            { "type": "cat", "index": 8, "share": 0.19 },
+            { "type": "dog", "index": 12, "share": 0.0625 },
+        ],
+        "runs": [0, 4, 8, 3, 12, 1],
+    } });
+    let Some(mut browser) = open(&mock) else { return };
+    browser.wait_for("document.querySelectorAll('[data-testid=seen] li.class').length === 3", SOON);
+    assert_eq!(
+        browser.eval(ROWS),
+        json!([["cat 19 %", "class"], ["dog 6 %", "class"], ["background 25 %", "class out"]])
+    );
+    let at = |browser: &mut Browser, x: f64, y: f64| {
+        let value = browser.eval(&pixel(&format!("{x} * view.width"), &format!("{y} * view.height")));
+        let channel = |i: usize| value[i].as_i64().unwrap();
+        [channel(0), channel(1), channel(2)]
+    };
+    let grey = |[r, g, b]: [i64; 3]| (r - g).abs() < 12 && (g - b).abs() < 12;
+    assert!(grey(at(&mut browser, 0.3, 0.2)), "the background is not painted");
+    assert!(grey(at(&mut browser, 0.8, 0.6)), "nothing outside of the region");
+    let (cat, dog) = (at(&mut browser, 0.1, 0.7), at(&mut browser, 0.45, 0.7));
+    assert!(!grey(cat) && !grey(dog) && cat != dog, "{cat:?} {dog:?}");
+    // Cells keep their edges: a pixel left and right of the border between cat and dog.
+    assert_eq!((at(&mut browser, 0.37, 0.7)[2] - cat[2]).abs() / 25, 0);
+    assert_eq!((at(&mut browser, 0.38, 0.7)[2] - dog[2]).abs() / 25, 0);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+/// JavaScript that reads a pixel of the picture that is shown.
+fn pixel(x: &str, y: &str) -> String {
+    format!(
+        "(() => {{ const view = document.querySelector('[data-testid=view]'); \
+         const copy = document.createElement('canvas'); copy.width = view.width; copy.height = view.height; \
+         const pen = copy.getContext('2d'); pen.drawImage(view, 0, 0); \
+         return [...pen.getImageData(Math.round({x}), Math.round({y}), 1, 1).data].slice(0, 3); }})()"
+    )
+}

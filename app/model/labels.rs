@@ -141,6 +141,11 @@ impl Labels {
         self.names.get(class as usize).map_or("unknown class", String::as_str)
     }
 
+    /// True where the class is called background: what is in the picture, but nothing in particular.
+    pub fn is_background(&self, class: u32) -> bool {
+        self.names.get(class as usize).is_some_and(|name| is_background(name))
+    }
+
     /// True where the class has a name rather than a number.
     pub fn is_named(&self, class: u32) -> bool {
         self.named.get(class as usize).copied().unwrap_or(false)

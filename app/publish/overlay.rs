@@ -99,8 +99,46 @@ impl DrawTarget for Canvas<'_> {
     }
 }
 
-/// Draws the kept detections of a scene into its picture.
+/// Rows of a classifier's list.
+const RANKED: usize = 3;
+
+/// Colours the pixels of a segmentation mask, half and half with the picture. The background stays as it
+/// is.
+fn tint(scene: &Scene, picture: &mut I420Buffer) {
+    let (width, height) = picture.size();
+    let (chroma_width, chroma_height) = picture.chroma_size();
+    let mut colours = [None; 256];
+    for (class, colour) in colours.iter_mut().enumerate() {
+        if !scene.labels.is_background(class as u32) {
+            *colour = Some(PALETTE[class % PALETTE.len()]);
+        }
+    }
+    let mix = |old: u8, new: u8| ((u16::from(old) + u16::from(new)) / 2) as u8;
+    let centre = |at: usize, of: usize| (at as f32 + 0.5) / of as f32;
+    let [luma, blue, red] = picture.planes_mut();
+    let colour_at = |x, y| scene.mask.class_at(x, y).and_then(|class| colours[usize::from(class)]);
+    for y in 0..height {
+        for x in 0..width {
+            if let Some(colour) = colour_at(centre(x, width), centre(y, height)) {
+                luma[y * width + x] = mix(luma[y * width + x], colour.0);
+            }
+        }
+    }
+    for y in 0..chroma_height {
+        for x in 0..chroma_width {
+            if let Some(colour) = colour_at(centre(x, chroma_width), centre(y, chroma_height)) {
+                let at = y * chroma_width + x;
+                (blue[at], red[at]) = (mix(blue[at], colour.1), mix(red[at], colour.2));
+            }
+        }
+    }
+}
+
+/// Draws what was found in a scene into its picture: the mask, the kept detections, the best classes.
 pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
+    if !scene.mask.is_empty() {
+        tint(scene, picture);
+    }
     let (width, height) = picture.size();
     let (columns, rows) = (width as f32, height as f32);
     let large = height >= 480;
@@ -118,15 +156,28 @@ pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
         canvas.fill((left, left + line), (top, bottom), colour);
         canvas.fill((right - line, right), (top, bottom), colour);
         let text = format!("{} {:.2}", scene.labels.name(detection.class), detection.score);
-        let text_width =
-            i32::try_from(font.character_size.width as usize * text.chars().count()).unwrap_or(0) + 4;
+        // Above the box where there is room, else inside it.
         let text_height = i32::try_from(font.character_size.height).unwrap_or(0);
-        // The chip stays inside the picture: above the box where there is room, else inside it.
-        let x = left.min(width as i32 - text_width).max(0);
         let y = if top >= text_height { top - text_height } else { top };
-        canvas.fill((x, x + text_width), (y, y + text_height), colour);
-        let style = MonoTextStyle::new(font, BLACK);
-        // Drawing into memory cannot fail (the error type is `Infallible`).
-        let _ = Text::with_baseline(&text, Point::new(x + 2, y), style, Baseline::Top).draw(&mut canvas);
+        chip(&mut canvas, &text, font, colour, (left, y));
     }
+    let mut y = 0;
+    for ranked in scene.classes.iter().take(RANKED) {
+        let text = format!("{} {:.2}", scene.labels.name(ranked.class), ranked.score);
+        chip(&mut canvas, &text, font, PALETTE[ranked.class as usize % PALETTE.len()], (0, y));
+        y += i32::try_from(font.character_size.height).unwrap_or(0);
+    }
+}
+
+/// Text on a coloured ground, moved left as far as it must to stay inside the picture.
+fn chip(canvas: &mut Canvas<'_>, text: &str, font: &MonoFont<'_>, colour: Colour, (left, top): (i32, i32)) {
+    let text_width =
+        i32::try_from(font.character_size.width as usize * text.chars().count()).unwrap_or(0) + 4;
+    let text_height = i32::try_from(font.character_size.height).unwrap_or(0);
+    let width = i32::try_from(canvas.picture.size().0).unwrap_or(i32::MAX);
+    let x = left.min(width - text_width).max(0);
+    canvas.fill((x, x + text_width), (top, top + text_height), colour);
+    let style = MonoTextStyle::new(font, BLACK);
+    // Drawing into memory cannot fail (the error type is `Infallible`).
+    let _ = Text::with_baseline(text, Point::new(x + 2, top), style, Baseline::Top).draw(canvas);
 }

@@ -35,6 +35,8 @@ pub struct State {
     /// Displayed width ÷ stored width.
     pub pixel_aspect: f64,
     pub patches: Vec<f64>,
+    /// Fields that a model of another task adds to a scene.
+    pub more: Value,
     pub seq: u64,
 }
 
@@ -64,6 +66,7 @@ impl Mock {
             refuse_websocket: false,
             pixel_aspect: 1.0,
             patches: Vec::new(),
+            more: Value::Null,
             seq: 0,
         }));
         let stop = Arc::new(AtomicBool::new(false));
@@ -263,7 +266,7 @@ fn scene(state: &State) -> Value {
             item
         })
         .collect();
-    json!({
+    let mut scene = json!({
         "frame": {
             "seq": seq, "timestamp": "2026-11-22T13:00:00.123Z", "captured_ms": now_ms() - 25.0,
             "width": WIDTH, "height": HEIGHT,
@@ -272,7 +275,15 @@ fn scene(state: &State) -> Value {
         },
         "dropped": dropped,
         "timing": { "preprocess_ms": 0.6, "inference_ms": 12.1, "decode_ms": 0.01, "queue_ms": 0.4 },
-    })
+    });
+    if let Value::Object(more) = &state.more {
+        for (name, value) in more {
+            scene[name] = value.clone();
+        }
+        scene["frame"]["observations"] = json!([]);
+        scene["dropped"] = json!([]);
+    }
+    scene
 }
 
 fn status(state: &State) -> Value {
