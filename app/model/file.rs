@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::flatbuffer::{Damage, Read, Table, Vector};
 use super::flexbuffer::Map;
+use super::producer::{Producer, producers};
 use super::{labels, operators, zip};
 use crate::error::{Error, Kind, Result};
 use crate::tensor::{DataType, Quantisation, Signature, TensorInfo};
@@ -60,6 +61,8 @@ pub struct ModelFile {
     pub bytes: Arc<[u8]>,
     /// Inputs and outputs of the main subgraph.
     pub signature: Signature,
+    /// What makes each output, in the order of the outputs.
+    pub producers: Vec<Producer>,
     /// Operators and how often they occur in all subgraphs, by name; custom operators by their own.
     pub operators: Vec<(String, usize)>,
     /// Names of the custom operators.
@@ -119,12 +122,14 @@ impl ModelFile {
         }
         let contents = Contents::read(&bytes)
             .map_err(|damage| Error::new(Kind::Model, format!("{name} is damaged: {damage}")))?;
-        let Contents { signature, operators, custom_ops, post_process, label_file, description } = contents;
+        let Contents { signature, producers, operators, custom_ops, post_process, label_file, description } =
+            contents;
         let embedded_labels = embedded_labels(&bytes, label_file.as_deref());
         Ok(Self {
             name: name.to_string(),
             bytes: bytes.into(),
             signature,
+            producers,
             operators,
             custom_ops,
             post_process,
@@ -193,6 +198,7 @@ impl ModelFile {
 /// What the flatbuffer holds.
 struct Contents {
     signature: Signature,
+    producers: Vec<Producer>,
     operators: Vec<(String, usize)>,
     custom_ops: Vec<String>,
     post_process: Option<PostProcess>,
@@ -217,6 +223,8 @@ impl Contents {
         let tensors = main.vector(0, 4)?;
         let signature =
             Signature { inputs: tensor_infos(tensors, inputs)?, outputs: tensor_infos(tensors, outputs)? };
+
+        let producers = producers(&main, &codes, bytes.len())?;
 
         let mut counts = vec![0usize; codes.len()];
         let mut post_process = None;
@@ -255,7 +263,7 @@ impl Contents {
         }
         let label_file = label_file(&model).unwrap_or_default();
         let description = model.string(3, MAX_TENSOR_NAME)?;
-        Ok(Self { signature, operators, custom_ops, post_process, label_file, description })
+        Ok(Self { signature, producers, operators, custom_ops, post_process, label_file, description })
     }
 }
 

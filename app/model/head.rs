@@ -1,12 +1,17 @@
 //! Recognises from a model's outputs how they are to be read.
 
-use super::decode::Decoder;
+use super::decode::anchors::Layout;
+use super::decode::classification::{self, ClassificationDecoder};
+use super::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
+use super::decode::segmentation::{self, Content, SegmentationDecoder};
 use super::decode::ssd::SsdDecoder;
 use super::decode::yolov5::YoloV5Decoder;
+use super::decode::{Decoder, Scores};
 use super::file::{ModelFile, POST_PROCESS, PostProcess};
+use super::producer::Producer;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::Fit;
-use crate::tensor::{DataType, Signature, TensorInfo};
+use crate::tensor::{DataType, Quantisation, Signature, TensorInfo};
 
 /// Outputs at most that an error lists.
 const LISTED: usize = 8;
@@ -38,6 +43,25 @@ pub enum Head {
         /// C.
         num_classes: usize,
     },
+    /// Box encodings `[1,N,4]` and class scores `[1,N,C]`, with or without anchors beside them.
+    RawSsd {
+        /// Where they are, and what.
+        parts: RawSsd,
+        /// Classes without background.
+        num_classes: usize,
+    },
+    /// `[1,C]` or `[1,1,1,C]`: a score for each class of the whole picture.
+    Classification {
+        /// C.
+        num_classes: usize,
+        /// Probabilities or logits.
+        scores: Scores,
+    },
+    /// `[1,H,W]` or `[1,H,W,1]` class indices, or `[1,H,W,C]` scores: a class for every pixel.
+    Segmentation {
+        /// C, where the file says it.
+        num_classes: Option<usize>,
+    },
 }
 
 impl Head {
@@ -46,16 +70,26 @@ impl Head {
     /// # Errors
     /// [`Kind::Model`] where the outputs are no head that Spotter knows; the sentence lists them.
     pub fn recognise(file: &ModelFile) -> Result<Self> {
-        Self::from_signature(&file.signature, file.post_process.as_ref())
+        Self::from_signature(&file.signature, &file.producers, file.post_process.as_ref())
             .map_err(|error| error.context(&file.name))
     }
 
-    /// The head from inputs and outputs, and the options of the post-process operator where known.
+    /// The head from inputs and outputs, what makes each output (may be empty) and the options of the
+    /// post-process operator where known.
     ///
     /// # Errors
     /// [`Kind::Model`] as for [`Head::recognise`].
-    pub fn from_signature(signature: &Signature, post_process: Option<&PostProcess>) -> Result<Self> {
-        if let Some(head) = ssd(signature, post_process).or_else(|| yolov5(signature)) {
+    pub fn from_signature(
+        signature: &Signature,
+        producers: &[Producer],
+        post_process: Option<&PostProcess>,
+    ) -> Result<Self> {
+        let head = ssd(signature, post_process)
+            .or_else(|| yolov5(signature))
+            .or_else(|| raw_ssd(signature, producers))
+            .or_else(|| classifier(signature, producers))
+            .or_else(|| segmenter(signature, producers));
+        if let Some(head) = head {
             head.check_quantisation(signature)?;
             return Ok(head);
         }
@@ -65,15 +99,25 @@ impl Head {
             listed.push(format!("{} more", outputs.len() - LISTED));
         }
         let text = format!(
-            "its outputs are no detection head Spotter knows: {}; SSD with {POST_PROCESS} and YOLOv5 are read",
+            "its outputs are no head Spotter knows: {}; it reads SSD (with {POST_PROCESS}, or raw with the \
+             usual anchors), YOLOv5, classification [1,C] and segmentation [1,H,W]",
             if listed.is_empty() { "none".to_string() } else { listed.join(", ") }
         );
         Err(Error::new(Kind::Model, text))
     }
 
+    /// Bytes that are read as real numbers must have a quantisation.
     fn check_quantisation(&self, signature: &Signature) -> Result<()> {
-        let (Self::YoloV5 { .. }, Some(output)) = (self, signature.outputs.first()) else { return Ok(()) };
-        if output.dtype != DataType::F32 && output.quantisation.is_none() {
+        let places = match self {
+            Self::SsdPostProcess { .. } | Self::Segmentation { .. } => vec![],
+            Self::YoloV5 { .. } | Self::Classification { .. } => vec![0],
+            Self::RawSsd { parts, .. } => match parts.anchors {
+                Anchors::Output(anchors) => vec![parts.scores, parts.boxes, anchors],
+                Anchors::Made(..) => vec![parts.scores, parts.boxes],
+            },
+        };
+        let outputs = places.into_iter().filter_map(|place| signature.outputs.get(place));
+        for output in outputs.filter(|o| o.dtype != DataType::F32 && o.quantisation.is_none()) {
             let text = format!(
                 "its output {} has no quantisation, so its numbers have no meaning; convert the model again",
                 short(output)
@@ -86,24 +130,40 @@ impl Head {
     /// Number of classes, where the file says it.
     pub fn classes(&self) -> Option<usize> {
         match self {
-            Self::SsdPostProcess { num_classes, .. } => *num_classes,
-            Self::YoloV5 { num_classes, .. } => Some(*num_classes),
+            Self::SsdPostProcess { num_classes, .. } | Self::Segmentation { num_classes } => *num_classes,
+            Self::YoloV5 { num_classes, .. }
+            | Self::RawSsd { num_classes, .. }
+            | Self::Classification { num_classes, .. } => Some(*num_classes),
         }
     }
 
     /// How models with this head were trained to see a picture.
     pub fn default_fit(&self) -> Fit {
         match self {
-            Self::SsdPostProcess { .. } => Fit::Stretch,
+            Self::SsdPostProcess { .. } | Self::RawSsd { .. } | Self::Segmentation { .. } => Fit::Stretch,
             Self::YoloV5 { .. } => Fit::Letterbox,
+            Self::Classification { .. } => Fit::CropInner,
         }
     }
 
-    /// The head's name in the catalogue: `ssd-postprocess` or `yolov5`.
+    /// The head's name in the catalogue: `ssd-postprocess`, `ssd-raw`, `yolov5`, `classification` or
+    /// `segmentation`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::SsdPostProcess { .. } => "ssd-postprocess",
+            Self::RawSsd { .. } => "ssd-raw",
             Self::YoloV5 { .. } => "yolov5",
+            Self::Classification { .. } => "classification",
+            Self::Segmentation { .. } => "segmentation",
+        }
+    }
+
+    /// What a model with this head does: `detection`, `classification` or `segmentation`.
+    pub fn task(&self) -> &'static str {
+        match self {
+            Self::SsdPostProcess { .. } | Self::RawSsd { .. } | Self::YoloV5 { .. } => "detection",
+            Self::Classification { .. } => "classification",
+            Self::Segmentation { .. } => "segmentation",
         }
     }
 
@@ -116,15 +176,18 @@ impl Head {
             Self::SsdPostProcess { boxes, classes, scores, count, num_classes, .. } => {
                 Ok(Box::new(SsdDecoder::new([*boxes, *classes, *scores, *count], *num_classes)))
             }
-            Self::YoloV5 { .. } => {
-                let output = signature
-                    .outputs
-                    .first()
-                    .ok_or_else(|| Error::new(Kind::Model, "the model has no outputs"))?;
-                Ok(Box::new(YoloV5Decoder::new(output)?))
+            Self::RawSsd { parts, .. } => Ok(Box::new(RawSsdDecoder::new(*parts, &signature.outputs)?)),
+            Self::YoloV5 { .. } => Ok(Box::new(YoloV5Decoder::new(only(signature)?)?)),
+            Self::Classification { scores, .. } => {
+                Ok(Box::new(ClassificationDecoder::new(only(signature)?, *scores)?))
             }
+            Self::Segmentation { .. } => Ok(Box::new(SegmentationDecoder::new(only(signature)?)?)),
         }
     }
+}
+
+fn only(signature: &Signature) -> Result<&TensorInfo> {
+    signature.outputs.first().ok_or_else(|| Error::new(Kind::Model, "the model has no outputs"))
 }
 
 fn short(output: &TensorInfo) -> String {
@@ -206,10 +269,124 @@ fn yolov5(signature: &Signature) -> Option<Head> {
         .then_some(Head::YoloV5 { rows, num_classes: columns - 5 })
 }
 
+/// Two or three outputs: scores `[1,N,C]`, box encodings `[1,N,4]`, and anchors `[1,N,4]` or `[N,4]`, where
+/// without anchors N is that of one of the usual layouts for the input's size.
+fn raw_ssd(signature: &Signature, producers: &[Producer]) -> Option<Head> {
+    let outputs = &signature.outputs;
+    if !(2..=3).contains(&outputs.len()) || !outputs.iter().all(|output| is_real(output.dtype)) {
+        return None;
+    }
+    let scores = score_place(outputs, producers)?;
+    let [1, rows, columns] = *outputs[scores].shape.as_slice() else { return None };
+    let fits = |place: &usize| matches!(*outputs[*place].shape.as_slice(), [1, n, 4] | [n, 4] if n == rows);
+    let rest: Vec<usize> = (0..outputs.len()).filter(|place| *place != scores).collect();
+    if !rest.iter().all(fits) {
+        return None;
+    }
+    let (boxes, anchors) = match *rest.as_slice() {
+        [boxes] => {
+            let [1, height, width, _] = *signature.inputs.first()?.shape.as_slice() else { return None };
+            (boxes, Anchors::Made(Layout::of(height, width, rows)?, height, width))
+        }
+        [a, b] if is_anchors(outputs, producers, a, b) => (b, Anchors::Output(a)),
+        [a, b] if is_anchors(outputs, producers, b, a) => (a, Anchors::Output(b)),
+        _ => return None,
+    };
+    let operator = producers.get(scores).and_then(|producer| producer.operator.as_deref());
+    let background = operator == Some("SOFTMAX") || !WITHOUT_BACKGROUND.contains(&columns);
+    let num_classes = columns.checked_sub(usize::from(background)).filter(|classes| *classes > 0)?;
+    let kind = score_kind(&outputs[scores], operator);
+    Some(Head::RawSsd { parts: RawSsd { scores, boxes, anchors, kind, background }, num_classes })
+}
+
+/// Score columns of the data sets that models are published for (COCO 90 and 80, Pascal VOC), where no
+/// background is among them. With any other number the first is the background, which the training
+/// always has.
+const WITHOUT_BACKGROUND: [usize; 3] = [90, 80, 20];
+
+fn is_real(dtype: DataType) -> bool {
+    matches!(dtype, DataType::U8 | DataType::I8 | DataType::F32)
+}
+
+/// Where the scores are among the outputs of a raw SSD head: by shape, and where they have four columns as
+/// the boxes have, by what makes them or by name.
+fn score_place(outputs: &[TensorInfo], producers: &[Producer]) -> Option<usize> {
+    let all = || (0..outputs.len()).filter(|place| matches!(*outputs[*place].shape.as_slice(), [1, _, _]));
+    let only_one = |mut found: Box<dyn Iterator<Item = usize> + '_>| match (found.next(), found.next()) {
+        (Some(place), None) => Some(place),
+        _ => None,
+    };
+    let wide = || all().filter(|place| outputs[*place].shape[2] != 4);
+    let operator = |place: &usize| producers.get(*place).and_then(|p| p.operator.as_deref());
+    let made = || all().filter(|place| matches!(operator(place), Some("LOGISTIC" | "SOFTMAX")));
+    let named = || all().filter(|place| says(&outputs[*place], "class") || says(&outputs[*place], "score"));
+    match wide().next() {
+        Some(_) => only_one(Box::new(wide())),
+        None => only_one(Box::new(made())).or_else(|| only_one(Box::new(named()))),
+    }
+}
+
+/// Whether output `anchors` has anchors and `boxes` box encodings: by name, by a shape without a batch, or
+/// because the picture has no part in them.
+fn is_anchors(outputs: &[TensorInfo], producers: &[Producer], anchors: usize, boxes: usize) -> bool {
+    let batched = |place: usize| outputs[place].shape.len() == 3;
+    let constant = |place: usize| producers.get(place).is_some_and(|producer| !producer.from_input);
+    batched(boxes)
+        && (says(&outputs[anchors], "anchor") && !says(&outputs[boxes], "anchor")
+            || !batched(anchors)
+            || constant(anchors) && !constant(boxes))
+}
+
+fn says(output: &TensorInfo, word: &str) -> bool {
+    output.name.to_ascii_lowercase().contains(word)
+}
+
+/// What scores are: probabilities where a sigmoid or softmax makes them, or where bytes cover 0 to 1 as
+/// those of these operators always do; else logits.
+fn score_kind(output: &TensorInfo, operator: Option<&str>) -> Scores {
+    let unit = |q: Quantisation| (q.scale - 1.0 / 256.0).abs() < 1e-6;
+    let from_zero = |q: Quantisation| match output.dtype {
+        DataType::U8 => q.zero_point == 0,
+        DataType::I8 => q.zero_point == -128,
+        _ => false,
+    };
+    let covers = output.quantisation.is_some_and(|q| unit(q) && from_zero(q));
+    if covers || matches!(operator, Some("LOGISTIC" | "SOFTMAX")) {
+        Scores::Probabilities
+    } else {
+        Scores::Logits
+    }
+}
+
+/// One output `[1,C]`.
+fn classifier(signature: &Signature, producers: &[Producer]) -> Option<Head> {
+    let [output] = signature.outputs.as_slice() else { return None };
+    let num_classes = classification::classes(output).filter(|_| is_real(output.dtype))?;
+    let operator = producers.first().and_then(|producer| producer.operator.as_deref());
+    Some(Head::Classification { num_classes, scores: score_kind(output, operator) })
+}
+
+/// One output of a class or of scores for each pixel. Bytes are class indices where `ARG_MAX` makes them or
+/// where they have no quantisation.
+fn segmenter(signature: &Signature, producers: &[Producer]) -> Option<Head> {
+    let [output] = signature.outputs.as_slice() else { return None };
+    let (height, width, content) = segmentation::layout(output)?;
+    let producer = producers.first().filter(|producer| producer.operator.as_deref() == Some("ARG_MAX"));
+    let num_classes = match content {
+        Content::Scores(_, classes) => Some(classes),
+        Content::Indices(DataType::U8) if producer.is_none() && output.quantisation.is_some() => return None,
+        // The channels that the highest was looked for in.
+        Content::Indices(_) => producer.and_then(|producer| match *producer.input_shape.as_slice() {
+            [1, h, w, classes] if (h, w) == (height, width) && classes > 0 => Some(classes),
+            _ => None,
+        }),
+    };
+    Some(Head::Segmentation { num_classes })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Quantisation;
 
     fn tensor(name: &str, shape: &[usize], dtype: DataType) -> TensorInfo {
         let quantisation = (dtype != DataType::F32).then_some(Quantisation { scale: 0.1, zero_point: 3 });
@@ -222,7 +399,7 @@ mod tests {
     }
 
     fn places(signature: &Signature, post: Option<&PostProcess>) -> [usize; 4] {
-        match Head::from_signature(signature, post).unwrap() {
+        match Head::from_signature(signature, &[], post).unwrap() {
             Head::SsdPostProcess { boxes, classes, scores, count, .. } => [boxes, classes, scores, count],
             other => panic!("{other:?}"),
         }
@@ -249,9 +426,9 @@ mod tests {
         let tf2 = [("S:0", &[][..], F32), ("S:1", &[], F32), ("S:2", &[], F32), ("S:3", &[], F32)];
         let tf2 = signature(&input, &tf2);
         assert_eq!(places(&tf2, Some(&options(Some([1, 3, 0, 2])))), [1, 3, 0, 2]);
-        assert!(Head::from_signature(&tf2, None).is_err(), "no shapes, no names, no operator");
-        assert!(Head::from_signature(&tf2, Some(&options(None))).is_err());
-        assert!(Head::from_signature(&tf2, Some(&options(Some([1, 3, 0, 4])))).is_err());
+        assert!(Head::from_signature(&tf2, &[], None).is_err(), "no shapes, no names, no operator");
+        assert!(Head::from_signature(&tf2, &[], Some(&options(None))).is_err());
+        assert!(Head::from_signature(&tf2, &[], Some(&options(Some([1, 3, 0, 4])))).is_err());
 
         let name = |n: usize| if n == 0 { POST_PROCESS.to_string() } else { format!("{POST_PROCESS}:{n}") };
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
@@ -274,14 +451,14 @@ mod tests {
         let words = [("box", boxes, F32), ("the_scores", flat, F32), ("cat", flat, F32), ("n", one, F32)];
         assert_eq!(places(&signature(&input, &words), None), [0, 2, 1, 3]);
         let silent = [("w", boxes, F32), ("x", flat, F32), ("y", flat, F32), ("z", one, F32)];
-        assert!(Head::from_signature(&signature(&input, &silent), None).is_err());
+        assert!(Head::from_signature(&signature(&input, &silent), &[], None).is_err());
     }
 
     #[test]
     fn yolov5_rows_belong_to_the_input() {
         use DataType::{F32, I8, U8};
         let of = |h: usize, w: usize, rows: usize, columns: usize, dtype| {
-            Head::from_signature(&signature(&[1, h, w, 3], &[("o", &[1, rows, columns], dtype)]), None)
+            Head::from_signature(&signature(&[1, h, w, 3], &[("o", &[1, rows, columns], dtype)]), &[], None)
         };
         let head = of(640, 640, 25200, 85, U8).unwrap();
         assert_eq!((head.classes(), head.default_fit()), (Some(80), Fit::Letterbox));
@@ -292,7 +469,7 @@ mod tests {
         assert!(of(0, 0, 0, 85, U8).is_err());
         let mut bare = signature(&[1, 640, 640, 3], &[("o", &[1, 25200, 85], U8)]);
         bare.outputs[0].quantisation = None;
-        let sentence = Head::from_signature(&bare, None).unwrap_err().to_string();
+        let sentence = Head::from_signature(&bare, &[], None).unwrap_err().to_string();
         assert!(sentence.contains("has no quantisation"), "{sentence}");
     }
 
@@ -300,12 +477,15 @@ mod tests {
     fn other_outputs_are_named() {
         let classes = signature(&[1, 224, 224, 3], &[("p", &[1, 1001], DataType::U8)]);
         assert_eq!(
-            Head::from_signature(&classes, None).unwrap_err().to_string(),
+            Head::from_signature(&classes, &[], None).unwrap_err().to_string(),
             "its outputs are no detection head Spotter knows: [1,1001] uint8; SSD with \
              TFLite_Detection_PostProcess and YOLOv5 are read"
         );
         assert!(
-            Head::from_signature(&Signature::default(), None).unwrap_err().to_string().contains(": none;")
+            Head::from_signature(&Signature::default(), &[], None)
+                .unwrap_err()
+                .to_string()
+                .contains(": none;")
         );
     }
 }

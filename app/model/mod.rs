@@ -10,6 +10,7 @@ pub mod flexbuffer;
 pub mod head;
 pub mod labels;
 pub mod operators;
+pub mod producer;
 pub mod store;
 pub mod zip;
 

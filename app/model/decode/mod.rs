@@ -1,11 +1,26 @@
-//! Output tensors → detections, one file a head.
+//! Output tensors → findings, one file a head.
+pub mod anchors;
+mod candidates;
+pub mod classification;
+mod codes;
 pub mod nms;
+pub mod raw_ssd;
+pub mod segmentation;
 pub mod ssd;
 pub mod yolov5;
 
 use crate::error::{Error, Kind, Result};
 use crate::findings::Findings;
 use crate::tensor::TensorInfo;
+
+/// What the numbers of a score output are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scores {
+    /// Already 0..=1: a sigmoid or softmax is the last operator inside the model.
+    Probabilities,
+    /// Any real number.
+    Logits,
+}
 
 /// What a decoder keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]

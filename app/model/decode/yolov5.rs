@@ -8,18 +8,16 @@
 
 use multiversion::multiversion;
 
+use super::candidates::{Candidates, MAX_CANDIDATES, place, score};
+use super::codes::Codes;
 use super::nms::Nms;
 use super::{Decoder, Output, Thresholds, output_at};
 use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
 use crate::findings::Findings;
 use crate::geometry::Rect;
-use crate::tensor::{DataType, TensorInfo};
+use crate::tensor::TensorInfo;
 
-/// Boxes at most that go into suppression.
-const MAX_CANDIDATES: usize = 3000;
-/// Candidates that are gathered before the best [`MAX_CANDIDATES`] of them are picked out.
-const GATHERED: usize = 1 << 16;
 /// Columns before the classes.
 const BOX: usize = 5;
 
@@ -28,41 +26,9 @@ pub struct YoloV5Decoder {
     columns: usize,
     classes: usize,
     codes: Option<Codes>,
-    keys: Keys,
+    keys: Candidates,
     boxes: Vec<(Rect, u32)>,
     nms: Nms,
-}
-
-/// What the bytes of a quantised output mean.
-struct Codes {
-    /// XORed with a byte to make unsigned order the order of values: 0x80 for signed bytes.
-    flip: u8,
-    /// The real value of each ordered byte, rising.
-    real: [f32; 256],
-}
-
-/// Candidates as numbers that sort best first: the inverted bits of the score (positive floats sort
-/// like integers), then row × classes + class.
-struct Keys {
-    list: Vec<u64>,
-}
-
-impl Keys {
-    #[inline]
-    fn push(&mut self, score: f32, index: u32) {
-        if self.list.len() >= GATHERED {
-            self.prune();
-        }
-        self.list.push(u64::from(!score.to_bits()) << 32 | u64::from(index));
-    }
-
-    /// Leaves the best [`MAX_CANDIDATES`].
-    fn prune(&mut self) {
-        if self.list.len() > MAX_CANDIDATES {
-            self.list.select_nth_unstable(MAX_CANDIDATES);
-            self.list.truncate(MAX_CANDIDATES);
-        }
-    }
 }
 
 impl YoloV5Decoder {
@@ -78,26 +44,12 @@ impl YoloV5Decoder {
         if rows.checked_mul(classes).is_none_or(|n| u32::try_from(n).is_err()) {
             return Err(wrong());
         }
-        let (flip, lowest) = match info.dtype {
-            DataType::U8 => (0, 0),
-            DataType::I8 => (0x80, -128),
-            DataType::F32 => (0, 0),
-            _ => return Err(wrong()),
-        };
-        let codes = match (info.dtype, info.quantisation) {
-            (DataType::F32, _) => None,
-            (_, Some(q)) if q.scale.is_finite() && q.scale > 0.0 => {
-                let zero_point = q.zero_point as f32;
-                let real = std::array::from_fn(|code| ((code as i32 + lowest) as f32 - zero_point) * q.scale);
-                Some(Codes { flip, real })
-            }
-            _ => return Err(Error::new(Kind::Model, format!("the output {info} has no quantisation"))),
-        };
+        let codes = Codes::of(info)?;
         Ok(Self {
             columns,
             classes,
             codes,
-            keys: Keys { list: Vec::with_capacity(GATHERED) },
+            keys: Candidates::new(),
             boxes: Vec::with_capacity(MAX_CANDIDATES),
             nms: Nms::with_capacity(MAX_CANDIDATES, classes),
         })
@@ -118,18 +70,18 @@ impl Decoder for YoloV5Decoder {
         match codes {
             Some(codes) => {
                 gather_bytes(data, *columns, codes.flip, &codes.real, confidence, multi, keys);
-                rank(keys);
+                keys.rank();
                 boxes.extend(keys.list.iter().map(|key| {
                     let (row, class) = place(*key, *classes);
                     let at = row * *columns;
-                    let value = |i: usize| codes.real[usize::from(data[at + i] ^ codes.flip)];
+                    let value = |i: usize| codes.value(data[at + i]);
                     (rect([value(0), value(1), value(2), value(3)]), class)
                 }));
             }
             None => {
                 let data = data.as_chunks::<4>().0;
                 gather_floats(data, *columns, confidence, multi, keys);
-                rank(keys);
+                keys.rank();
                 boxes.extend(keys.list.iter().map(|key| {
                     let (row, class) = place(*key, *classes);
                     let at = row * *columns;
@@ -139,22 +91,11 @@ impl Decoder for YoloV5Decoder {
         }
         for kept in nms.keep(boxes, *classes, thresholds.iou, thresholds.max_detections) {
             let (rect, class) = boxes[kept];
-            let score = f32::from_bits(!((keys.list[kept] >> 32) as u32)).min(1.0);
+            let score = score(keys.list[kept]).min(1.0);
             into.push(Detection { class, score, rect });
         }
         Ok(())
     }
-}
-
-fn rank(keys: &mut Keys) {
-    keys.prune();
-    keys.list.sort_unstable();
-}
-
-/// Row and class of a candidate.
-fn place(key: u64, classes: usize) -> (usize, u32) {
-    let index = key as u32 as usize;
-    (index / classes, (index % classes) as u32)
 }
 
 fn rect([x, y, width, height]: [f32; 4]) -> Rect {
@@ -174,7 +115,7 @@ fn gather_bytes(
     real: &[f32; 256],
     confidence: f32,
     multi: bool,
-    keys: &mut Keys,
+    keys: &mut Candidates,
 ) {
     let classes = columns - BOX;
     let Ok(lowest) = u8::try_from(lowest_over(real, confidence)) else { return };
@@ -222,7 +163,7 @@ fn first_of(values: &[u8], wanted: u8) -> u32 {
     0
 }
 
-fn gather_floats(data: &[[u8; 4]], columns: usize, confidence: f32, multi: bool, keys: &mut Keys) {
+fn gather_floats(data: &[[u8; 4]], columns: usize, confidence: f32, multi: bool, keys: &mut Candidates) {
     let classes = columns - BOX;
     for (row, values) in data.chunks_exact(columns).enumerate() {
         let value = |i: usize| f32::from_ne_bytes(values[i]);
