@@ -130,7 +130,10 @@ impl LoadedModel {
         let input = self.file.signature.inputs.first();
         let head = match self.head.name() {
             "ssd-postprocess" => "SSD with post-process",
+            "ssd-raw" => "SSD, decoded here",
             "yolov5" => "YOLOv5",
+            "classification" => "Classification",
+            "segmentation" => "Segmentation",
             other => other,
         };
         ModelAbout {

@@ -2,7 +2,7 @@
 
 import { colour } from './scene.js';
 
-const STRENGTH = 0.55;
+const STRENGTH = 0.5;
 
 /** Rows that stand for "nothing in particular" are not painted. */
 const isBackground = (label) => /^_*background_*$/i.test(label);

@@ -198,8 +198,8 @@ export function showStatus(status, { fresh, transport, skipped }) {
   fact('Source', source?.name, source?.kind,
     source?.width && source?.height && `${source.width}×${source.height}`,
     known(source?.fps) && source.fps > 0 && `${Number(source.fps.toFixed(2))} fps`);
-  fact('Model', model?.title || model?.name, model?.title && model.name, model?.head, model?.input && `input ${model.input}`, model?.fit,
-    model?.labels || (model?.classes && `${model.classes} classes`));
+  fact('Model', model?.title || model?.name, model?.title !== model?.name && model?.name, model?.head, model?.input && `input ${model.input}`, model?.fit,
+    model?.labels?.replace(`inside ${model.name}`, 'inside the file') || (model?.classes && `${model.classes} classes`));
   fact('Backend', backend?.name, backend?.detail);
   const live = viewers?.live ?? 0;
   const plain = viewers?.mjpeg ?? 0;
