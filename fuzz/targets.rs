@@ -1,0 +1,52 @@
+//! What is fuzzed: each function takes any bytes and must come back soon, without a panic and with little
+//! memory. The fuzzer calls them, and so does `tests/fuzz.rs` with what the fuzzer found of interest.
+
+use spotter::model::catalogue::Catalogue;
+use spotter::model::file::ModelFile;
+use spotter::model::flexbuffer::Map;
+use spotter::model::head::Head;
+use spotter::model::labels::{self, Labels};
+use spotter::web::models;
+
+/// A model file: everything that is read of it before it is run.
+pub fn model_file(data: &[u8]) {
+    let Ok(file) = ModelFile::from_bytes("fuzzed", data.to_vec()) else { return };
+    let _ = (file.check_runnable_on_cpu(), file.needs_edge_tpu());
+    let classes = match Head::recognise(&file) {
+        Ok(head) => {
+            let _ = (head.decoder(&file.signature).is_ok(), head.default_fit(), head.name());
+            head.classes()
+        }
+        Err(_) => None,
+    };
+    let _ = Labels::resolve(None, &file, classes, Catalogue::embedded());
+}
+
+/// The options of a custom operator.
+pub fn flexbuffer(data: &[u8]) {
+    if let Some(map) = Map::root(data) {
+        for key in ["num_classes", "max_detections", "y_scale", "use_regular_nms", ""] {
+            let _ = map.number(key);
+        }
+    }
+}
+
+/// A label file.
+pub fn labels(data: &[u8]) {
+    let Ok(rows) = labels::parse(data, "fuzzed") else { return };
+    for classes in [None, Some(rows.len()), Some(rows.len().saturating_sub(1))] {
+        if let Ok(labels) = Labels::fit(rows.clone(), classes, "fuzzed") {
+            assert!(classes.is_none_or(|classes| classes == labels.len()));
+            let _ = (labels.name(0), labels.class("person"));
+        }
+    }
+}
+
+/// A request for another model: a line with the type and one with the query, then the body.
+pub fn upload(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let mut line = || parts.next().unwrap_or_default();
+    let (kind, query) = (line(), line());
+    let body = line().to_vec();
+    let _ = models::wanted(&String::from_utf8_lossy(kind), &String::from_utf8_lossy(query), body);
+}
