@@ -2,6 +2,7 @@
 //! over a restart.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -22,6 +23,18 @@ use crate::status::{ModelAbout, Status};
 const FRAME_WAIT: Duration = Duration::from_secs(1);
 /// How long the inference thread may take: a slow model needs seconds for a frame on a small camera.
 const HANDOVER: Duration = Duration::from_secs(60);
+
+/// Uploads that are in memory at once; each may have a hundred megabytes.
+const RECEIVING_LIMIT: usize = 2;
+
+/// One of the uploads that may be in memory.
+pub struct Receiving<'a>(&'a AtomicUsize);
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// What somebody wants to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +65,7 @@ pub struct Switch {
     keeper: Option<Keeper>,
     chosen: Mutex<Option<Choice>>,
     busy: Mutex<()>,
+    receiving: AtomicUsize,
 }
 
 /// Loads a model that is kept in `keeper`.
@@ -101,7 +115,27 @@ impl Switch {
     /// A switch for what runs in `status`, started as `base` says, with `chosen` where [`start`] found
     /// one.
     pub fn new(status: Arc<Status>, base: LoadSpec, keeper: Option<Keeper>, chosen: Option<Choice>) -> Self {
-        Self { status, base, keeper, chosen: Mutex::new(chosen), busy: Mutex::new(()) }
+        Self {
+            status,
+            base,
+            keeper,
+            chosen: Mutex::new(chosen),
+            busy: Mutex::new(()),
+            receiving: AtomicUsize::new(0),
+        }
+    }
+
+    /// Leave to hold an upload in memory, given back when it is dropped.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] where others have all of it.
+    pub fn receive(&self) -> Result<Receiving<'_>> {
+        // Made first: where there are too many, dropping it takes the count back.
+        let receiving = Receiving(&self.receiving);
+        if self.receiving.fetch_add(1, Ordering::AcqRel) >= RECEIVING_LIMIT {
+            return Err(Error::new(Kind::Busy, "other models are being sent; try again when they are done"));
+        }
+        Ok(receiving)
     }
 
     /// Changes to another model and keeps the choice.

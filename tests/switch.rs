@@ -213,3 +213,37 @@ fn a_choice_that_cannot_be_kept_still_runs() {
     assert_eq!(running_model(&running), SSD);
     running.stop(LIMIT);
 }
+
+#[test]
+fn only_two_uploads_are_held_in_memory() {
+    use std::io::Write;
+    let Some(models) = models() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), &["--model", models.join(SSD).to_str().unwrap()]);
+    let begin = || {
+        let mut stream = std::net::TcpStream::connect(&running.address).unwrap();
+        let head = format!(
+            "POST /api/model HTTP/1.1\r\nHost: {}\r\nContent-Length: 5000000\r\n\r\n",
+            running.address
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&[0; 100_000]).unwrap();
+        stream
+    };
+    let slow = [begin(), begin()];
+    let ask = || upload(&running, "x", b"no model");
+    let begun = Instant::now();
+    while ask().status != 503 {
+        assert!(begun.elapsed() < LIMIT, "a third upload is still taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(ask().text().contains("other models are being sent"));
+    // Those that go away make room.
+    drop(slow);
+    let begun = Instant::now();
+    while ask().status != 400 {
+        assert!(begun.elapsed() < LIMIT, "the places of uploads that were cut off stay taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.stop(LIMIT);
+}

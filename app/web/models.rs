@@ -29,6 +29,7 @@ pub fn handle(mut request: Request, query: &str, switch: &Switch) {
 }
 
 fn post(request: &mut Request, query: &str, switch: &Switch) -> Result<Reply> {
+    let _receiving = switch.receive()?;
     let Some(body) = body(request)? else {
         let text =
             format!("the upload is larger than {} MiB; that is no model for a camera", BODY_LIMIT >> 20);
