@@ -1,6 +1,7 @@
 //! What a model file says of itself, and how its outputs are read.
 
 pub mod catalogue;
+pub mod chip;
 pub mod choice;
 pub mod decode;
 pub mod fetch;
