@@ -64,6 +64,7 @@ impl LoadedModel {
         let catalogue = Catalogue::embedded();
         let store = Store::new(catalogue, Places::from_env());
         let name = spec.model.as_deref().unwrap_or(&catalogue.default);
+        catalogue.check_runs_on_cpu(name)?;
         let path = store.resolve(name, &spec.accepted_licences)?;
         Self::read(&path, &spec)
     }

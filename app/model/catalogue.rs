@@ -1,32 +1,67 @@
 //! The models that Spotter knows by name: where they are published and how a copy is recognised.
 
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use super::chip::Chip;
+use super::published::Published;
 use crate::error::{Error, Kind, Result};
 
-/// One published model.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+/// What a model is for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Objects and where they are
+    #[default]
+    Detection,
+    /// What the whole picture shows
+    Classification,
+    /// A class for every pixel
+    Segmentation,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Detection => "detection",
+            Self::Classification => "classification",
+            Self::Segmentation => "segmentation",
+        })
+    }
+}
+
+/// One published model file. A model that is compiled for several kinds of chips has an entry for each
+/// of its files.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// What the user calls it.
     pub name: String,
     /// One line about it.
     pub title: String,
-    /// What it does: `detection`.
-    pub task: String,
-    /// Its head: `ssd-postprocess` or `yolov5`.
-    pub head: String,
+    /// What it does.
+    pub task: Task,
+    /// Its head, as `Head::name` has it; absent where the file is compiled and its outputs are not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// The network that its head stands on.
+    pub backbone: String,
     /// The chips it is made for, best first; `cpu` is TensorFlow Lite on any processor.
-    pub chips: Vec<String>,
+    pub chips: Vec<Chip>,
     /// Input size in pixels, `WIDTHxHEIGHT`.
     pub input: String,
-    /// The built-in label set that fits.
+    /// The label set that fits: a built-in one, or `imagenet-1000` or `imagenet-1001`, whose names the
+    /// published files bring along.
     pub labels: String,
     /// SPDX licence of the weights.
     pub licence: String,
@@ -35,14 +70,23 @@ pub struct Entry {
     /// The name its file has.
     pub file: String,
     /// SHA-256 of the file in hex, where known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Git's blob id of the file in hex, where known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_blob: Option<String>,
     /// Bytes of the file, where known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// The entry with the same weights for any processor, where this one is compiled for a chip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_twin: Option<String>,
+    /// What else a user should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What was measured of it, best chip first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
 }
 
 impl Entry {
@@ -50,6 +94,12 @@ impl Entry {
     /// needs the user's word.
     pub fn needs_consent(&self) -> bool {
         self.licence.starts_with("AGPL")
+    }
+
+    /// True where the weights may be put into an application package: their licence asks no more of
+    /// whoever passes it on than to keep the notice. A licence that is not known to be so is not packed.
+    pub fn may_be_packed(&self) -> bool {
+        matches!(self.licence.as_str(), "Apache-2.0" | "MIT" | "BSD-3-Clause")
     }
 
     /// The sums that a copy must have.
@@ -116,7 +166,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// All known models.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     /// The name of the model that is used where none is given.
@@ -151,15 +201,12 @@ impl Catalogue {
     /// [`Kind::NotFound`] where there is none, with the nearest names.
     pub fn get(&self, name: &str) -> Result<&Entry> {
         self.models.iter().find(|entry| entry.name == name).ok_or_else(|| {
-            let near = self.near(name);
-            let list =
-                if near.is_empty() { self.models.iter().map(|e| e.name.as_str()).collect() } else { near };
-            let lead = if list.len() == self.models.len() { "known are" } else { "did you mean" };
-            let end = if lead == "known are" { "" } else { "?" };
-            let text = format!(
-                "there is no model file and no catalogue model \"{name}\"; {lead} {}{end}",
-                list.join(", ")
-            );
+            // All names would be no sentence any more.
+            let hint = match self.near(name).as_slice() {
+                [] => "; `spotter models list` shows all".to_string(),
+                near => format!("; did you mean {}?", near.join(", ")),
+            };
+            let text = format!("there is no model file and no catalogue model \"{name}\"{hint}");
             Error::new(Kind::NotFound, text)
         })
     }
@@ -178,6 +225,35 @@ impl Catalogue {
             .collect();
         scored.sort();
         scored.into_iter().take(4).map(|(_, name)| name).collect()
+    }
+
+    /// Whether `model` can run on a processor; true of what is no catalogue name.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where it is the name of a file compiled for a chip; the sentence names the entry to
+    /// use instead.
+    pub fn check_runs_on_cpu(&self, model: &str) -> Result<()> {
+        let Some(entry) = self.models.iter().find(|entry| entry.name == model) else { return Ok(()) };
+        if entry.chips.contains(&Chip::Cpu) {
+            return Ok(());
+        }
+        let chips: Vec<&str> = entry.chips.iter().map(|chip| chip.title()).collect();
+        let instead = match self.on_cpu(entry) {
+            Some(twin) => format!("use {}, the same model for any processor", twin.name),
+            None => "`spotter models list --chip cpu` shows what runs here".to_string(),
+        };
+        let text = format!("{model} is compiled for {} and runs nowhere else; {instead}", chips.join(", "));
+        Err(Error::new(Kind::Model, text))
+    }
+
+    /// The entry to use on a processor in place of `entry`: itself where it runs there, else its twin.
+    /// `None` where no file with these weights does.
+    pub fn on_cpu<'a>(&'a self, entry: &'a Entry) -> Option<&'a Entry> {
+        if entry.chips.contains(&Chip::Cpu) {
+            return Some(entry);
+        }
+        let twin = entry.cpu_twin.as_deref()?;
+        self.models.iter().find(|other| other.name == twin)
     }
 
     /// The entry whose file these bytes are.
@@ -215,6 +291,7 @@ fn edits(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::model::labels::Labels;
+    use crate::model::published::Metric;
     use crate::model::testdata;
 
     #[test]
@@ -222,20 +299,125 @@ mod tests {
         let catalogue =
             Catalogue::from_json(include_str!("../../models/catalogue.json")).expect("the catalogue is read");
         assert_eq!(catalogue.get(&catalogue.default).unwrap().name, "ssd-mobilenet-v2-coco");
-        assert!(!catalogue.get(&catalogue.default).unwrap().needs_consent());
-        let mut names: Vec<&str> = catalogue.models.iter().map(|e| e.name.as_str()).collect();
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
+        let default = catalogue.get(&catalogue.default).unwrap();
+        assert!(!default.needs_consent() && default.chips.contains(&Chip::Cpu));
+        let unique = |of: fn(&Entry) -> &str| {
+            let mut all: Vec<&str> = catalogue.models.iter().map(of).collect();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), catalogue.models.len());
+        };
+        unique(|entry| &entry.name);
+        unique(|entry| &entry.file);
         for entry in &catalogue.models {
-            assert!(entry.url.starts_with("https://"), "{}", entry.name);
-            assert!(entry.file.ends_with(".tflite") && !entry.file.contains(['/', '\\']), "{}", entry.name);
-            assert!(entry.sha256.as_ref().is_none_or(|s| s.len() == 64 && s.is_ascii()), "{}", entry.name);
-            assert_eq!(entry.git_blob.as_ref().map(String::len), Some(40), "{}", entry.name);
-            assert!(Labels::built_in(&entry.labels).is_some(), "{}", entry.name);
-            assert_eq!(entry.name.starts_with("yolov5"), entry.needs_consent());
-            assert!(matches!(entry.head.as_str(), "ssd-postprocess" | "yolov5"));
+            let name = &entry.name;
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{name}"
+            );
+            assert!(entry.url.starts_with("https://"), "{name}");
+            let suffix = if entry.chips == [Chip::Cv25] { ".bin" } else { ".tflite" };
+            assert!(entry.file.ends_with(suffix) && !entry.file.contains(['/', '\\']), "{name}");
+            assert!(entry.sha256.as_ref().is_none_or(|s| s.len() == 64 && s.is_ascii()), "{name}");
+            assert_eq!(entry.git_blob.as_ref().map(String::len), Some(40), "{name}");
+            let classes = entry.labels.rsplit_once('-').and_then(|(_, count)| count.parse().ok());
+            match Labels::built_in(&entry.labels) {
+                Some(labels) => assert_eq!(Some(labels.len()), classes, "{name}"),
+                None => {
+                    assert!(["imagenet-1000", "imagenet-1001"].contains(&entry.labels.as_str()), "{name}")
+                }
+            }
+            assert_eq!(name.starts_with("yolov5"), entry.needs_consent(), "{name}");
+            assert_ne!(entry.may_be_packed(), entry.needs_consent(), "{name}");
+            let heads: &[Option<&str>] = match entry.task {
+                Task::Detection => &[Some("ssd-postprocess"), Some("yolov5"), None],
+                Task::Classification => &[Some("classification"), None],
+                Task::Segmentation => &[Some("segmentation")],
+            };
+            assert!(heads.contains(&entry.head.as_deref()), "{name}");
+            assert_eq!(entry.head.is_none(), entry.chips == [Chip::Cv25], "{name}");
+            let sides: Vec<u32> = entry.input.split('x').map(|side| side.parse().unwrap()).collect();
+            assert!(sides.len() == 2 && sides.iter().all(|side| *side > 0), "{name}");
+            assert!(!entry.chips.is_empty() && !entry.backbone.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn published_figures_are_of_the_entrys_task_and_chips() {
+        let mut cameras = std::collections::BTreeMap::new();
+        for entry in &Catalogue::embedded().models {
+            for figure in &entry.published {
+                let name = &entry.name;
+                assert!(entry.chips.contains(&figure.chip) != figure.file.is_some(), "{name}");
+                assert!((1.0..1000.0).contains(&figure.ms), "{name}");
+                assert!(figure.source.contains("AXIS OS"), "{name}: a speed is that of a firmware");
+                assert_eq!(*cameras.entry(&figure.camera).or_insert(figure.chip), figure.chip);
+                let accuracy = figure.accuracy.as_ref().unwrap();
+                assert!((1.0..100.0).contains(&accuracy.value) && !accuracy.source.is_empty(), "{name}");
+                assert!(accuracy.top5.is_none_or(|top5| top5 > accuracy.value), "{name}");
+                let detects = entry.task == Task::Detection;
+                assert_eq!(accuracy.metric == Metric::CocoMap, detects, "{name}");
+                assert_eq!(accuracy.on_camera, !detects, "mAP was never measured on a camera");
+            }
+        }
+        assert_eq!(cameras.len(), 5);
+    }
+
+    #[test]
+    fn compiled_models_have_a_twin_for_any_processor() {
+        let catalogue = Catalogue::embedded();
+        let twin = |name: &str| catalogue.on_cpu(catalogue.get(name).unwrap()).map(|e| e.name.as_str());
+        assert_eq!(twin("ssd-mobilenet-v2-coco"), Some("ssd-mobilenet-v2-coco"));
+        assert_eq!(twin("ssd-mobilenet-v2-coco-edgetpu"), Some("ssd-mobilenet-v2-coco"));
+        assert_eq!(twin("mobilenet-v2-imagenet-cv25"), Some("mobilenet-v2-imagenet"));
+        assert_eq!(twin("yolov5s-cv25"), None, "other weights");
+        let sentence = |name: &str| catalogue.check_runs_on_cpu(name).unwrap_err().to_string();
+        assert_eq!(
+            sentence("ssd-mobilenet-v2-coco-edgetpu"),
+            "ssd-mobilenet-v2-coco-edgetpu is compiled for ARTPEC-7 and runs nowhere else; use \
+             ssd-mobilenet-v2-coco, the same model for any processor"
+        );
+        assert!(sentence("yolov5s-cv25").ends_with("`spotter models list --chip cpu` shows what runs here"));
+        assert!(catalogue.check_runs_on_cpu("ssd-mobilenet-v2-coco").is_ok());
+        assert!(catalogue.check_runs_on_cpu("my.tflite").is_ok());
+        for entry in &catalogue.models {
+            if let Some(name) = &entry.cpu_twin {
+                let twin = catalogue.get(name).unwrap();
+                assert!(!entry.chips.contains(&Chip::Cpu) && twin.chips.contains(&Chip::Cpu), "{name}");
+                let kind = |e: &Entry| (e.task, e.backbone.clone(), e.input.clone(), e.labels.clone());
+                assert_eq!(kind(entry), kind(twin));
+            }
+        }
+    }
+
+    /// A row of the list of pins: the catalogue's name with the chip in brackets, the file, the place,
+    /// the blob id, the SHA-256 or what is known of it, the licence.
+    fn pin_rows(text: &str) -> Vec<[&str; 6]> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+        let cells = rows.filter_map(|row| row.split(" | ").collect::<Vec<_>>().try_into().ok());
+        cells.filter(|cells: &[&str; 6]| cells[3].len() == 40).collect()
+    }
+
+    #[test]
+    fn every_pinned_file_is_in_the_catalogue() {
+        let Some(path) = testdata::shared("catalogue-pins.md") else { return };
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows = pin_rows(&text);
+        assert_eq!(rows.len(), 19);
+        for [name, file, place, blob, sha256, licence] in rows {
+            let base = match place {
+                "coral" => "https://raw.githubusercontent.com/google-coral/test_data/master/",
+                "axis" => "https://acap-ml-models.s3.amazonaws.com/",
+                _ => "https://raw.githubusercontent.com/AxisCommunications/axis-model-zoo/main/models/",
+            };
+            let wanted = name.replace(" (", "-").replace(')', "").to_ascii_lowercase();
+            let entry = Catalogue::embedded().get(&wanted).unwrap();
+            assert_eq!(entry.git_blob.as_deref(), Some(blob), "{name}");
+            assert_eq!(entry.url, format!("{base}{file}"));
+            assert_eq!(entry.licence, licence, "{name}");
+            if sha256.len() == 64 {
+                assert_eq!(entry.sha256.as_deref(), Some(sha256), "{name}");
+            }
         }
     }
 
@@ -249,7 +431,7 @@ mod tests {
              ssd-mobilenet-v2-coco, ssd-mobilenet-v1-coco, tf2-ssd-mobilenet-v2-coco17?"
         );
         assert!(sentence("yolov5n").contains("did you mean yolov5n-artpec8, yolov5n-artpec9?"));
-        assert!(sentence("zebra").contains("known are ssd-mobilenet-v1-coco, "));
+        assert!(sentence("zebra").contains("; `spotter models list` shows all"));
         assert_eq!(catalogue.get("zebra").unwrap_err().kind(), Kind::NotFound);
     }
 
@@ -269,16 +451,30 @@ mod tests {
     fn files_at_hand_have_the_catalogues_sums() {
         let Some(folder) = testdata::shared("models") else { return };
         let catalogue = Catalogue::embedded();
-        let mut found = 0;
-        for entry in &catalogue.models {
-            let path = folder.join(&entry.file);
-            if path.exists() {
-                assert!(entry.pin().matches_file(&path).unwrap(), "{}", entry.name);
-                assert_eq!(catalogue.entry_of(&std::fs::read(path).unwrap()), Some(entry));
-                found += 1;
+        let mut found = Vec::new();
+        for folder in [folder.clone(), folder.join("segmentation"), folder.join("cv25")] {
+            for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+                let bytes = if file.is_file() { std::fs::read(&file).unwrap() } else { continue };
+                if let Some(entry) = catalogue.entry_of(&bytes) {
+                    assert!(entry.pin().matches_file(&file).unwrap(), "{}", entry.name);
+                    assert_eq!(entry.size, Some(bytes.len() as u64), "{}", entry.name);
+                    found.push(entry.name.as_str());
+                }
             }
         }
-        assert_eq!(found, 3);
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                "deeplab-mobilenet-v2-pascal",
+                "mobilenet-v2-imagenet",
+                "mobilenet-v2-imagenet-cv25",
+                "ssd-mobilenet-v1-coco",
+                "tf2-mobilenet-v2-imagenet",
+                "yolov5n-artpec8",
+                "yolov5n-artpec9"
+            ]
+        );
         assert_eq!(catalogue.entry_of(b"else"), None);
     }
 }

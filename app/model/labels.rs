@@ -8,19 +8,26 @@ use std::path::Path;
 use super::catalogue::Catalogue;
 use super::file::ModelFile;
 use crate::error::{Error, Kind, Result};
+use crate::tensor::Signature;
 
-/// Larger label files are refused.
-pub const MAX_BYTES: usize = 1 << 20;
-/// A class index in a file may not be larger.
-const MAX_ROWS: usize = 65_536;
+mod rows;
+
+pub use rows::{MAX_BYTES, parse};
+
 /// Names made for a model that does not say how many classes it has.
 const NUMBERED: usize = 1024;
 
-/// A built-in set: its name in the catalogue and its rows.
-const BUILT_IN: [(&str, &str); 3] = [
-    ("coco-90", include_str!("../../models/labels/coco-90.txt")),
-    ("coco-80", include_str!("../../models/labels/coco-80.txt")),
-    ("voc-20", include_str!("../../models/labels/voc-20.txt")),
+/// What the row before the first class is called.
+const BACKGROUND: &str = "background";
+/// Classes of ImageNet without background; with it, models have one more.
+const IMAGENET: usize = 1000;
+
+/// A built-in set: its name in the catalogue, its rows, and whether background is a class before them.
+const BUILT_IN: [(&str, &str, bool); 4] = [
+    ("coco-90", include_str!("../../models/labels/coco-90.txt"), false),
+    ("coco-80", include_str!("../../models/labels/coco-80.txt"), false),
+    ("voc-20", include_str!("../../models/labels/voc-20.txt"), false),
+    ("voc-21", include_str!("../../models/labels/voc-20.txt"), true),
 ];
 
 /// The names of a model's classes.
@@ -36,7 +43,8 @@ pub struct Labels {
 
 impl Labels {
     /// Rows as the names of a model's `classes`, where they fit. One leading row "background",
-    /// "__background__" or a hole may be too many. `None` classes: any number fits.
+    /// "__background__" or a hole may be too many. ImageNet's 1000 rows fit a model of 1001 classes too:
+    /// its first is background. `None` classes: any number fits.
     ///
     /// # Errors
     /// [`Kind::Model`] where the counts differ; the sentence has both and `source`.
@@ -45,6 +53,9 @@ impl Labels {
         let given = rows.len();
         match classes {
             Some(classes) if background && given == classes + 1 => drop(rows.remove(0)),
+            Some(classes) if !background && given == IMAGENET && classes == IMAGENET + 1 => {
+                rows.insert(0, BACKGROUND.to_string());
+            }
             None if background => drop(rows.remove(0)),
             _ => {}
         }
@@ -68,11 +79,15 @@ impl Labels {
         Self { names, named: vec![false; classes], source: "numbers".to_string(), assumed: false }
     }
 
-    /// A built-in set: `coco-90`, `coco-80` or `voc-20`.
+    /// A built-in set: `coco-90`, `coco-80`, `voc-20`, or `voc-21` with background as class 0.
     pub fn built_in(set: &str) -> Option<Self> {
-        let (name, text) = BUILT_IN.iter().find(|(name, _)| *name == set)?;
-        let rows = parse(text.as_bytes(), name).ok()?;
-        Self::fit(rows, None, name).ok()
+        let (name, text, background) = BUILT_IN.iter().find(|(name, ..)| *name == set)?;
+        let mut rows = parse(text.as_bytes(), name).ok()?;
+        if *background {
+            rows.insert(0, BACKGROUND.to_string());
+        }
+        let classes = rows.len();
+        Self::fit(rows, Some(classes), name).ok()
     }
 
     /// Reads a label file.
@@ -93,7 +108,7 @@ impl Labels {
             return Err(Error::new(Kind::Model, format!("{shown} is no label file; give a text file")));
         }
         if about.len() > MAX_BYTES as u64 {
-            return Err(too_large(&shown));
+            return Err(rows::too_large(&shown));
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         Self::fit(parse(&bytes, &shown)?, classes, &shown)
@@ -131,6 +146,8 @@ impl Labels {
             Some(90) => Self::built_in("coco-90"),
             Some(80) => Self::built_in("coco-80"),
             Some(20) => Self::built_in("voc-20"),
+            // Only where every pixel has a class is background one of them.
+            Some(21) if is_for_pixels(&model.signature) => Self::built_in("voc-21"),
             _ => None,
         };
         Ok(usual.map_or_else(|| Self::numbers(classes), |labels| Self { assumed: true, ..labels }))
@@ -182,76 +199,24 @@ fn is_hole(row: &str) -> bool {
 }
 
 fn is_background(row: &str) -> bool {
-    row.eq_ignore_ascii_case("background") || row.eq_ignore_ascii_case("__background__")
+    row.eq_ignore_ascii_case(BACKGROUND) || row.eq_ignore_ascii_case("__background__")
 }
 
-fn too_large(source: &str) -> Error {
-    Error::new(Kind::Model, format!("{source} is too large for a label file: at most 1 MiB is read"))
-}
-
-/// Rows of a label file: one name a line, or every line with its class number before it
-/// (`0 person`, `0: person`; numbers left out become empty rows). Blank lines at the end are ignored,
-/// blank lines between names are empty rows.
-///
-/// # Errors
-/// [`Kind::Model`] where the text is too large, no UTF-8, empty, or numbers classes beyond 65536.
-pub fn parse(bytes: &[u8], source: &str) -> Result<Vec<String>> {
-    if bytes.len() > MAX_BYTES {
-        return Err(too_large(source));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count() + 1;
-        Error::new(Kind::Model, format!("{source} is no UTF-8 text (line {line}); save the labels as UTF-8"))
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
-    if lines.iter().all(|line| line.is_empty()) {
-        return Err(Error::new(Kind::Model, format!("{source} has no labels; give one name a line")));
-    }
-    match numbered_rows(&lines) {
-        Some(rows) if rows.last().is_some_and(|(index, _)| *index >= MAX_ROWS) => {
-            let text = format!("{source} numbers a class beyond {MAX_ROWS}; give one name a line");
-            Err(Error::new(Kind::Model, text))
-        }
-        Some(rows) => {
-            let mut names = vec![String::new(); rows.last().map_or(0, |(index, _)| index + 1)];
-            rows.into_iter().for_each(|(index, name)| names[index] = name.to_string());
-            Ok(names)
-        }
-        None => Ok(lines.into_iter().map(str::to_string).collect()),
-    }
-}
-
-/// The rows where every one has a number before it and the numbers rise.
-fn numbered_rows<'a>(lines: &[&'a str]) -> Option<Vec<(usize, &'a str)>> {
-    let mut rows: Vec<(usize, &str)> = Vec::with_capacity(lines.len());
-    for line in lines.iter().filter(|line| !line.is_empty()) {
-        let digits = line.find(|c: char| !c.is_ascii_digit())?;
-        let (number, rest) = line.split_at(digits);
-        let name = rest.strip_prefix(':').or_else(|| rest.strip_prefix(char::is_whitespace))?;
-        let index: usize = number.parse().ok()?;
-        if rows.last().is_some_and(|(previous, _)| *previous >= index) {
-            return None;
-        }
-        rows.push((index, name.trim()));
-    }
-    Some(rows)
+/// Whether the model's one output has a class, or a score for each class, for every pixel:
+/// `[1,height,width]` or `[1,height,width,classes]`.
+fn is_for_pixels(signature: &Signature) -> bool {
+    matches!(signature.outputs.as_slice(), [output]
+        if matches!(*output.shape.as_slice(), [1, h, w] | [1, h, w, _] if h > 1 && w > 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::testdata;
+    use crate::tensor::{DataType, TensorInfo};
 
     fn rows(text: &str) -> Vec<String> {
         parse(text.as_bytes(), "labels.txt").unwrap()
-    }
-
-    #[test]
-    fn one_name_a_line_with_any_line_end() {
-        assert_eq!(rows("\u{feff}person\r\n traffic light \r\n\r\n\r\n"), ["person", "traffic light"]);
-        assert_eq!(rows("a\n\nb"), ["a", "", "b"]);
-        assert_eq!(rows("3 wheeler\ncar"), ["3 wheeler", "car"]);
     }
 
     #[test]
@@ -266,15 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_label_file_is_said_so() {
-        for (bytes, sentence) in [
-            (&b"a\nb\xff"[..], "l.txt is no UTF-8 text (line 2); save the labels as UTF-8"),
-            (b" \r\n\n", "l.txt has no labels; give one name a line"),
-            (b"", "l.txt has no labels; give one name a line"),
-        ] {
-            assert_eq!(parse(bytes, "l.txt").unwrap_err().to_string(), sentence);
-        }
-        assert!(parse(&vec![b'a'; MAX_BYTES + 1], "l.txt").unwrap_err().to_string().contains("too large"));
+    fn imagenet_fits_with_and_without_background() {
+        let list: Vec<String> = (0..1000).map(|i| format!("n{i}")).collect();
+        let more = Labels::fit(list.clone(), Some(1001), "l").unwrap();
+        assert_eq!((more.name(0), more.name(1), more.name(1000)), ("background", "n0", "n999"));
+        let with = [vec!["background".to_string()], list.clone()].concat();
+        let less = Labels::fit(with.clone(), Some(1000), "l").unwrap();
+        assert_eq!((less.len(), less.name(0), less.name(999)), (1000, "n0", "n999"));
+        assert_eq!(Labels::fit(with.clone(), Some(1001), "l").unwrap().name(1), "n0");
+        assert!(Labels::fit(with, Some(1002), "l").is_err());
+        // Elsewhere a row too few is a row forgotten.
+        assert!(Labels::fit(list[..20].to_vec(), Some(21), "l").is_err());
     }
 
     #[test]
@@ -310,6 +277,10 @@ mod tests {
     fn built_in_sets_have_their_size_and_order() {
         let [coco90, coco80, voc] = ["coco-90", "coco-80", "voc-20"].map(|s| Labels::built_in(s).unwrap());
         assert_eq!((coco90.len(), coco80.len(), voc.len()), (90, 80, 20));
+        let pixels = Labels::built_in("voc-21").unwrap();
+        assert_eq!((pixels.len(), pixels.name(0), pixels.is_named(0)), (21, "background", true));
+        assert_eq!(pixels.names()[1..], *voc.names());
+        assert_eq!(Labels::built_in("imagenet-1001"), None);
         assert!(voc.names().is_sorted());
         let named: Vec<&String> = coco90.names().iter().filter(|name| !name.starts_with("class ")).collect();
         assert_eq!(named, coco80.names().iter().collect::<Vec<_>>());
@@ -338,6 +309,15 @@ mod tests {
         assert_eq!((st.name(0), st.name(79)), ("person", "toothbrush"));
         assert_eq!(read("imagenet_labels.txt", 1000).unwrap().name(0), "tench, Tinca tinca");
         assert_eq!(read("imagenet_labels.txt", 1001).unwrap().name(0), "background");
+        // Both lists are ImageNet's, one with WordNet ids and one with background.
+        let with_ids = read("LOC_synset_mapping.txt", 1001).unwrap();
+        assert_eq!((with_ids.len(), with_ids.name(0)), (1001, "background"));
+        assert_eq!(
+            (with_ids.name(1), with_ids.name(1000)),
+            ("tench, Tinca tinca", "toilet tissue, toilet paper, bathroom tissue")
+        );
+        assert_eq!(read("LOC_synset_mapping.txt", 1000).unwrap().names(), &with_ids.names()[1..]);
+        assert!(read("LOC_synset_mapping.txt", 999).is_err());
         for (file, rows, classes) in [("coco_labels.txt", 90, 80), ("coco_labels_80.txt", 80, 90)] {
             let sentence = read(file, classes).unwrap_err().to_string();
             assert!(
@@ -372,5 +352,48 @@ mod tests {
         assert_eq!((labels.source.as_str(), labels.assumed, labels.name(14)), ("voc-20", true, "person"));
         let labels = Labels::resolve(None, &guessed, Some(21), catalogue).unwrap();
         assert_eq!((labels.source.as_str(), labels.name(17)), ("numbers", "class 17"));
+    }
+
+    #[test]
+    fn classes_of_pixels_begin_with_background() {
+        let output = |shape: &[usize]| {
+            let dtype = DataType::U8;
+            let outputs =
+                vec![TensorInfo { name: "o".into(), shape: shape.to_vec(), dtype, quantisation: None }];
+            Signature { inputs: vec![], outputs }
+        };
+        assert!(is_for_pixels(&output(&[1, 65, 65, 21])) && is_for_pixels(&output(&[1, 513, 513])));
+        for shape in [&[1, 21][..], &[1, 1, 1, 21], &[2, 65, 65, 21], &[21], &[]] {
+            assert!(!is_for_pixels(&output(shape)), "{shape:?}");
+        }
+
+        let Some(folder) = testdata::shared("models/segmentation") else { return };
+        let catalogue = Catalogue::embedded();
+        let resolve = |file: &str, classes| {
+            let model = ModelFile::open(&folder.join(file)).unwrap();
+            Labels::resolve(None, &model, classes, catalogue).unwrap()
+        };
+        for classes in [Some(21), None] {
+            let listed = resolve("deeplabv3_mnv2_pascal_quant.tflite", classes);
+            assert_eq!((listed.source.as_str(), listed.assumed, listed.len()), ("voc-21", false, 21));
+            assert_eq!((listed.name(0), listed.name(15)), ("background", "person"));
+        }
+        let guessed = resolve("deeplabv3_mnv2_dm05_pascal_quant.tflite", Some(21));
+        assert_eq!((guessed.source.as_str(), guessed.assumed), ("voc-21", true));
+        assert_eq!(resolve("deeplabv3_mnv2_dm05_pascal_quant.tflite", Some(4)).source, "numbers");
+    }
+
+    #[test]
+    fn classifiers_bring_their_labels() {
+        let Some(folder) = testdata::shared("models") else { return };
+        for file in ["mobilenet_v2_1.0_224_quant.tflite", "tf2_mobilenet_v2_1.0_224_ptq.tflite"] {
+            let model = ModelFile::open(&folder.join(file)).unwrap();
+            let labels = Labels::resolve(None, &model, Some(1001), Catalogue::embedded()).unwrap();
+            assert!(labels.source.starts_with("the label file inside") && !labels.assumed);
+            assert_eq!((labels.len(), labels.name(0)), (1001, "background"));
+            let own = folder.join("labels/LOC_synset_mapping.txt");
+            let own = Labels::resolve(Some(&own), &model, Some(1001), Catalogue::embedded()).unwrap();
+            assert_eq!(own.name(1), labels.name(1));
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod head;
 pub mod labels;
 pub mod operators;
 pub mod producer;
+pub mod published;
 pub mod store;
 pub mod zip;
 

@@ -39,7 +39,7 @@ impl Places {
 }
 
 /// What a model's name led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Found<'a> {
     /// A file given as a path; whether it exists is seen when it is opened.
     Path(PathBuf),
@@ -47,6 +47,17 @@ pub enum Found<'a> {
     Local(&'a Entry, PathBuf),
     /// A catalogue model that would have to be downloaded.
     Missing(&'a Entry),
+}
+
+/// What is in the folders of a catalogue model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its file, with the right sums.
+    Here(PathBuf),
+    /// A file of its name with other sums.
+    Damaged(PathBuf),
+    /// Nothing.
+    Absent,
 }
 
 /// The catalogue and the folders that its files are in.
@@ -77,25 +88,32 @@ impl<'a> Store<'a> {
             return Ok(Found::Path(path.to_path_buf()));
         }
         let entry = self.catalogue.get(model)?;
-        for folder in self.places.folders() {
-            let path = folder.join(&entry.file);
-            if !path.is_file() {
-                continue;
+        match self.state(entry)? {
+            State::Here(path) => Ok(Found::Local(entry, path)),
+            State::Absent => Ok(Found::Missing(entry)),
+            State::Damaged(path) => {
+                let text = format!(
+                    "{} is not the file that the catalogue means by {model}: its checksum differs; \
+                     delete it, or give its path with --model to use it as it is",
+                    path.display()
+                );
+                Err(Error::new(Kind::Model, text))
             }
-            let shown = path.display();
-            let sound = entry.pin().matches_file(&path).map_err(|error| {
-                Error::new(Kind::Model, format!("cannot read the model file {shown}")).caused_by(error)
-            })?;
-            if sound {
-                return Ok(Found::Local(entry, path));
-            }
-            let text = format!(
-                "{shown} is not the file that the catalogue means by {model}: its checksum differs; \
-                 delete it, or give its path with --model to use it as it is"
-            );
-            return Err(Error::new(Kind::Model, text));
         }
-        Ok(Found::Missing(entry))
+    }
+
+    /// All files that have the name of the entry's file, in the order of the folders.
+    pub fn copies(&self, entry: &Entry) -> impl Iterator<Item = PathBuf> {
+        let paths = self.places.folders().into_iter().map(|folder| folder.join(&entry.file));
+        paths.filter(|path| path.is_file())
+    }
+
+    /// Whether the model is here: the first of its copies is the one that is used. Reads the file.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where the file cannot be read.
+    pub fn state(&self, entry: &Entry) -> Result<State> {
+        self.copies(entry).next().map_or(Ok(State::Absent), |path| check(entry, path))
     }
 
     /// The path of a model, downloaded into the cache where it is in no folder. `accepted` are the
@@ -148,16 +166,33 @@ impl<'a> Store<'a> {
     }
 }
 
+/// Whether the file at `path` is the entry's.
+///
+/// # Errors
+/// [`Kind::Model`] where it cannot be read.
+pub fn check(entry: &Entry, path: PathBuf) -> Result<State> {
+    match entry.pin().matches_file(&path) {
+        Ok(true) => Ok(State::Here(path)),
+        Ok(false) => Ok(State::Damaged(path)),
+        Err(error) => {
+            let text = format!("cannot read the model file {}", path.display());
+            Err(Error::new(Kind::Model, text).caused_by(error))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalogue::Task;
 
     fn entry(name: &str, file: &str, licence: &str, sha256: &str) -> Entry {
         Entry {
             name: name.into(),
             title: String::new(),
-            task: "detection".into(),
-            head: "yolov5".into(),
+            task: Task::Detection,
+            head: None,
+            backbone: String::new(),
             chips: vec![],
             input: "1x1".into(),
             labels: "coco-80".into(),
@@ -168,6 +203,9 @@ mod tests {
             sha256: Some(sha256.into()),
             git_blob: None,
             size: None,
+            cpu_twin: None,
+            note: None,
+            published: vec![],
         }
     }
 
