@@ -1,9 +1,9 @@
 //! Downloads one file, resumes what was cut off, and keeps it only where its sums are right.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::header::{CONTENT_RANGE, RANGE};
@@ -11,6 +11,10 @@ use ureq::http::header::{CONTENT_RANGE, RANGE};
 use super::catalogue::Pin;
 use super::file::MAX_BYTES;
 use crate::error::{Error, Kind, Result};
+
+mod progress;
+
+pub use progress::Progress;
 
 /// Connections tried before giving up; what has arrived is kept for the next one.
 const ATTEMPTS: usize = 3;
@@ -39,51 +43,6 @@ pub fn agent(security: Security) -> Agent {
         .into()
 }
 
-/// Tells a person how far a download is.
-pub struct Progress {
-    name: String,
-    terminal: bool,
-    silent: bool,
-    drawn: Option<Instant>,
-}
-
-impl Progress {
-    /// A line that is redrawn where stderr is a terminal, else one line at the start.
-    pub fn on_stderr(name: &str) -> Self {
-        Self { name: name.to_string(), terminal: std::io::stderr().is_terminal(), silent: false, drawn: None }
-    }
-
-    /// Says nothing.
-    pub fn silent() -> Self {
-        Self { name: String::new(), terminal: false, silent: true, drawn: None }
-    }
-
-    fn show(&mut self, done: u64, total: Option<u64>) {
-        let finished = total == Some(done);
-        let due = self.drawn.is_none_or(|at| finished || at.elapsed() > Duration::from_millis(100));
-        if self.silent || !due || (!self.terminal && self.drawn.is_some()) {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        let size = total.map_or(String::new(), |total| format!(" of {:.1} MB", megabytes(total)));
-        if self.terminal {
-            let share = total.map_or(0.0, |total| done as f64 / total.max(1) as f64).min(1.0);
-            let full = (share * 24.0) as usize;
-            let bar = format!("{}{}", "#".repeat(full), "-".repeat(24 - full));
-            eprint!("\r{} [{bar}] {:.1} MB{size} ", self.name, megabytes(done));
-        } else {
-            eprintln!("downloading {}{size}", self.name);
-        }
-    }
-
-    fn end(&self) {
-        if self.terminal && self.drawn.is_some() && !self.silent {
-            eprintln!();
-        }
-    }
-}
-
 /// A failure, and whether another try may help.
 struct Failure {
     error: Error,
@@ -109,7 +68,7 @@ impl Failure {
 /// sums are wrong is deleted; one that was cut off stays for the next run.
 pub fn fetch(agent: &Agent, url: &str, target: &Path, pin: &Pin, progress: &mut Progress) -> Result<()> {
     let outcome = run(agent, url, target, pin, progress);
-    progress.end();
+    progress.end(outcome.is_ok());
     outcome.map_err(|failure| failure.error)
 }
 

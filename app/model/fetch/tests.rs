@@ -179,3 +179,60 @@ fn http_is_refused_and_so_is_a_second_writer() {
     let error = get("http://127.0.0.1:9/m", &target, &pin()).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
 }
+
+/// What the test below runs in a terminal: not a test of its own.
+#[test]
+#[ignore = "run by a_terminal_shows_a_bar"]
+fn download_for_a_terminal() {
+    let [url, target] = ["SPOTTER_TEST_URL", "SPOTTER_TEST_TARGET"].map(|name| std::env::var(name).unwrap());
+    let git_blob = std::env::var("SPOTTER_TEST_BLOB").ok();
+    let pin = Pin { git_blob, ..Pin::default() };
+    fetch(&agent(Security::Any), &url, Path::new(&target), &pin, &mut Progress::on_stderr("model")).unwrap();
+}
+
+#[test]
+fn a_terminal_shows_a_bar() {
+    // script(1) gives a program a terminal and writes down what it drew there.
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        println!("skipped: there is no script command");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("m.tflite");
+    let body = vec![7u8; 3_000_000];
+    let blob = super::super::catalogue::hex(&{
+        use sha1::Digest;
+        sha1::Sha1::new_with_prefix(format!("blob {}\0", body.len())).chain_update(&body).finalize()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/m.tflite", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n");
+        // Slow enough for the bar to be drawn in between.
+        for part in body.chunks(500_000) {
+            let _ = stream.write_all(part);
+            thread::sleep(Duration::from_millis(150));
+        }
+    });
+    let program = std::env::current_exe().unwrap();
+    let arguments =
+        "--exact model::fetch::tests::download_for_a_terminal --ignored --nocapture --test-threads=1";
+    let run = std::process::Command::new("script")
+        .args(["-qec", &format!("stty cols 72; '{}' {arguments}", program.display()), "/dev/null"])
+        .env("SPOTTER_TEST_URL", &url)
+        .env("SPOTTER_TEST_TARGET", &target)
+        .env("SPOTTER_TEST_BLOB", &blob)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let drawn = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && target.exists(), "{drawn}");
+    let bars: Vec<&str> = drawn.split('\r').filter(|line| line.starts_with("model  ")).collect();
+    assert!(bars.len() >= 4, "{drawn:?}");
+    assert!(bars[0].starts_with("model  [------"), "{bars:?}");
+    assert!(bars.iter().any(|bar| bar.contains(" %  1.") && bar.contains("MB/s")), "{bars:?}");
+    assert!(bars.iter().all(|bar| bar.chars().count() <= 72 + "\x1b[K".len()), "{bars:?}");
+    assert!(bars.last().unwrap().starts_with("model  3.0 MB in "), "{bars:?}");
+}
