@@ -9,11 +9,16 @@ use crate::capture::SourceSpec;
 use crate::error::{Kind, Result};
 use crate::geometry::Fit;
 use crate::loaded::LoadSpec;
+use crate::model::catalogue::Task;
+use crate::model::chip::Chip;
 use crate::probe;
 
 pub mod bench;
 pub mod detect;
+pub mod models;
+pub mod recommend;
 pub mod run;
+pub mod table;
 
 /// Finds objects in live video and shows them on a web page.
 #[derive(Debug, Parser)]
@@ -31,6 +36,11 @@ enum Command {
     Detect(DetectArgs),
     /// Measure how fast a clip goes through a model on this machine
     Bench(BenchArgs),
+    /// List, download and check the models of the catalogue
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Rank the catalogue's models for a chip by published figures
+    Recommend(RecommendArgs),
     /// Load and run a model once, in a process that may break down: what the other commands start
     #[command(hide = true)]
     TryModel {
@@ -159,6 +169,84 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
+/// What `spotter models` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Show the catalogue and which of its models are here
+    List(ListArgs),
+    /// Download a model; one that was cut off goes on where it stopped
+    Fetch(FetchArgs),
+    /// Check the checksums of the models that are here
+    Verify {
+        /// Names from the catalogue [default: all]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Print where a model's file is; downloads nothing
+    Path {
+        /// A name from the catalogue
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// Arguments of `spotter models list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Only models for this chip
+    #[arg(long, value_enum)]
+    pub chip: Option<Chip>,
+    /// Only models for this task
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
+    /// Print JSON, with all that the catalogue knows
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `spotter models fetch`.
+#[derive(Clone, Debug, Args)]
+pub struct FetchArgs {
+    /// A name from the catalogue
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Accept the licence of a model that asks for it, for example AGPL-3.0
+    #[arg(long, value_name = "LICENCE")]
+    pub accept_license: Vec<String>,
+}
+
+/// Arguments of `spotter recommend`.
+#[derive(Clone, Debug, Args)]
+pub struct RecommendArgs {
+    /// What will run the model
+    #[arg(long, value_enum)]
+    pub chip: Chip,
+    /// What the model is for
+    #[arg(long, value_enum, default_value_t = Task::Detection)]
+    pub task: Task,
+    /// Only models that are fast enough for so many frames a second; a fifth of each frame's time is left
+    /// for what is not inference
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub fps: Option<u16>,
+    /// Only detection models with at least this COCO mAP, in percent; below 1 it is a share: 25 and 0.25
+    /// are the same
+    #[arg(long, value_name = "X", value_parser = percent)]
+    pub min_map: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A percentage above 0 and to 100; what is below 1 is taken for a share.
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        // Nobody asks for less than one percent. Rounded, so that 0.29 is 29 and not 28.999….
+        Ok(share) if share > 0.0 && share < 1.0 => Ok((share * 1e6).round() / 1e4),
+        Ok(value) if (1.0..=100.0).contains(&value) => Ok(value),
+        _ => Err(format!("\"{text}\" is no COCO mAP; give percent above 0 and to 100, or a share below 1")),
+    }
+}
+
 /// A number from 0 to 1.
 fn share(text: &str) -> std::result::Result<f32, String> {
     match text.parse::<f32>() {
@@ -176,6 +264,8 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(&args),
         Command::Detect(args) => detect::detect(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Models(command) => models::models(&command),
+        Command::Recommend(args) => recommend::recommend(&args),
         Command::TryModel { file } => probe::try_model(&file),
     }
 }
@@ -210,6 +300,16 @@ mod tests {
     #[test]
     fn the_flags_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_map_is_percent_or_a_share() {
+        assert_eq!(percent("25"), Ok(25.0));
+        assert_eq!((percent("0.25"), percent("0.29")), (Ok(25.0), Ok(29.0)));
+        assert_eq!((percent("1"), percent("100"), percent("0.999")), (Ok(1.0), Ok(100.0), Ok(99.9)));
+        for bad in ["0", "-3", "100.1", "NaN", "inf", "x", ""] {
+            assert!(percent(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

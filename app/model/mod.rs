@@ -13,6 +13,7 @@ pub mod labels;
 pub mod operators;
 pub mod producer;
 pub mod published;
+pub mod recommend;
 pub mod store;
 pub mod zip;
 

@@ -1,0 +1,259 @@
+//! `spotter models`: what the catalogue has, what of it is here, and getting it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::table::{self, Table};
+use super::{FetchArgs, ListArgs, ModelsCommand};
+use crate::error::{Error, Kind, Result};
+use crate::model::catalogue::{Catalogue, Entry, Task};
+use crate::model::store::{self, Places, State, Store};
+
+/// Files looked at in one folder.
+const MAX_FILES: usize = 1000;
+
+/// Does what `command` names.
+///
+/// # Errors
+/// As each command says.
+pub fn models(command: &ModelsCommand) -> Result<()> {
+    let store = Store::new(Catalogue::embedded(), Places::from_env());
+    match command {
+        ModelsCommand::List(args) => list(&store, args),
+        ModelsCommand::Fetch(args) => fetch(&store, args),
+        ModelsCommand::Verify { names } => verify(&store, names),
+        ModelsCommand::Path { name } => path(&store, name),
+    }
+}
+
+/// What the table says of a state; a file that cannot be read keeps no other from being listed.
+fn word(state: &Result<State>) -> &'static str {
+    match state {
+        Ok(State::Here(_)) => "here",
+        Ok(State::Damaged(_)) => "damaged",
+        Ok(State::Absent) => "–",
+        Err(_) => "unreadable",
+    }
+}
+
+fn place(state: &Result<State>) -> Option<&Path> {
+    match state {
+        Ok(State::Here(path) | State::Damaged(path)) => Some(path),
+        _ => None,
+    }
+}
+
+/// Prints the catalogue: a table for each task, or JSON.
+fn list(store: &Store, args: &ListArgs) -> Result<()> {
+    let wanted = |entry: &&Entry| {
+        args.chip.is_none_or(|chip| entry.chips.contains(&chip))
+            && args.task.is_none_or(|task| entry.task == task)
+    };
+    let models: Vec<(&Entry, Result<State>)> =
+        store.catalogue.models.iter().filter(wanted).map(|entry| (entry, store.state(entry))).collect();
+    if args.json {
+        let list: Vec<Value> = models.iter().map(|(entry, state)| entry_json(entry, state)).collect();
+        let text = json!({ "default": store.catalogue.default, "models": list });
+        return table::print(&[format!("{text:#}")]);
+    }
+    let mut lines = Vec::new();
+    for task in [Task::Detection, Task::Classification, Task::Segmentation] {
+        let of_task: Vec<&(&Entry, Result<State>)> = models.iter().filter(|(e, _)| e.task == task).collect();
+        if !of_task.is_empty() {
+            lines.extend(task_table(task, &of_task, &store.catalogue.default).lines(table::styled()));
+            lines.push(String::new());
+        }
+    }
+    if models.is_empty() {
+        return Err(Error::new(Kind::NotFound, nothing_listed(args)));
+    }
+    let here = models.iter().filter(|(_, state)| matches!(state, Ok(State::Here(_)))).count();
+    let hint = "`spotter models fetch NAME` gets one";
+    lines.push(format!("{here} of {} are here; {hint}. * is used where --model is not given.", models.len()));
+    table::print(&lines)
+}
+
+fn nothing_listed(args: &ListArgs) -> String {
+    let task = args.task.map_or(String::new(), |task| format!(" {task}"));
+    let chip = args.chip.map_or(String::new(), |chip| format!(" for {chip}"));
+    format!("the catalogue has no{task} model{chip}; leave --chip or --task out to see all")
+}
+
+/// The table of one task; its name is the heading of the first column.
+fn task_table(task: Task, models: &[&(&Entry, Result<State>)], default: &str) -> Table {
+    let heading = task.to_string().to_uppercase();
+    let mut table = Table::new(&[&heading, "CHIPS", "INPUT", "LICENCE", "SIZE", "HERE"], &[4]);
+    for (entry, state) in models {
+        let mark = if entry.name == default { " *" } else { "" };
+        let chips: Vec<&str> = entry.chips.iter().map(|chip| chip.name()).collect();
+        table.row(vec![
+            format!("{}{mark}", entry.name),
+            chips.join(" "),
+            entry.input.replace('x', "×"),
+            entry.licence.clone(),
+            size(entry, place(state)).map_or("–".to_string(), megabytes),
+            word(state).to_string(),
+        ]);
+    }
+    table
+}
+
+/// Bytes of the model's file: as it is here, else as the catalogue knows it.
+fn size(entry: &Entry, path: Option<&Path>) -> Option<u64> {
+    let here = path.and_then(|path| std::fs::metadata(path).ok()).map(|about| about.len());
+    here.or(entry.size)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// The entry as the catalogue has it, and where it is.
+fn entry_json(entry: &Entry, state: &Result<State>) -> Value {
+    let mut value = json!(entry);
+    let word = if word(state) == "–" { "absent" } else { word(state) };
+    value["may_be_packed"] = json!(entry.may_be_packed());
+    value["state"] = json!(word);
+    value["path"] = json!(place(state).map(Path::to_string_lossy));
+    value
+}
+
+/// Downloads a model and says its licence and where it is.
+///
+/// # Errors
+/// As for [`Store::download`]; [`Kind::NotFound`] for an unknown name.
+fn fetch(store: &Store, args: &FetchArgs) -> Result<()> {
+    let entry = store.catalogue.get(&args.name)?;
+    let path = match store.state(entry)? {
+        State::Here(path) => {
+            log::info!("{} is here already", entry.name);
+            path
+        }
+        // What lies in the cache was put there by a download: it is replaced.
+        State::Damaged(path) if is_in_cache(store, &path) => {
+            log::warn!("{} is damaged; it is downloaded again", path.display());
+            store.download(entry, &args.accept_license)?
+        }
+        // Elsewhere it is the user's file, which would hide a download; `find` says so.
+        State::Damaged(_) => return store.find(&args.name).map(|_| ()),
+        State::Absent => store.download(entry, &args.accept_license)?,
+    };
+    let mut lines = vec![
+        format!("model    {} ({})", entry.name, entry.title),
+        format!("licence  {}", licence_line(entry)),
+    ];
+    lines.extend(entry.note.iter().map(|note| format!("note     {note}")));
+    lines.push(format!("path     {}", path.display()));
+    table::print(&lines)
+}
+
+fn is_in_cache(store: &Store, path: &Path) -> bool {
+    store.places.cache.as_deref().is_some_and(|cache| path.parent() == Some(cache))
+}
+
+/// The licence, and what it asks beyond keeping its notice.
+fn licence_line(entry: &Entry) -> String {
+    if entry.needs_consent() {
+        let more = "also binds programs that use the model over a network; not packed into applications";
+        format!("{}: {more}", entry.licence)
+    } else {
+        entry.licence.clone()
+    }
+}
+
+/// Checks the sums of every model file in the folders.
+///
+/// # Errors
+/// [`Kind::Model`] where a file is damaged or cannot be read; [`Kind::NotFound`] for an unknown name and for
+/// one that was asked for and is in no folder.
+fn verify(store: &Store, names: &[String]) -> Result<()> {
+    let entries: Vec<&Entry> = match names {
+        [] => store.catalogue.models.iter().collect(),
+        names => names.iter().map(|name| store.catalogue.get(name)).collect::<Result<_>>()?,
+    };
+    let mut table = Table::new(&["STATE", "MODEL", "FILE"], &[]);
+    let (mut sound, mut bad, mut absent) = (0, Vec::new(), Vec::new());
+    for entry in entries {
+        let copies: Vec<PathBuf> = store.copies(entry).collect();
+        if copies.is_empty() {
+            absent.push(entry.name.as_str());
+            table.row(vec!["absent".into(), entry.name.clone(), String::new()]);
+        }
+        for path in copies {
+            let shown = path.display().to_string();
+            let state = store::check(entry, path);
+            match state {
+                Ok(State::Here(_)) => sound += 1,
+                _ => bad.push(shown.clone()),
+            }
+            table.row(vec![word(&state).into(), entry.name.clone(), shown]);
+        }
+    }
+    if names.is_empty() {
+        other_files(store).into_iter().for_each(|row| table.row(row));
+    }
+    let mut lines = table.lines(table::styled());
+    lines.push(format!("\n{sound} sound, {} damaged, {} absent", bad.len(), absent.len()));
+    table::print(&lines)?;
+    if let [first, rest @ ..] = bad.as_slice() {
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        let text =
+            format!("{first}{more}: damaged; delete it, then `spotter models fetch NAME` gets it again");
+        return Err(Error::new(Kind::Model, text));
+    }
+    match (names, absent.as_slice()) {
+        ([], _) | (_, []) => Ok(()),
+        (_, [first, ..]) => Err(not_here(store, store.catalogue.get(first)?)),
+    }
+}
+
+/// Rows for model files in the folders that no entry means, and for downloads that were cut off.
+fn other_files(store: &Store) -> Vec<Vec<String>> {
+    let known = |name: &str| store.catalogue.models.iter().find(|entry| entry.file == name);
+    let mut rows = Vec::new();
+    for folder in store.places.folders() {
+        let Ok(files) = std::fs::read_dir(folder) else { continue };
+        let mut paths: Vec<PathBuf> =
+            files.take(MAX_FILES).filter_map(|f| f.ok().map(|f| f.path())).collect();
+        paths.sort();
+        for path in paths {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let unfinished = name.strip_suffix(".part").and_then(known);
+            let is_model = [".tflite", ".bin"].iter().any(|end| name.ends_with(end)) && known(name).is_none();
+            let (state, model) = match unfinished {
+                Some(entry) => ("unfinished", entry.name.as_str()),
+                None if is_model => ("not listed", "–"),
+                None => continue,
+            };
+            rows.push(vec![state.to_string(), model.to_string(), path.display().to_string()]);
+        }
+    }
+    rows
+}
+
+/// Prints where a model's file is; downloads nothing.
+///
+/// # Errors
+/// [`Kind::NotFound`] where it is in no folder, with the command that gets it; [`Kind::Model`] where its
+/// sums are wrong.
+fn path(store: &Store, name: &str) -> Result<()> {
+    let entry = store.catalogue.get(name)?;
+    match store.state(entry)? {
+        State::Here(path) => table::print(&[path.display().to_string()]),
+        State::Damaged(_) => store.find(name).map(|_| ()),
+        State::Absent => Err(not_here(store, entry)),
+    }
+}
+
+/// The model is in no folder; the sentence has the command that changes that.
+fn not_here(store: &Store, entry: &Entry) -> Error {
+    let folders: Vec<String> = store.places.folders().iter().map(|f| f.display().to_string()).collect();
+    let Entry { name, licence, .. } = entry;
+    let accept = if entry.needs_consent() { format!(" --accept-license {licence}") } else { String::new() };
+    let text = format!(
+        "{name} is in none of {}; get it with `spotter models fetch {name}{accept}`",
+        folders.join(", ")
+    );
+    Error::new(Kind::NotFound, text)
+}

@@ -1,0 +1,102 @@
+//! Text for people on standard output: columns that line up.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use clap::builder::styling::{AnsiColor, Style};
+
+use crate::error::{Error, Kind, Result};
+
+/// Space between columns.
+const GAP: &str = "  ";
+
+/// Rows of cells, the first of them the heading.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    /// Columns whose cells stand at the right.
+    right: Vec<usize>,
+}
+
+impl Table {
+    /// A table with this heading; numbers stand at the right in the columns `right`.
+    pub fn new(heading: &[&str], right: &[usize]) -> Self {
+        let heading = heading.iter().map(|cell| (*cell).to_string()).collect();
+        Self { rows: vec![heading], right: right.to_vec() }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// The lines, with a bold heading and coloured states where `styled`.
+    pub fn lines(&self, styled: bool) -> Vec<String> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let line = |(number, row): (usize, &Vec<String>)| {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+                let space = " ".repeat(width - cell.chars().count());
+                let style = if styled { style(number, cell) } else { Style::new() };
+                // Space stays outside of the style, so that it can be cut off at the end of a line.
+                let cell = format!("{style}{cell}{style:#}");
+                if self.right.contains(&column) { space + &cell } else { cell + &space }
+            });
+            cells.collect::<Vec<_>>().join(GAP).trim_end().to_string()
+        };
+        self.rows.iter().enumerate().map(line).collect()
+    }
+}
+
+/// How a cell looks on a terminal.
+fn style(row: usize, cell: &str) -> Style {
+    match cell {
+        _ if row == 0 => Style::new().bold(),
+        "here" => AnsiColor::Green.on_default(),
+        "damaged" | "unreadable" => AnsiColor::Red.on_default().bold(),
+        "absent" | "–" => Style::new().dimmed(),
+        _ => Style::new(),
+    }
+}
+
+/// True where standard output takes colours: a terminal, unless `NO_COLOR` is set (no-color.org).
+pub fn styled() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes lines to standard output. That whoever reads them has closed the pipe (`| head`) is no error.
+///
+/// # Errors
+/// [`Kind::Output`] where they cannot be written.
+pub fn print(lines: &[String]) -> Result<()> {
+    let mut text = lines.join("\n");
+    text.push('\n');
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Output, "cannot write to standard output").caused_by(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_lines_end_with_text() {
+        let mut table = Table::new(&["NAME", "INPUT", "SIZE"], &[2]);
+        table.row(vec!["a".into(), "300×300".into(), "4.2 MB".into()]);
+        table.row(vec!["longer".into(), "here".into(), String::new()]);
+        let plain = ["NAME    INPUT      SIZE", "a       300×300  4.2 MB", "longer  here"];
+        assert_eq!(table.lines(false), plain);
+        let styled = table.lines(true);
+        assert_eq!(styled[0], "\x1b[1mNAME\x1b[0m    \x1b[1mINPUT\x1b[0m      \x1b[1mSIZE\x1b[0m");
+        assert_eq!(styled[1], plain[1]);
+        assert_eq!(styled[2], "longer  \x1b[32mhere\x1b[0m");
+    }
+}
