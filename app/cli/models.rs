@@ -32,7 +32,7 @@ fn word(state: &Result<State>) -> &'static str {
     match state {
         Ok(State::Here(_)) => "here",
         Ok(State::Damaged(_)) => "damaged",
-        Ok(State::Absent) => "–",
+        Ok(State::Absent) => "absent",
         Err(_) => "unreadable",
     }
 }
@@ -57,20 +57,25 @@ fn list(store: &Store, args: &ListArgs) -> Result<()> {
         let text = json!({ "default": store.catalogue.default, "models": list });
         return table::print(&[format!("{text:#}")]);
     }
-    let mut lines = Vec::new();
-    for task in [Task::Detection, Task::Classification, Task::Segmentation] {
-        let of_task: Vec<&(&Entry, Result<State>)> = models.iter().filter(|(e, _)| e.task == task).collect();
-        if !of_task.is_empty() {
-            lines.extend(task_table(task, &of_task, &store.catalogue.default).lines(table::styled()));
-            lines.push(String::new());
-        }
-    }
     if models.is_empty() {
         return Err(Error::new(Kind::NotFound, nothing_listed(args)));
     }
+    let mut table = Table::new(&[4]);
+    for task in [Task::Detection, Task::Classification, Task::Segmentation] {
+        let of_task: Vec<&(&Entry, Result<State>)> = models.iter().filter(|(e, _)| e.task == task).collect();
+        if !of_task.is_empty() {
+            let task = task.to_string().to_uppercase();
+            table.heading(&[&task, "CHIPS", "INPUT", "LICENCE", "SIZE", "STATE"]);
+            of_task.iter().for_each(|(entry, state)| table.row(list_row(store, entry, state)));
+        }
+    }
+    let mut lines = table.lines(table::styled());
     let here = models.iter().filter(|(_, state)| matches!(state, Ok(State::Here(_)))).count();
-    let hint = "`spotter models fetch NAME` gets one";
-    lines.push(format!("{here} of {} are here; {hint}. * is used where --model is not given.", models.len()));
+    let mut summary = format!("\n{here} of {} are here; `spotter models fetch NAME` gets one.", models.len());
+    if models.iter().any(|(entry, _)| entry.name == store.catalogue.default) {
+        summary.push_str(" * is used where --model is not given.");
+    }
+    lines.push(summary);
     table::print(&lines)
 }
 
@@ -80,29 +85,22 @@ fn nothing_listed(args: &ListArgs) -> String {
     format!("the catalogue has no{task} model{chip}; leave --chip or --task out to see all")
 }
 
-/// The table of one task; its name is the heading of the first column.
-fn task_table(task: Task, models: &[&(&Entry, Result<State>)], default: &str) -> Table {
-    let heading = task.to_string().to_uppercase();
-    let mut table = Table::new(&[&heading, "CHIPS", "INPUT", "LICENCE", "SIZE", "HERE"], &[4]);
-    for (entry, state) in models {
-        let mark = if entry.name == default { " *" } else { "" };
-        let chips: Vec<&str> = entry.chips.iter().map(|chip| chip.name()).collect();
-        table.row(vec![
-            format!("{}{mark}", entry.name),
-            chips.join(" "),
-            entry.input.replace('x', "×"),
-            entry.licence.clone(),
-            size(entry, place(state)).map_or("–".to_string(), megabytes),
-            word(state).to_string(),
-        ]);
-    }
-    table
-}
-
-/// Bytes of the model's file: as it is here, else as the catalogue knows it.
-fn size(entry: &Entry, path: Option<&Path>) -> Option<u64> {
-    let here = path.and_then(|path| std::fs::metadata(path).ok()).map(|about| about.len());
-    here.or(entry.size)
+/// Name, chips, input, licence, size and state.
+fn list_row(store: &Store, entry: &Entry, state: &Result<State>) -> Vec<String> {
+    let mark = if entry.name == store.catalogue.default { " *" } else { "" };
+    let chips: Vec<&str> = entry.chips.iter().map(|chip| chip.name()).collect();
+    let here = match state {
+        Ok(State::Here(path)) => std::fs::metadata(path).ok().map(|about| about.len()),
+        _ => None,
+    };
+    vec![
+        format!("{}{mark}", entry.name),
+        chips.join(" "),
+        entry.input.replace('x', "×"),
+        entry.licence.clone(),
+        here.or(entry.size).map_or("–".to_string(), megabytes),
+        word(state).to_string(),
+    ]
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -112,9 +110,8 @@ fn megabytes(bytes: u64) -> String {
 /// The entry as the catalogue has it, and where it is.
 fn entry_json(entry: &Entry, state: &Result<State>) -> Value {
     let mut value = json!(entry);
-    let word = if word(state) == "–" { "absent" } else { word(state) };
     value["may_be_packed"] = json!(entry.may_be_packed());
-    value["state"] = json!(word);
+    value["state"] = json!(word(state));
     value["path"] = json!(place(state).map(Path::to_string_lossy));
     value
 }
@@ -172,7 +169,8 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
         [] => store.catalogue.models.iter().collect(),
         names => names.iter().map(|name| store.catalogue.get(name)).collect::<Result<_>>()?,
     };
-    let mut table = Table::new(&["STATE", "MODEL", "FILE"], &[]);
+    let mut table = Table::new(&[]);
+    table.heading(&["STATE", "MODEL", "FILE"]);
     let (mut sound, mut bad, mut absent) = (0, Vec::new(), Vec::new());
     for entry in entries {
         let copies: Vec<PathBuf> = store.copies(entry).collect();
@@ -185,7 +183,7 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
             let state = store::check(entry, path);
             match state {
                 Ok(State::Here(_)) => sound += 1,
-                _ => bad.push(shown.clone()),
+                _ => bad.push((entry, shown.clone())),
             }
             table.row(vec![word(&state).into(), entry.name.clone(), shown]);
         }
@@ -196,10 +194,13 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
     let mut lines = table.lines(table::styled());
     lines.push(format!("\n{sound} sound, {} damaged, {} absent", bad.len(), absent.len()));
     table::print(&lines)?;
-    if let [first, rest @ ..] = bad.as_slice() {
-        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    if let [(entry, first), rest @ ..] = bad.as_slice() {
+        let (verb, more) = match rest.len() {
+            0 => ("is", String::new()),
+            more => ("are", format!(" and {more} more")),
+        };
         let text =
-            format!("{first}{more}: damaged; delete it, then `spotter models fetch NAME` gets it again");
+            format!("{first}{more} {verb} damaged; delete it, then `{}` gets it again", fetch_command(entry));
         return Err(Error::new(Kind::Model, text));
     }
     match (names, absent.as_slice()) {
@@ -249,11 +250,18 @@ fn path(store: &Store, name: &str) -> Result<()> {
 /// The model is in no folder; the sentence has the command that changes that.
 fn not_here(store: &Store, entry: &Entry) -> Error {
     let folders: Vec<String> = store.places.folders().iter().map(|f| f.display().to_string()).collect();
-    let Entry { name, licence, .. } = entry;
-    let accept = if entry.needs_consent() { format!(" --accept-license {licence}") } else { String::new() };
     let text = format!(
-        "{name} is in none of {}; get it with `spotter models fetch {name}{accept}`",
-        folders.join(", ")
+        "{} is in none of {}; get it with `{}`",
+        entry.name,
+        folders.join(", "),
+        fetch_command(entry)
     );
     Error::new(Kind::NotFound, text)
+}
+
+/// The command that downloads a model.
+pub(super) fn fetch_command(entry: &Entry) -> String {
+    let Entry { name, licence, .. } = entry;
+    let accept = if entry.needs_consent() { format!(" --accept-license {licence}") } else { String::new() };
+    format!("spotter models fetch {name}{accept}")
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::models::fetch_command;
 use super::{RecommendArgs, table};
 use crate::error::Result;
 use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
 use crate::model::published::Published;
-use crate::model::recommend::{self, Choice, MARGIN, Wish, with_article};
+use crate::model::recommend::{self, Choice, MARGIN, Wish, kept_rate, with_article};
 
 /// Ranks and prints.
 ///
@@ -53,31 +54,34 @@ fn heading(wish: &Wish) -> String {
     text
 }
 
-/// Times and accuracy in one line.
+/// Frames a second that inference alone would reach. Rounded down: what is not reached is no rate.
+fn rate(ms: f64) -> u64 {
+    (1000.0 / ms).floor() as u64
+}
+
+/// Times, accuracy and licence in one line.
 fn reason(choice: &Choice) -> String {
     let time = |figure: &Published| {
-        // Rounded down: a rate that is not reached is no rate.
-        let fps = (1000.0 / figure.ms).floor();
-        format!("{:.1} ms on {} (≈ {fps} fps)", figure.ms, with_article(&figure.camera))
+        let decimals = if figure.ms < 10.0 { 2 } else { 1 };
+        let camera = with_article(&figure.camera);
+        format!("{:.decimals$} ms on {camera} (≈ {} fps)", figure.ms, rate(figure.ms))
     };
     let times = match choice.times.as_slice() {
         [] => "no published speed".to_string(),
         [only] => time(only),
         [first, .., last] => format!("{} to {}", time(first), time(last)),
     };
-    let accuracy = match choice.accuracy {
-        None => "no published accuracy".to_string(),
-        Some((accuracy, None)) => accuracy.to_string(),
-        Some((accuracy, Some(chip))) => format!("{accuracy} on {}", chip.title()),
-    };
-    format!("{times}, {accuracy}")
+    let accuracy =
+        choice.accuracy.map_or("no published accuracy".to_string(), |(accuracy, _)| accuracy.to_string());
+    format!("{times}, {accuracy}; {}", choice.entry.licence)
 }
 
 /// What limits the reason; what is inferred begins with "inferred".
 fn remarks(choice: &Choice, wish: &Wish) -> Vec<String> {
     let mut remarks = Vec::new();
-    if let (Some(fps), [_, ..]) = (wish.fps, choice.too_slow_on.as_slice()) {
-        remarks.push(format!("too slow for {fps} fps on {}", choice.too_slow_on.join(", ")));
+    for figure in &choice.too_slow {
+        let (camera, kept) = (with_article(&figure.camera), kept_rate(figure.ms));
+        remarks.push(format!("too slow on {camera}, which keeps up with {kept} fps"));
     }
     for unmeasured in &choice.unmeasured {
         let camera = &unmeasured.camera;
@@ -95,14 +99,10 @@ fn remarks(choice: &Choice, wish: &Wish) -> Vec<String> {
         remarks.push(format!("inferred: its kind of file runs on {}", wish.chip.title()));
     }
     if let Some((_, Some(chip))) = choice.accuracy {
-        remarks.push(format!("inferred: as accurate as measured on {}", chip.title()));
+        remarks.push(format!("inferred: its accuracy is that measured on {}", chip.title()));
     }
     if let Some(better) = choice.beaten_by {
         remarks.push(format!("{better} is faster and at least as accurate"));
-    }
-    if choice.entry.needs_consent() {
-        let licence = &choice.entry.licence;
-        remarks.push(format!("licence {licence}: fetched only with --accept-license {licence}"));
     }
     remarks
 }
@@ -128,12 +128,10 @@ fn footnotes(choices: &[Choice], wish: &Wish) -> Vec<String> {
     }
     let mut accuracies = choices.iter().filter_map(|choice| choice.accuracy);
     if accuracies.any(|(accuracy, _)| !accuracy.on_camera) {
-        lines.push(
-            "COCO mAP was not measured on cameras: it is that of the model before it got there.".into(),
-        );
+        lines.push("COCO mAP was not measured on a camera; a chip may lose some of it.".into());
     }
     if let Some(first) = choices.first() {
-        lines.push(format!("Get the first with `spotter models fetch {}`.", first.entry.name));
+        lines.push(format!("Get the first with `{}`.", fetch_command(first.entry)));
     }
     lines
 }
@@ -158,7 +156,7 @@ fn choice_json(rank: usize, choice: &Choice, wish: &Wish) -> Value {
         json!({
             "camera": figure.camera,
             "ms": figure.ms,
-            "fps": (1000.0 / figure.ms).floor(),
+            "fps": rate(figure.ms),
             "fast_enough": wish.budget().map(|budget| figure.ms <= budget),
             "source": figure.source,
         })

@@ -9,19 +9,26 @@ use crate::error::{Error, Kind, Result};
 /// Space between columns.
 const GAP: &str = "  ";
 
-/// Rows of cells, the first of them the heading.
+/// Rows of cells under headings.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
+    /// Which rows are headings.
+    headings: Vec<usize>,
     /// Columns whose cells stand at the right.
     right: Vec<usize>,
 }
 
 impl Table {
-    /// A table with this heading; numbers stand at the right in the columns `right`.
-    pub fn new(heading: &[&str], right: &[usize]) -> Self {
-        let heading = heading.iter().map(|cell| (*cell).to_string()).collect();
-        Self { rows: vec![heading], right: right.to_vec() }
+    /// An empty table; numbers stand at the right in the columns `right`.
+    pub fn new(right: &[usize]) -> Self {
+        Self { right: right.to_vec(), ..Self::default() }
+    }
+
+    /// Adds a heading; every one but the first has an empty line before it.
+    pub fn heading(&mut self, cells: &[&str]) {
+        self.headings.push(self.rows.len());
+        self.row(cells.iter().map(|cell| (*cell).to_string()).collect());
     }
 
     /// Adds a row.
@@ -29,7 +36,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The lines, with a bold heading and coloured states where `styled`.
+    /// The lines, with bold headings and coloured states where `styled`.
     pub fn lines(&self, styled: bool) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -37,24 +44,26 @@ impl Table {
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
+        let is_heading = |row: usize| self.headings.contains(&row);
         let line = |(number, row): (usize, &Vec<String>)| {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
                 let space = " ".repeat(width - cell.chars().count());
-                let style = if styled { style(number, cell) } else { Style::new() };
+                let style = if styled { style(cell, is_heading(number)) } else { Style::new() };
                 // Space stays outside of the style, so that it can be cut off at the end of a line.
                 let cell = format!("{style}{cell}{style:#}");
                 if self.right.contains(&column) { space + &cell } else { cell + &space }
             });
-            cells.collect::<Vec<_>>().join(GAP).trim_end().to_string()
+            let line = cells.collect::<Vec<_>>().join(GAP).trim_end().to_string();
+            if number > 0 && is_heading(number) { vec![String::new(), line] } else { vec![line] }
         };
-        self.rows.iter().enumerate().map(line).collect()
+        self.rows.iter().enumerate().flat_map(line).collect()
     }
 }
 
 /// How a cell looks on a terminal.
-fn style(row: usize, cell: &str) -> Style {
+fn style(cell: &str, heading: bool) -> Style {
     match cell {
-        _ if row == 0 => Style::new().bold(),
+        _ if heading => Style::new().bold(),
         "here" => AnsiColor::Green.on_default(),
         "damaged" | "unreadable" => AnsiColor::Red.on_default().bold(),
         "absent" | "–" => Style::new().dimmed(),
@@ -89,14 +98,17 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_lines_end_with_text() {
-        let mut table = Table::new(&["NAME", "INPUT", "SIZE"], &[2]);
+        let mut table = Table::new(&[2]);
+        table.heading(&["NAME", "INPUT", "SIZE"]);
         table.row(vec!["a".into(), "300×300".into(), "4.2 MB".into()]);
         table.row(vec!["longer".into(), "here".into(), String::new()]);
-        let plain = ["NAME    INPUT      SIZE", "a       300×300  4.2 MB", "longer  here"];
+        table.heading(&["MORE"]);
+        let plain = ["NAME    INPUT      SIZE", "a       300×300  4.2 MB", "longer  here", "", "MORE"];
         assert_eq!(table.lines(false), plain);
         let styled = table.lines(true);
         assert_eq!(styled[0], "\x1b[1mNAME\x1b[0m    \x1b[1mINPUT\x1b[0m      \x1b[1mSIZE\x1b[0m");
         assert_eq!(styled[1], plain[1]);
         assert_eq!(styled[2], "longer  \x1b[32mhere\x1b[0m");
+        assert_eq!(styled[4], "\x1b[1mMORE\x1b[0m");
     }
 }

@@ -56,8 +56,8 @@ pub struct Choice<'a> {
     pub accuracy: Option<(&'a Accuracy, Option<Chip>)>,
     /// Cameras with this chip on which it was not measured.
     pub unmeasured: Vec<Unmeasured>,
-    /// The measured cameras that are too slow for the rate that was asked for.
-    pub too_slow_on: Vec<&'a str>,
+    /// The times that are too long for the rate that was asked for.
+    pub too_slow: Vec<&'a Published>,
     /// The most accurate model that is faster on every camera and at least as accurate.
     pub beaten_by: Option<&'a str>,
 }
@@ -75,9 +75,9 @@ impl<'a> Choice<'a> {
             Some((accuracy, accuracy.on_camera.then_some(figure.chip)))
         };
         let accuracy = here.or_else(elsewhere);
-        let too_slow = |figure: &&&Published| wish.budget().is_some_and(|budget| figure.ms > budget);
-        let too_slow_on = times.iter().filter(too_slow).map(|figure| figure.camera.as_str()).collect();
-        Self { entry, times, accuracy, unmeasured: Vec::new(), too_slow_on, beaten_by: None }
+        let is_too_slow = |figure: &&Published| wish.budget().is_some_and(|budget| figure.ms > budget);
+        let too_slow = times.iter().copied().filter(is_too_slow).collect();
+        Self { entry, times, accuracy, unmeasured: Vec::new(), too_slow, beaten_by: None }
     }
 
     /// Milliseconds on the fastest camera.
@@ -101,12 +101,12 @@ impl<'a> Choice<'a> {
 
     /// True where at least one measured camera is fast enough.
     fn is_fast_enough(&self, wish: &Wish) -> bool {
-        wish.fps.is_none() || self.too_slow_on.len() < self.times.len()
+        wish.fps.is_none() || self.too_slow.len() < self.times.len()
     }
 
     /// True where every camera with the chip was measured and is fast enough.
     fn is_fast_everywhere(&self) -> bool {
-        self.too_slow_on.is_empty() && self.unmeasured.is_empty()
+        self.too_slow.is_empty() && self.unmeasured.is_empty()
     }
 
     /// Whether `other` is faster on every camera on which this one was measured, and as accurate.
@@ -222,8 +222,8 @@ fn nothing_fits(all: &[Choice], wish: &Wish) -> Error {
     let accurate = all.iter().filter(|choice| choice.is_accurate_enough(wish));
     let fastest = accurate.filter_map(|choice| Some((choice, *choice.times.first()?)));
     if let (Some(_), Some((choice, figure))) = (fps, fastest.min_by(|(_, a), (_, b)| a.ms.total_cmp(&b.ms))) {
-        let rate = (1000.0 * (1.0 - MARGIN) / figure.ms).floor();
-        if rate >= 1.0 {
+        let rate = kept_rate(figure.ms);
+        if rate > 0 {
             let (name, ms, camera) = (&choice.entry.name, figure.ms, &figure.camera);
             ways.push(format!("--fps {rate} admits {name} ({ms:.1} ms on {})", with_article(camera)));
         }
@@ -245,6 +245,11 @@ fn nothing_fits(all: &[Choice], wish: &Wish) -> Error {
         wanted.join(" with ")
     );
     Error::new(Kind::NotFound, text)
+}
+
+/// Frames a second that inference of so many milliseconds keeps up with, the margin left.
+pub fn kept_rate(ms: f64) -> u64 {
+    (1000.0 * (1.0 - MARGIN) / ms).floor() as u64
 }
 
 /// "a P1465-LE", "an M3085-V": as the camera's first letter is spoken.
