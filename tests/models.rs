@@ -216,6 +216,13 @@ fn verify_tells_sound_damaged_and_absent_files() {
     assert_eq!(cells(&said, "yolov5s-cv25"), ["absent", "yolov5s-cv25"]);
     assert!(said.ends_with("\n1 sound, 0 damaged, 19 absent\n"), "{said}");
 
+    // One folder by two names is looked into once.
+    let mut command = home.command("models verify");
+    command.current_dir(home.path("own")).env("SPOTTER_MODELS", home.path("own/models"));
+    std::os::unix::fs::symlink(home.path("own"), home.path("own/models")).unwrap();
+    let said = process::run_command(command, LIMIT).stdout;
+    assert!(said.ends_with("\n1 sound, 0 damaged, 19 absent\n"), "{said}");
+
     // One byte of the second copy.
     let copy = home.put(&ssd, "cache/spotter/models");
     let mut bytes = std::fs::read(&copy).unwrap();

@@ -11,6 +11,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::chip::Chip;
+use super::file::MAX_BYTES;
 use super::published::Published;
 use crate::error::{Error, Kind, Result};
 
@@ -136,8 +137,9 @@ impl Pin {
     }
 
     fn check(&self, length: u64, mut data: impl Read) -> std::io::Result<bool> {
-        if self.size.is_some_and(|size| size != length) || (self.sha256.is_none() && self.git_blob.is_none())
-        {
+        let nothing_known = self.sha256.is_none() && self.git_blob.is_none();
+        // What is too large for a model is none, and need not be read to its end.
+        if nothing_known || length > MAX_BYTES || self.size.is_some_and(|size| size != length) {
             return Ok(false);
         }
         let mut sha256 = self.sha256.as_ref().map(|_| Sha256::new());

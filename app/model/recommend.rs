@@ -112,12 +112,12 @@ impl<'a> Choice<'a> {
     /// Whether `other` is faster on every camera on which this one was measured, and as accurate.
     fn is_beaten_by(&self, other: &Self) -> bool {
         let time = |camera: &str| other.times.iter().find(|figure| figure.camera == camera).map(|f| f.ms);
-        let faster = |figure: &&Published| time(&figure.camera).is_some_and(|ms| ms < figure.ms);
+        let faster = |figure: &&'a Published| time(&figure.camera).is_some_and(|ms| ms < figure.ms);
         let accurate = match (self.accuracy_value(), other.accuracy_value()) {
             (Some(own), Some(other)) => other >= own,
             _ => false,
         };
-        accurate && !self.times.is_empty() && self.times.iter().all(|figure| faster(&figure))
+        accurate && !self.times.is_empty() && self.times.iter().all(faster)
     }
 }
 

@@ -24,9 +24,15 @@ impl Places {
         let cache = folder("XDG_CACHE_HOME")
             .filter(|path| path.is_absolute())
             .or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        let working = PathBuf::from(".");
+        // The same folder by two names is one place.
+        let same = |path: &PathBuf| match (path.canonicalize(), working.join("models").canonicalize()) {
+            (Ok(own), Ok(other)) => own == other,
+            _ => false,
+        };
         Self {
-            models: folder("SPOTTER_MODELS"),
-            working: PathBuf::from("."),
+            models: folder("SPOTTER_MODELS").filter(|path| !same(path)),
+            working,
             cache: cache.map(|cache| cache.join("spotter").join("models")),
         }
     }
