@@ -113,7 +113,10 @@ fn models_that_need_more_than_a_cpu_say_what() {
         ),
         ("negative/model_invoking_error.tflite", "fake-op-double"),
         ("negative/automl_video_traffic_lstm_postprocess.tflite", "3 inputs"),
-        ("mobilenet_v2_1.0_224_quant.tflite", "no detection head"),
+        (
+            "edgetpu/ssd_mobilenet_v2_coco_quant_postprocess_segment_0_of_2_edgetpu.tflite",
+            "needs an Edge TPU: custom op edgetpu-custom-op",
+        ),
     ] {
         let Some(model) = model(name) else { return };
         let line = error_line(&detect(&model, &picture), 4);

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::decode::Scores;
+use super::decode::anchors::Layout;
+use super::decode::raw_ssd::Anchors;
 use super::file::{ModelFile, POST_PROCESS};
+use super::flatbuffer::Table;
 use super::head::Head;
 use super::testdata::shared;
 use crate::error::Kind;
@@ -100,28 +104,84 @@ fn heads_of_published_models() {
         assert_eq!(matches!(head, Head::YoloV5 { rows: 25200, .. }), classes == 80);
         head.decoder(&file.signature).unwrap();
     }
-    for (file, outputs) in [
-        ("mobilenet_v2_1.0_224_quant.tflite", "[1,1001] uint8"),
-        ("segmentation/deeplabv3_mnv2_pascal_quant.tflite", "[1,513,513]"),
-        ("raw_heads/ssd_mobilenet_v3_small_coco_int8_raw.tflite", "[1,2034,91] int8, [1,2034,4] int8"),
-        (
-            "raw_heads/ssd_mobilenet_v2_fpnlite_coco80_256_int8_raw.tflite",
-            "[1,6820,81] float32, [1,6820,4] float32",
-        ),
+    for (file, name, classes) in [
+        ("mobilenet_v1_0.25_128_quant.tflite", "classification", 1001),
+        ("mobilenet_v2_1.0_224_quant.tflite", "classification", 1001),
+        ("tf2_mobilenet_v2_1.0_224_ptq.tflite", "classification", 1001),
+        ("segmentation/deeplabv3_mnv2_pascal_quant.tflite", "segmentation", 21),
+        ("segmentation/deeplabv3_mnv2_dm05_pascal_quant.tflite", "segmentation", 21),
+        ("raw_heads/ssd_mobilenet_v3_small_coco_int8_raw.tflite", "ssd-raw", 90),
+        ("raw_heads/ssd_mobilenet_v2_fpnlite_coco80_256_int8_raw.tflite", "ssd-raw", 80),
     ] {
-        let error = head(file).unwrap_err();
-        assert_eq!(error.kind(), Kind::Model);
-        let sentence = error.to_string();
-        let start = format!(
-            "{}: its outputs are no detection head Spotter knows: {outputs}",
-            Path::new(file).file_name().unwrap().to_str().unwrap()
-        );
-        assert!(sentence.starts_with(&start), "{sentence}");
-        assert!(
-            sentence.ends_with("; SSD with TFLite_Detection_PostProcess and YOLOv5 are read"),
-            "{sentence}"
-        );
+        let file = ModelFile::open(&folder.join(file)).unwrap();
+        file.check_runnable_on_cpu().unwrap();
+        let head = Head::recognise(&file).unwrap();
+        assert_eq!((head.name(), head.classes()), (name, Some(classes)), "{}", file.name);
+        head.decoder(&file.signature).unwrap();
+        match head {
+            Head::RawSsd { parts, .. } => {
+                assert_eq!((parts.kind, parts.background), (Scores::Probabilities, true));
+                let anchors = match classes {
+                    90 => Anchors::Made(Layout::Ssd, 320, 320),
+                    _ => Anchors::Output(2),
+                };
+                assert_eq!((parts.scores, parts.boxes, parts.anchors), (0, 1, anchors));
+            }
+            Head::Classification { scores, .. } => assert_eq!(scores, Scores::Probabilities),
+            _ => {}
+        }
     }
+    let error =
+        head("edgetpu/ssd_mobilenet_v2_coco_quant_postprocess_segment_0_of_2_edgetpu.tflite").unwrap_err();
+    assert_eq!(error.kind(), Kind::Model);
+    let sentence = error.to_string();
+    assert!(sentence.contains("its outputs are no head Spotter knows: [1,19,19,576] uint8, "), "{sentence}");
+}
+
+/// The anchors inside files with the post-process operator are those that are made for files without.
+#[test]
+fn made_anchors_are_those_of_published_models() {
+    let Some(folder) = shared("models") else { return };
+    for (file, side) in [
+        ("ssd_mobilenet_v1_coco_quant_postprocess.tflite", 300),
+        ("ssdlite_mobilenet_v2_voc_intquant_postprocess.tflite", 300),
+    ] {
+        let (stored, tolerance) = stored_anchors(&std::fs::read(folder.join(file)).unwrap());
+        let made = Layout::Ssd.anchors(side, side);
+        assert_eq!(stored.len(), made.len(), "{file}");
+        for (row, (stored, made)) in stored.iter().zip(&made).enumerate() {
+            let near = stored.iter().zip(made).all(|(a, b)| (a - b).abs() <= tolerance);
+            assert!(near, "{file}: row {row} is {stored:?}, not {made:?}");
+        }
+    }
+}
+
+/// The third input of the post-process operator, and half a step of its quantisation.
+fn stored_anchors(bytes: &[u8]) -> (Vec<[f32; 4]>, f32) {
+    let model = Table::root(bytes).unwrap();
+    let main = model.vector(2, 4).unwrap().table(0).unwrap();
+    let codes = model.vector(1, 4).unwrap();
+    let is_post_process = |operator: &Table<'_>| {
+        let code = codes.table(operator.u32(0).unwrap() as usize).unwrap();
+        code.string(1, 100).unwrap() == POST_PROCESS
+    };
+    let mut operators = main.vector(3, 4).unwrap().tables().map(Result::unwrap);
+    let operator = operators.find(is_post_process).unwrap();
+    let index = operator.vector(1, 4).unwrap().i32s().nth(2).unwrap();
+    let tensor = main.vector(0, 4).unwrap().table(index as usize).unwrap();
+    let buffer = model.vector(4, 4).unwrap().table(tensor.u32(2).unwrap() as usize).unwrap();
+    let data = buffer.vector(0, 1).unwrap().bytes().to_vec();
+    let (reals, step): (Vec<f32>, f32) = match tensor.u8(1).unwrap() {
+        0 => (data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(), 2e-6),
+        3 => {
+            let quantisation = tensor.table(4).unwrap().unwrap();
+            let scale = quantisation.vector(2, 4).unwrap().f32s().next().unwrap();
+            let zero = quantisation.vector(3, 8).unwrap().i64s().next().unwrap() as f32;
+            (data.iter().map(|byte| (f32::from(*byte) - zero) * scale).collect(), scale)
+        }
+        other => panic!("anchors of type {other}"),
+    };
+    (reals.as_chunks::<4>().0.to_vec(), step * 0.51)
 }
 
 #[test]

@@ -473,19 +473,132 @@ mod tests {
         assert!(sentence.contains("has no quantisation"), "{sentence}");
     }
 
+    fn producer(operator: &str, input_shape: &[usize], from_input: bool) -> Producer {
+        Producer { operator: Some(operator.into()), input_shape: input_shape.to_vec(), from_input }
+    }
+
+    fn raw(signature: &Signature, producers: &[Producer]) -> RawSsd {
+        match Head::from_signature(signature, producers, None) {
+            Ok(Head::RawSsd { parts, .. }) => parts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn raw_ssd_outputs_are_found_in_any_order() {
+        use DataType::{F32, I8, U8};
+        let input = [1, 300, 300, 3];
+        let (scores, boxes) = (("s", &[1, 1917, 91][..], U8), ("b", &[1, 1917, 4][..], U8));
+        let parts = raw(&signature(&input, &[scores, boxes]), &[]);
+        let made = Anchors::Made(Layout::Ssd, 300, 300);
+        let expected = RawSsd { scores: 0, boxes: 1, anchors: made, kind: Scores::Logits, background: true };
+        assert_eq!(parts, expected);
+        let logistic = [producer("CONCATENATION", &[], true), producer("LOGISTIC", &[], true)];
+        let parts = raw(&signature(&input, &[boxes, scores]), &logistic);
+        assert_eq!(parts, RawSsd { scores: 1, boxes: 0, kind: Scores::Probabilities, ..expected });
+        // Bytes that cover 0 to 1 are probabilities too.
+        let mut covered = signature(&input, &[scores, ("b", &[1, 1917, 4], I8)]);
+        covered.outputs[0].quantisation = Some(Quantisation { scale: 1.0 / 256.0, zero_point: 0 });
+        assert_eq!(raw(&covered, &[]).kind, Scores::Probabilities);
+        covered.outputs[0].quantisation = Some(Quantisation { scale: 1.0 / 256.0, zero_point: 1 });
+        assert_eq!(raw(&covered, &[]).kind, Scores::Logits);
+        let named = |name| (name, &[1, 1917, 4][..], F32);
+        let four = signature(&input, &[named("raw/box"), named("raw/class")]);
+        assert_eq!((raw(&four, &[]).scores, raw(&four, &[]).boxes), (1, 0));
+        let silent = signature(&input, &[named("x"), named("y")]);
+        assert!(Head::from_signature(&silent, &[], None).is_err());
+        let [a, b] = logistic;
+        assert_eq!(raw(&silent, &[b, a]).scores, 0);
+        let other = signature(&input, &[("s", &[1, 1900, 91], U8), ("b", &[1, 1900, 4], U8)]);
+        assert!(Head::from_signature(&other, &[], None).is_err(), "anchors of no layout");
+        let mut bare = signature(&input, &[scores, boxes]);
+        bare.outputs[1].quantisation = None;
+        let sentence = Head::from_signature(&bare, &[], None).unwrap_err().to_string();
+        assert!(sentence.contains("[1,1917,4] uint8 has no quantisation"), "{sentence}");
+    }
+
+    #[test]
+    fn classes_without_background_are_told_by_their_number() {
+        let classes = |columns: usize, operator: &str| {
+            let outputs =
+                [("s", &[1, 2034, columns][..], DataType::F32), ("b", &[1, 2034, 4], DataType::F32)];
+            let producers = [producer(operator, &[], true)];
+            let head = Head::from_signature(&signature(&[1, 320, 320, 3], &outputs), &producers, None);
+            head.ok().and_then(|head| head.classes())
+        };
+        for (columns, wanted) in [(91, 90), (81, 80), (21, 20), (90, 90), (80, 80), (20, 20), (3, 2)] {
+            assert_eq!(classes(columns, "LOGISTIC"), Some(wanted));
+        }
+        assert_eq!(classes(20, "SOFTMAX"), Some(19), "a softmax needs somewhere to put background");
+        assert_eq!(classes(1, "LOGISTIC"), None);
+    }
+
+    #[test]
+    fn anchors_among_the_outputs_are_told_from_boxes() {
+        use DataType::F32;
+        let of = |names: [&str; 2], first: &[usize], constant: Option<usize>| {
+            let outputs = [(names[0], first, F32), ("s", &[1, 50, 21], F32), (names[1], &[1, 50, 4], F32)];
+            let made = |place| producer("ADD", &[], constant != Some(place));
+            let signature = signature(&[1, 64, 64, 3], &outputs);
+            match Head::from_signature(&signature, &[0, 1, 2].map(made), None) {
+                Ok(Head::RawSsd { parts, .. }) => Some((parts.boxes, parts.anchors)),
+                _ => None,
+            }
+        };
+        let batched = &[1, 50, 4];
+        assert_eq!(of(["x", "y"], batched, Some(2)), Some((0, Anchors::Output(2))));
+        assert_eq!(of(["x", "y"], batched, Some(0)), Some((2, Anchors::Output(0))));
+        assert_eq!(of(["x", "Anchors"], batched, None), Some((0, Anchors::Output(2))));
+        assert_eq!(of(["x", "y"], &[50, 4], None), Some((2, Anchors::Output(0))));
+        assert_eq!(of(["x", "y"], batched, None), None);
+        assert_eq!(of(["x", "y"], &[1, 49, 4], Some(0)), None);
+    }
+
+    #[test]
+    fn classifiers_and_masks_are_recognised() {
+        use DataType::{F32, I8, I32, I64, U8};
+        let of = |shape: &[usize], dtype, producers: &[Producer]| {
+            Head::from_signature(&signature(&[1, 33, 33, 3], &[("o", shape, dtype)]), producers, None).ok()
+        };
+        let kind =
+            |shape: &[usize], dtype, operator: &str| match of(shape, dtype, &[producer(operator, &[], true)])
+            {
+                Some(Head::Classification { num_classes: 7, scores }) => Some(scores),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(kind(&[1, 7], F32, "SOFTMAX"), Some(Scores::Probabilities));
+        assert_eq!(kind(&[1, 1, 1, 7], I8, "LOGISTIC"), Some(Scores::Probabilities));
+        assert_eq!(kind(&[1, 7], U8, "FULLY_CONNECTED"), Some(Scores::Logits));
+        let head = of(&[1, 7], U8, &[]).unwrap();
+        assert_eq!(
+            (head.name(), head.task(), head.default_fit()),
+            ("classification", "classification", Fit::CropInner)
+        );
+        assert!(of(&[1, 1], F32, &[]).is_none() && of(&[2, 7], F32, &[]).is_none());
+
+        let arg_max = [producer("ARG_MAX", &[1, 33, 33, 21], true)];
+        let mask = |classes| Some(Head::Segmentation { num_classes: classes });
+        assert_eq!(of(&[1, 33, 33], I64, &arg_max), mask(Some(21)));
+        assert_eq!(of(&[1, 33, 33, 1], I32, &arg_max), mask(Some(21)));
+        assert_eq!(of(&[1, 33, 33], U8, &arg_max), mask(Some(21)));
+        assert_eq!(of(&[1, 33, 33], U8, &[]), None, "bytes with a scale are no indices");
+        let elsewhere = [producer("ARG_MAX", &[1, 21, 33, 33], true)];
+        assert_eq!(of(&[1, 33, 33], I64, &elsewhere), mask(None), "another axis");
+        assert_eq!(of(&[1, 33, 33, 5], F32, &[]), mask(Some(5)));
+        let head = of(&[1, 33, 33], I64, &[]).unwrap();
+        assert_eq!((head.name(), head.task(), head.classes()), ("segmentation", "segmentation", None));
+    }
+
     #[test]
     fn other_outputs_are_named() {
-        let classes = signature(&[1, 224, 224, 3], &[("p", &[1, 1001], DataType::U8)]);
+        let pose = signature(&[1, 224, 224, 3], &[("p", &[1, 1, 17, 3], DataType::F32)]);
         assert_eq!(
-            Head::from_signature(&classes, &[], None).unwrap_err().to_string(),
-            "its outputs are no detection head Spotter knows: [1,1001] uint8; SSD with \
-             TFLite_Detection_PostProcess and YOLOv5 are read"
+            Head::from_signature(&pose, &[], None).unwrap_err().to_string(),
+            "its outputs are no head Spotter knows: [1,1,17,3] float32; it reads SSD (with \
+             TFLite_Detection_PostProcess, or raw with the usual anchors), YOLOv5, classification [1,C] and \
+             segmentation [1,H,W]"
         );
-        assert!(
-            Head::from_signature(&Signature::default(), &[], None)
-                .unwrap_err()
-                .to_string()
-                .contains(": none;")
-        );
+        let none = Head::from_signature(&Signature::default(), &[], None).unwrap_err();
+        assert!(none.to_string().contains(": none;"));
     }
 }

@@ -142,3 +142,86 @@ fn fpn_shapes(stride: usize, [height, width]: [f64; 2]) -> Vec<[f64; 2]> {
     };
     FPN_RATIOS.into_iter().flat_map(of_ratio).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn published_sizes_have_their_counts() {
+        for (layout, side, count) in [
+            (Layout::Ssd, 300, 1917),
+            (Layout::Ssd, 320, 2034),
+            (Layout::Fpn, 320, 12804),
+            (Layout::Fpn, 640, 51150),
+        ] {
+            assert_eq!(layout.count(side, side), Some(count));
+            assert_eq!(Layout::of(side, side, count), Some(layout));
+        }
+        assert_eq!(Layout::of(300, 300, 1918), None);
+        assert_eq!(Layout::of(0, 300, 0), None);
+        assert_eq!(Layout::Fpn.count(usize::MAX, usize::MAX), None);
+    }
+
+    fn assert_near(found: Anchor, expected: [f32; 4]) {
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn ssd_anchors_by_hand() {
+        let anchors = Layout::Ssd.anchors(300, 300);
+        let root = 2f32.sqrt();
+        assert_near(anchors[0], [0.5 / 19.0, 0.5 / 19.0, 0.1, 0.1]);
+        assert_near(anchors[1], [0.5 / 19.0, 0.5 / 19.0, 0.2 / root, 0.2 * root]);
+        assert_near(anchors[2], [0.5 / 19.0, 0.5 / 19.0, 0.2 * root, 0.2 / root]);
+        assert_near(anchors[3], [0.5 / 19.0, 1.5 / 19.0, 0.1, 0.1]);
+        assert_near(anchors[19 * 3], [1.5 / 19.0, 0.5 / 19.0, 0.1, 0.1]);
+        // The second grid: 0.35 in five ratios, then one of the scale between 0.35 and 0.5.
+        let second = &anchors[19 * 19 * 3..];
+        assert_near(second[0], [0.05, 0.05, 0.35, 0.35]);
+        assert_near(second[3], [0.05, 0.05, 0.35 / 3f32.sqrt(), 0.35 * 3f32.sqrt()]);
+        let between = (0.35f32 * 0.5).sqrt();
+        assert_near(second[5], [0.05, 0.05, between, between]);
+        // The last cell: the scale after 0.95 is 1.
+        let last = 0.95f32.sqrt();
+        assert_near(anchors[1916], [0.5, 0.5, last, last]);
+    }
+
+    #[test]
+    fn fpn_anchors_by_hand() {
+        let anchors = Layout::Fpn.anchors(320, 320);
+        let (root, half) = (2f32.sqrt(), 0.5f32.sqrt());
+        assert_near(anchors[0], [4.0 / 320.0, 4.0 / 320.0, 0.1, 0.1]);
+        assert_near(anchors[1], [4.0 / 320.0, 4.0 / 320.0, 0.1 * root, 0.1 * root]);
+        assert_near(anchors[2], [4.0 / 320.0, 4.0 / 320.0, 0.1 / root, 0.1 * root]);
+        assert_near(anchors[4], [4.0 / 320.0, 4.0 / 320.0, 0.1 * root, 0.1 * half]);
+        assert_near(anchors[6], [4.0 / 320.0, 12.0 / 320.0, 0.1, 0.1]);
+        // 320 is no multiple of 128: the last grid has no half step.
+        assert_near(anchors[12804 - 54], [0.0, 0.0, 1.6, 1.6]);
+        let anchors = Layout::Fpn.anchors(640, 640);
+        assert_near(anchors[51150 - 150], [0.1, 0.1, 0.8, 0.8]);
+    }
+
+    #[test]
+    fn scales_are_parts_of_the_shorter_side() {
+        let anchors = Layout::Ssd.anchors(160, 320);
+        assert_near(anchors[0], [0.05, 0.025, 0.1, 0.05]);
+        let anchors = Layout::Fpn.anchors(320, 640);
+        assert_near(anchors[0], [4.0 / 320.0, 4.0 / 640.0, 0.1, 0.05]);
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_as_many_as_counted(height in 1usize..200, width in 1usize..200) {
+            for layout in [Layout::Ssd, Layout::Fpn] {
+                let anchors = layout.anchors(height, width);
+                prop_assert_eq!(Some(anchors.len()), layout.count(height, width));
+                for [y, x, h, w] in anchors {
+                    prop_assert!((0.0..=1.0).contains(&y) && (0.0..=1.0).contains(&x) || layout == Layout::Fpn);
+                    prop_assert!(h > 0.0 && w > 0.0 && h.is_finite() && w.is_finite());
+                }
+            }
+        }
+    }
+}
