@@ -3,9 +3,13 @@
 #![allow(clippy::expect_used)]
 
 use spotter::findings::Findings;
+use spotter::model::decode::anchors::Layout;
+use spotter::model::decode::classification::ClassificationDecoder;
+use spotter::model::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
+use spotter::model::decode::segmentation::SegmentationDecoder;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;
-use spotter::model::decode::{Decoder, Output, Thresholds};
+use spotter::model::decode::{Decoder, Output, Scores, Thresholds};
 use spotter::tensor::{DataType, Quantisation, TensorInfo};
 
 const DEPLOY: Thresholds =
@@ -68,4 +72,70 @@ fn ssd_allocates_nothing_once_warm() {
     let outputs = [0, 1, 2, 3].map(|i: usize| Output { info: &info, data: &data[i] });
     let mut decoder = SsdDecoder::new([0, 1, 2, 3], Some(90));
     assert_eq!(warm_allocations(&mut decoder, &outputs, &DEPLOY), (0, 200));
+}
+
+fn info(shape: &[usize], dtype: DataType) -> TensorInfo {
+    let quantisation = match dtype {
+        DataType::U8 | DataType::I8 => Some(Quantisation { scale: 1.0 / 32.0, zero_point: 7 }),
+        _ => None,
+    };
+    TensorInfo { name: "o".into(), shape: shape.to_vec(), dtype, quantisation }
+}
+
+/// Random elements of a type: floats are from -0.2 to 1.
+fn random(count: usize, dtype: DataType) -> Vec<u8> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    match dtype {
+        DataType::F32 => (0..count).flat_map(|_| (f32::from(next()) / 210.0 - 0.2).to_ne_bytes()).collect(),
+        DataType::I64 => (0..count).flat_map(|_| i64::from(next()).to_ne_bytes()).collect(),
+        _ => (0..count).map(|_| next()).collect(),
+    }
+}
+
+#[test]
+fn raw_ssd_allocates_nothing_once_warm() {
+    for (dtype, with_anchors) in [(DataType::U8, false), (DataType::I8, true), (DataType::F32, true)] {
+        let rows = 1917;
+        let infos = [info(&[1, rows, 91], dtype), info(&[1, rows, 4], dtype), info(&[rows, 4], dtype)];
+        let data = [rows * 91, rows * 4, rows * 4].map(|count| random(count, dtype));
+        let anchors = if with_anchors { Anchors::Output(2) } else { Anchors::Made(Layout::Ssd, 300, 300) };
+        for kind in [Scores::Probabilities, Scores::Logits] {
+            let head = RawSsd { scores: 0, boxes: 1, anchors, kind, background: true };
+            for thresholds in [DEPLOY, EVALUATE] {
+                let mut decoder = RawSsdDecoder::new(head, &infos).expect("a head");
+                let outputs = [0, 1, 2].map(|i: usize| Output { info: &infos[i], data: &data[i] });
+                let (allocations, found) = warm_allocations(&mut decoder, &outputs, &thresholds);
+                assert_eq!(allocations, 0, "{dtype} {thresholds:?}");
+                assert!(found > 10, "{dtype} {kind:?} {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn classification_and_segmentation_allocate_nothing_once_warm() {
+    for (dtype, kind) in [(DataType::U8, Scores::Probabilities), (DataType::F32, Scores::Logits)] {
+        let info = info(&[1, 1001], dtype);
+        let mut decoder = ClassificationDecoder::new(&info, kind).expect("a head");
+        let data = random(1001, dtype);
+        let (allocations, _) =
+            warm_allocations(&mut decoder, &[Output { info: &info, data: &data }], &DEPLOY);
+        assert_eq!(allocations, 0);
+    }
+    for (shape, dtype) in [
+        (&[1, 65, 65][..], DataType::I64),
+        (&[1, 65, 65, 21], DataType::F32),
+        (&[1, 65, 65, 21], DataType::I8),
+    ] {
+        let info = info(shape, dtype);
+        let mut decoder = SegmentationDecoder::new(&info).expect("a head");
+        let data = random(shape.iter().product(), dtype);
+        let (allocations, _) =
+            warm_allocations(&mut decoder, &[Output { info: &info, data: &data }], &DEPLOY);
+        assert_eq!(allocations, 0);
+    }
 }

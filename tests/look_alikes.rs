@@ -9,10 +9,10 @@ mod common;
 #[path = "common/tflite_file.rs"]
 mod tflite_file;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{process, skip};
+use common::{data, process, say, skip};
 use serde_json::Value;
 use spotter::backend::Backend;
 use spotter::backend::tflite::TfliteBackend;
@@ -24,6 +24,7 @@ use spotter::model::decode::anchors::Layout;
 use spotter::model::decode::raw_ssd::Anchors;
 use spotter::model::decode::{Output, Thresholds};
 use spotter::model::file::{ModelFile, POST_PROCESS};
+use spotter::model::flatbuffer::Table;
 use spotter::model::head::Head;
 use tflite_file::{ADD, DEQUANTIZE, Graph, LOGISTIC, MEAN, QUANTIZE, Type};
 
@@ -377,6 +378,70 @@ fn the_program_finds_what_the_graph_says() {
         assert_eq!(found.len(), look_alike.slots, "{look_alike:?}");
         assert_eq!(partners(&found, &expected, 1e-5), found.len());
     }
+}
+
+/// The published SSD MobileNet v1 with its operator, and the same file whose outputs are the operator's
+/// inputs: real weights and photos, our anchors, boxes and suppression.
+#[test]
+fn a_published_model_without_its_operator_finds_what_it_found() {
+    let Some(shared) = data::shared_data() else { return };
+    let whole = std::fs::read(shared.join("models/ssd_mobilenet_v1_coco_quant_postprocess.tflite")).unwrap();
+    let raw = outputs_before_the_operator(&whole);
+    let head = Head::recognise(&ModelFile::from_bytes("raw.tflite", raw.clone()).unwrap()).unwrap();
+    assert_eq!((head.name(), head.classes()), ("ssd-raw", Some(CLASSES)));
+    let folder = tempfile::tempdir().unwrap();
+    let images = shared.join("images/voc2012");
+    let mut photos: Vec<PathBuf> =
+        std::fs::read_dir(images).unwrap().map(|entry| entry.unwrap().path()).collect();
+    photos.sort();
+    photos.truncate(30);
+    // Without suppression: that of the operator is over all classes, so it is done below.
+    let [theirs, mut ours] = [whole, raw].map(|bytes| {
+        let model = folder.path().join("model.tflite");
+        std::fs::write(&model, bytes).unwrap();
+        let mut command = process::spotter();
+        command.arg("detect").arg("--model").arg(&model).args(["--conf", "0.3", "--iou", "1"]).args(&photos);
+        let finished = process::run_command(command, Duration::from_secs(300));
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let lines = finished.stdout.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["detections"].as_array().unwrap().iter().map(detection).collect::<Vec<_>>()
+        });
+        lines.collect::<Vec<_>>()
+    });
+    assert_eq!((theirs.len(), ours.len()), (photos.len(), photos.len()));
+    for photo in &mut ours {
+        let mut kept: Vec<Detection> = Vec::new();
+        for detection in photo.drain(..) {
+            if kept.len() < 10 && !kept.iter().any(|other| other.rect.iou(&detection.rect) > 0.6) {
+                kept.push(detection);
+            }
+        }
+        *photo = kept;
+    }
+    let count = |all: &[Vec<Detection>]| all.iter().map(Vec::len).sum::<usize>();
+    let same: usize = theirs.iter().zip(&ours).map(|(theirs, ours)| partners(theirs, ours, 0.02)).sum();
+    let (theirs, ours) = (count(&theirs), count(&ours));
+    say(&format!(
+        "SSD MobileNet v1: {theirs} detections of its operator, {ours} decoded here, {same} the same"
+    ));
+    // The operator's anchors are rounded to bytes, ours are not.
+    assert!(theirs > 100 && same * 20 >= theirs * 19 && same * 20 >= ours * 19);
+}
+
+/// The file with the first two inputs of the post-process operator as its only outputs.
+fn outputs_before_the_operator(file: &[u8]) -> Vec<u8> {
+    let model = Table::root(file).unwrap();
+    let main = model.vector(2, 4).unwrap().table(0).unwrap();
+    let outputs = main.vector(2, 4).unwrap();
+    let ends_here = |operator: &Table<'_>| operator.vector(2, 4).unwrap().bytes() == outputs.bytes();
+    let mut operators = main.vector(3, 4).unwrap().tables().map(Result::unwrap);
+    let inputs = operators.find(ends_here).unwrap().vector(1, 4).unwrap();
+    let mut file = file.to_vec();
+    // A vector is its length and then its elements.
+    file[outputs.place() - 4..outputs.place()].copy_from_slice(&2u32.to_le_bytes());
+    file[outputs.place()..outputs.place() + 8].copy_from_slice(&inputs.bytes()[..8]);
+    file
 }
 
 fn detection(value: &Value) -> Detection {
