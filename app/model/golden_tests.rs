@@ -138,6 +138,40 @@ fn heads_of_published_models() {
     assert!(sentence.contains("its outputs are no head Spotter knows: [1,19,19,576] uint8, "), "{sentence}");
 }
 
+#[test]
+fn what_makes_the_outputs_of_published_models() {
+    let Some(folder) = shared("models") else { return };
+    for (file, expected) in [
+        ("mobilenet_v2_1.0_224_quant.tflite", &[("SOFTMAX", &[1, 1001][..], true)][..]),
+        // Bytes of another sign behind it.
+        ("tf2_mobilenet_v2_1.0_224_ptq.tflite", &[("SOFTMAX", &[1, 1001], true)]),
+        ("segmentation/deeplabv3_mnv2_pascal_quant.tflite", &[("ARG_MAX", &[1, 513, 513, 21], true)]),
+        (
+            "raw_heads/ssd_mobilenet_v3_small_coco_int8_raw.tflite",
+            &[("LOGISTIC", &[1, 2034, 91], true), ("CONV_2D", &[1, 20, 20, 96], true)],
+        ),
+        (
+            "raw_heads/ssd_mobilenet_v2_fpnlite_coco80_256_int8_raw.tflite",
+            // Anchors are repeated as often as the input's shape says: its content has no part in them.
+            &[
+                ("SOFTMAX", &[1, 6820, 81], true),
+                ("CONV_2D", &[1, 32, 32, 128], true),
+                ("TILE", &[1, 32, 32, 5, 4], false),
+            ],
+        ),
+    ] {
+        let producers = ModelFile::open(&folder.join(file)).unwrap().producers;
+        let found: Vec<(&str, &[usize], bool)> = producers
+            .iter()
+            .map(|p| (p.operator.as_deref().unwrap_or(""), p.input_shape.as_slice(), p.from_input))
+            .collect();
+        assert_eq!(found, expected, "{file}");
+    }
+    let file = ModelFile::open(&folder.join("ssd_mobilenet_v1_coco_quant_postprocess.tflite")).unwrap();
+    assert_eq!(file.producers.len(), 4);
+    assert!(file.producers.iter().all(|p| p.operator.as_deref() == Some(POST_PROCESS) && p.from_input));
+}
+
 /// The anchors inside files with the post-process operator are those that are made for files without.
 #[test]
 fn made_anchors_are_those_of_published_models() {

@@ -35,7 +35,7 @@ pub enum Head {
         /// Number of slots, where the file says it.
         slots: Option<usize>,
     },
-    /// `[1,N,5+C]`: centre x, centre y, width, height (0..1 of the input), objectness, C class
+    /// `[1,N,5+C]`: centre x, centre y, width, height (0..1 of the input or its pixels), objectness, C class
     /// probabilities; three anchors a cell of the grids of stride 8, 16 and 32.
     YoloV5 {
         /// N.
@@ -177,7 +177,13 @@ impl Head {
                 Ok(Box::new(SsdDecoder::new([*boxes, *classes, *scores, *count], *num_classes)))
             }
             Self::RawSsd { parts, .. } => Ok(Box::new(RawSsdDecoder::new(*parts, &signature.outputs)?)),
-            Self::YoloV5 { .. } => Ok(Box::new(YoloV5Decoder::new(only(signature)?)?)),
+            Self::YoloV5 { .. } => {
+                let decoder = YoloV5Decoder::new(only(signature)?)?;
+                Ok(match signature.inputs.first().map(|input| input.shape.as_slice()) {
+                    Some([1, height, width, _]) => Box::new(decoder.for_input(*height, *width)),
+                    _ => Box::new(decoder),
+                })
+            }
             Self::Classification { scores, .. } => {
                 Ok(Box::new(ClassificationDecoder::new(only(signature)?, *scores)?))
             }

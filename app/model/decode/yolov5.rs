@@ -1,6 +1,10 @@
 //! YOLOv5 rows: `[1,N,5+C]` of centre x, centre y, width, height (0..1 of the input), objectness and
 //! C class probabilities, all already through the sigmoid.
 //!
+//! Exports of other converters have the boxes in pixels. The numbers say so, whatever the picture: the last
+//! row belongs to the lower right cell of the grid of stride 32, so its centre x is within 48 pixels of the
+//! input's right edge, or not above 2 where it is a part of the input.
+//!
 //! Almost every row is background, so what is done for each of them is one comparison of bytes: the
 //! objectness that passes is found once, as an integer. Only rows that pass are turned into reals.
 //! The results are those of the published evaluation: strict thresholds, score = objectness × class,
@@ -20,11 +24,15 @@ use crate::tensor::TensorInfo;
 
 /// Columns before the classes.
 const BOX: usize = 5;
+/// A centre of the last row beyond this is in pixels.
+const PARTS: f32 = 2.0;
 
 /// Reads the rows of one output.
 pub struct YoloV5Decoder {
     columns: usize,
     classes: usize,
+    /// Width and height of the input in pixels, where known.
+    input: Option<[f32; 2]>,
     codes: Option<Codes>,
     keys: Candidates,
     boxes: Vec<(Rect, u32)>,
@@ -48,11 +56,33 @@ impl YoloV5Decoder {
         Ok(Self {
             columns,
             classes,
+            input: None,
             codes,
             keys: Candidates::new(),
             boxes: Vec::with_capacity(MAX_CANDIDATES),
             nms: Nms::with_capacity(MAX_CANDIDATES, classes),
         })
+    }
+
+    /// The same decoder for a model whose input has this size in pixels: boxes in pixels become parts of it.
+    pub fn for_input(mut self, height: usize, width: usize) -> Self {
+        self.input = Some([width as f32, height as f32]);
+        self
+    }
+
+    /// What boxes are multiplied by, across and down: 1 where they are parts of the input.
+    fn scale(&self, data: &[u8]) -> [f32; 2] {
+        let last = match &self.codes {
+            Some(codes) => data.rchunks_exact(self.columns).next().map(|row| codes.value(row[0])),
+            None => {
+                let row = data.as_chunks::<4>().0.rchunks_exact(self.columns).next();
+                row.map(|row| f32::from_ne_bytes(row[0]))
+            }
+        };
+        match self.input {
+            Some(size) if last.is_some_and(|centre| centre > PARTS) => size.map(f32::recip),
+            _ => [1.0; 2],
+        }
     }
 }
 
@@ -60,8 +90,9 @@ impl Decoder for YoloV5Decoder {
     fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
         into.clear();
         let into = &mut into.detections;
-        let Self { columns, classes, codes, keys, boxes, nms } = self;
         let data = output_at(outputs, 0)?.data;
+        let scale = self.scale(data);
+        let Self { columns, classes, codes, keys, boxes, nms, .. } = self;
         // A negative or NaN threshold keeps all that has a score at all.
         let confidence = thresholds.confidence.max(0.0);
         let multi = thresholds.multi_label;
@@ -75,7 +106,7 @@ impl Decoder for YoloV5Decoder {
                     let (row, class) = place(*key, *classes);
                     let at = row * *columns;
                     let value = |i: usize| codes.value(data[at + i]);
-                    (rect([value(0), value(1), value(2), value(3)]), class)
+                    (scaled(rect([value(0), value(1), value(2), value(3)]), scale), class)
                 }));
             }
             None => {
@@ -85,7 +116,8 @@ impl Decoder for YoloV5Decoder {
                 boxes.extend(keys.list.iter().map(|key| {
                     let (row, class) = place(*key, *classes);
                     let at = row * *columns;
-                    (rect([at, at + 1, at + 2, at + 3].map(|i| f32::from_ne_bytes(data[i]))), class)
+                    let row = [at, at + 1, at + 2, at + 3].map(|i| f32::from_ne_bytes(data[i]));
+                    (scaled(rect(row), scale), class)
                 }));
             }
         }
@@ -100,6 +132,10 @@ impl Decoder for YoloV5Decoder {
 
 fn rect([x, y, width, height]: [f32; 4]) -> Rect {
     Rect::new(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0)
+}
+
+fn scaled(rect: Rect, [x, y]: [f32; 2]) -> Rect {
+    Rect::new(rect.left * x, rect.top * y, rect.right * x, rect.bottom * y)
 }
 
 /// The lowest ordered byte whose real value is over `limit`; 256 where none is.

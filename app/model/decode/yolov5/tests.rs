@@ -199,6 +199,51 @@ fn the_zero_point_matters() {
     assert_eq!(decode(&info(DataType::I8, 1, 8, quantisation), &signed, &DEPLOY), right);
 }
 
+/// The same objects in parts of an input of 640x320 and in pixels of it.
+#[test]
+fn boxes_in_pixels_are_told_by_the_last_row() {
+    let parts = [
+        [0.5f32, 0.4, 0.2, 0.5, 0.9, 0.8],
+        [0.2, 0.6, 0.1, 0.3, 0.7, 0.9],
+        // Background in the lower right corner.
+        [0.99, 0.98, 0.1, 0.1, 0.0, 0.0],
+    ];
+    let pixels = parts.map(|[x, y, w, h, o, c]| [x * 640.0, y * 320.0, w * 640.0, h * 320.0, o, c]);
+    let run = |rows: [[f32; 6]; 3], size: Option<(usize, usize)>| {
+        let info = info(DataType::F32, 3, 6, None);
+        let data: Vec<u8> = rows.as_flattened().iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let mut decoder = YoloV5Decoder::new(&info).unwrap();
+        if let Some((height, width)) = size {
+            decoder = decoder.for_input(height, width);
+        }
+        let mut found = Findings::default();
+        decoder.decode(&[Output { info: &info, data: &data }], &DEPLOY, &mut found).unwrap();
+        found.detections
+    };
+    let expected = run(parts, None);
+    assert_eq!(expected.len(), 2);
+    assert_eq!(run(parts, Some((320, 640))), expected);
+    let found = run(pixels, Some((320, 640)));
+    assert_eq!(found.len(), 2);
+    for (found, expected) in found.iter().zip(&expected) {
+        let (a, b) = (found.rect, expected.rect);
+        let edges = [(a.left, b.left), (a.top, b.top), (a.right, b.right), (a.bottom, b.bottom)];
+        assert!(edges.iter().all(|(a, b)| (a - b).abs() < 1e-5), "{a:?} {b:?}");
+        assert_eq!((found.score, found.class), (expected.score, expected.class));
+    }
+    // Bytes: a step of 3 pixels.
+    let info = info(DataType::U8, 2, 6, Some(Quantisation { scale: 3.0, zero_point: 5 }));
+    let mut decoder = YoloV5Decoder::new(&info).unwrap().for_input(640, 640);
+    let mut found = Findings::default();
+    // Sure of everything: a step is more than one.
+    let data = [105, 105, 25, 45, 6, 6, 210, 210, 6, 6, 5, 5];
+    decoder.decode(&[Output { info: &info, data: &data }], &DEPLOY, &mut found).unwrap();
+    assert_eq!(
+        found.detections[0].rect,
+        Rect::new(270.0 / 640.0, 240.0 / 640.0, 330.0 / 640.0, 360.0 / 640.0)
+    );
+}
+
 #[test]
 fn thresholds_are_strict() {
     let quantisation = Some(Quantisation { scale: 0.25, zero_point: 0 });
