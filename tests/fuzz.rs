@@ -5,12 +5,15 @@
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
+#[path = "common/tflite_file.rs"]
+#[allow(dead_code)]
+mod tflite_file;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Changed copies of each file of the corpus.
-const CHANGES: usize = 400;
+const CHANGES: usize = 5000;
 /// No input of the corpus' size may take longer, on a machine that does other things too.
 const TIME: Duration = Duration::from_secs(2);
 /// Bytes that may be held at once: a fixed part, and some for each byte of the input.
@@ -116,4 +119,101 @@ fn label_files() {
 #[test]
 fn uploads() {
     run("upload", targets::upload);
+}
+/// Writes the corpus of models and of options: small files of each head, made here. Not a test: run it
+/// (`cargo test --test fuzz -- --ignored`) where the format's writer has changed.
+#[test]
+#[ignore = "writes fuzz/corpus anew"]
+fn write_the_corpus() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (name, bytes) in small_models() {
+        std::fs::create_dir_all(folder.join("model_file")).unwrap();
+        std::fs::write(folder.join("model_file").join(name), bytes).unwrap();
+    }
+    std::fs::create_dir_all(folder.join("flexbuffer")).unwrap();
+    for slots in [1, 10, 300] {
+        std::fs::write(folder.join(format!("flexbuffer/options-{slots}")), options(slots)).unwrap();
+    }
+}
+
+fn options(slots: u32) -> Vec<u8> {
+    let mut builder = flexbuffers::Builder::default();
+    let mut map = builder.start_map();
+    map.push("num_classes", 2);
+    map.push("max_detections", slots);
+    map.push("use_regular_nms", slots > 10);
+    for scale in ["y_scale", "x_scale"] {
+        map.push(scale, 10.0f32);
+    }
+    map.push("nms_iou_threshold", 0.6f64);
+    map.end_map();
+    builder.view().to_vec()
+}
+
+/// A model of each head with the smallest shapes that it can have.
+fn small_models() -> Vec<(&'static str, Vec<u8>)> {
+    use tflite_file::{Graph, LOGISTIC, QUANTIZE, Type};
+    let input = |graph: &mut Graph, side: i32| {
+        graph.tensor("picture", &[1, side, side, 3], Type::U8, Some((1.0 / 128.0, 128)), Vec::new())
+    };
+    let floats = |count: usize| (0..count).flat_map(|i| (i as f32 * 0.01).to_le_bytes()).collect::<Vec<u8>>();
+    let mut models = Vec::new();
+
+    let mut graph = Graph::default();
+    let picture = input(&mut graph, 4);
+    let boxes = graph.tensor("boxes", &[1, 2, 4], Type::F32, None, floats(8));
+    let scores = graph.tensor("scores", &[1, 2, 3], Type::F32, None, floats(6));
+    let anchors = graph.tensor("anchors", &[2, 4], Type::F32, None, floats(8));
+    let names = [
+        "TFLite_Detection_PostProcess",
+        "TFLite_Detection_PostProcess:1",
+        "TFLite_Detection_PostProcess:2",
+        "TFLite_Detection_PostProcess:3",
+    ];
+    let outputs = names.map(|name| graph.tensor(name, &[], Type::F32, None, Vec::new()));
+    graph.custom("TFLite_Detection_PostProcess", options(10), &[boxes, scores, anchors], &outputs);
+    models.push(("ssd-postprocess", graph.finish(&[picture], &outputs)));
+
+    for (name, shape, side) in
+        [("yolov5", &[1, 63, 7][..], 32), ("classification", &[1, 5], 4), ("segmentation", &[1, 4, 4, 3], 4)]
+    {
+        let mut graph = Graph::default();
+        let picture = input(&mut graph, side);
+        let count = shape.iter().product::<i32>() as usize;
+        let values = graph.tensor("values", shape, Type::F32, None, floats(count));
+        let sure = graph.tensor("sure", shape, Type::F32, None, Vec::new());
+        let output = graph.tensor("output", shape, Type::U8, Some((1.0 / 256.0, 0)), Vec::new());
+        graph.operator(LOGISTIC, &[values], &[sure]);
+        graph.operator(QUANTIZE, &[sure], &[output]);
+        models.push((name, graph.finish(&[picture], &[output])));
+    }
+
+    let mut graph = Graph::default();
+    let picture = input(&mut graph, 300);
+    let boxes = graph.tensor("raw_outputs/box_encodings", &[1, 1917, 4], Type::F32, None, Vec::new());
+    let logits = graph.tensor("logits", &[1, 1917, 3], Type::F32, None, Vec::new());
+    let scores = graph.tensor("raw_outputs/class_predictions", &[1, 1917, 3], Type::F32, None, Vec::new());
+    graph.operator(LOGISTIC, &[logits], &[scores]);
+    models.push(("ssd-raw", graph.finish(&[picture], &[scores, boxes])));
+    models
+}
+
+#[test]
+fn the_corpus_has_a_model_of_each_head() {
+    use spotter::model::file::ModelFile;
+    use spotter::model::head::Head;
+    for (name, bytes) in small_models() {
+        let file = ModelFile::from_bytes(name, bytes).unwrap();
+        assert_eq!(Head::recognise(&file).unwrap().name(), name);
+    }
+}
+
+#[test]
+fn model_files() {
+    run("model_file", targets::model_file);
+}
+
+#[test]
+fn options_of_operators() {
+    run("flexbuffer", targets::flexbuffer);
 }

@@ -15,6 +15,8 @@ use crate::tensor::{DataType, Quantisation, Signature, TensorInfo};
 
 /// Outputs at most that an error lists.
 const LISTED: usize = 8;
+/// Classes at most; the largest published label set has 21843.
+const MAX_CLASSES: usize = 1 << 16;
 
 /// What a model's outputs are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl Head {
             .or_else(|| segmenter(signature, producers));
         if let Some(head) = head {
             head.check_quantisation(signature)?;
+            head.check_classes()?;
             return Ok(head);
         }
         let outputs = &signature.outputs;
@@ -125,6 +128,18 @@ impl Head {
             return Err(Error::new(Kind::Model, text));
         }
         Ok(())
+    }
+
+    /// Names are made for all classes: more than any label set has are damage.
+    fn check_classes(&self) -> Result<()> {
+        match self.classes() {
+            Some(classes) if classes > MAX_CLASSES => {
+                let text =
+                    format!("its outputs stand for {classes} classes; Spotter reads at most {MAX_CLASSES}");
+                Err(Error::new(Kind::Model, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Number of classes, where the file says it.
@@ -272,7 +287,7 @@ fn yolov5(signature: &Signature) -> Option<Head> {
     let anchors = cells(8)?.checked_add(cells(16)?)?.checked_add(cells(32)?)?.checked_mul(3)?;
     let typed = matches!(output.dtype, DataType::U8 | DataType::I8 | DataType::F32);
     (rows > 0 && rows == anchors && columns > 5 && typed)
-        .then_some(Head::YoloV5 { rows, num_classes: columns - 5 })
+        .then(|| Head::YoloV5 { rows, num_classes: columns - 5 })
 }
 
 /// Two or three outputs: scores `[1,N,C]`, box encodings `[1,N,4]`, and anchors `[1,N,4]` or `[N,4]`, where
