@@ -148,7 +148,7 @@ fn what_makes_the_outputs_of_published_models() {
         ("segmentation/deeplabv3_mnv2_pascal_quant.tflite", &[("ARG_MAX", &[1, 513, 513, 21], true)]),
         (
             "raw_heads/ssd_mobilenet_v3_small_coco_int8_raw.tflite",
-            &[("LOGISTIC", &[1, 2034, 91], true), ("CONV_2D", &[1, 20, 20, 96], true)],
+            &[("LOGISTIC", &[1, 2034, 91], true), ("CONV_2D", &[1, 20, 20, 288], true)],
         ),
         (
             "raw_heads/ssd_mobilenet_v2_fpnlite_coco80_256_int8_raw.tflite",

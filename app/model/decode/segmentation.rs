@@ -92,8 +92,11 @@ fn convert<const N: usize>(data: &[[u8; N]], into: &mut [u8], class: impl Fn([u8
 #[multiversion(targets = "simd")]
 fn best_bytes(data: &[u8], classes: usize, flip: u8, into: &mut [u8]) {
     for (to, scores) in into.iter_mut().zip(data.chunks_exact(classes)) {
-        let highest = scores.iter().fold(0u8, |most, byte| most.max(byte ^ flip)) ^ flip;
-        *to = scores.iter().position(|byte| *byte == highest).unwrap_or(0) as u8;
+        // The ordered byte above the inverted index: the largest is the highest score, and of equal ones the
+        // first. No branch depends on the picture.
+        let key = |(byte, class): (&u8, u16)| u16::from(byte ^ flip) << 8 | (255 - class);
+        let best = scores.iter().zip(0..).map(key).fold(0, u16::max);
+        *to = 255 - best as u8;
     }
 }
 
