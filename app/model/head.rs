@@ -2,7 +2,7 @@
 
 use super::decode::anchors::Layout;
 use super::decode::classification::{self, ClassificationDecoder};
-use super::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
+use super::decode::raw_ssd::{Anchors, MAX_ROWS, RawSsd, RawSsdDecoder};
 use super::decode::segmentation::{self, Content, SegmentationDecoder};
 use super::decode::ssd::SsdDecoder;
 use super::decode::yolov5::YoloV5Decoder;
@@ -119,15 +119,17 @@ impl Head {
                 Anchors::Made(..) => vec![parts.scores, parts.boxes],
             },
         };
-        let outputs = places.into_iter().filter_map(|place| signature.outputs.get(place));
-        for output in outputs.filter(|o| o.dtype != DataType::F32 && o.quantisation.is_none()) {
-            let text = format!(
-                "its output {} has no quantisation, so its numbers have no meaning; convert the model again",
-                short(output)
-            );
-            return Err(Error::new(Kind::Model, text));
+        let mut outputs = places.into_iter().filter_map(|place| signature.outputs.get(place));
+        match outputs.find(|output| output.dtype != DataType::F32 && output.quantisation.is_none()) {
+            Some(output) => {
+                let text = format!(
+                    "its output {} has no quantisation, so its numbers have no meaning; convert the model again",
+                    short(output)
+                );
+                Err(Error::new(Kind::Model, text))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Names are made for all classes: more than any label set has are damage.
@@ -298,7 +300,7 @@ fn raw_ssd(signature: &Signature, producers: &[Producer]) -> Option<Head> {
         return None;
     }
     let scores = score_place(outputs, producers)?;
-    let [1, rows, columns] = *outputs[scores].shape.as_slice() else { return None };
+    let [1, rows @ ..=MAX_ROWS, columns] = *outputs[scores].shape.as_slice() else { return None };
     let fits = |place: &usize| matches!(*outputs[*place].shape.as_slice(), [1, n, 4] | [n, 4] if n == rows);
     let rest: Vec<usize> = (0..outputs.len()).filter(|place| *place != scores).collect();
     if !rest.iter().all(fits) {

@@ -29,6 +29,8 @@ use crate::findings::Findings;
 use crate::geometry::Rect;
 use crate::tensor::TensorInfo;
 
+/// More rows are refused: FPN-Lite at 2560×2560, and far more than a camera can run.
+pub const MAX_ROWS: usize = 1 << 20;
 /// Divisors of ty, tx, th and tw: the scale factors of every published configuration.
 const BOX_SCALES: [f32; 4] = [10.0, 10.0, 5.0, 5.0];
 /// Blocks of so many scores are searched at once by vector instructions.
@@ -96,7 +98,10 @@ impl RawSsdDecoder {
         let (scores, boxes) = (info(head.scores)?, info(head.boxes)?);
         let [1, count, columns] = *scores.shape.as_slice() else { return Err(wrong()) };
         let first = usize::from(head.background);
-        if columns <= first || count.checked_mul(columns).is_none_or(|n| u32::try_from(n).is_err()) {
+        if count > MAX_ROWS
+            || columns <= first
+            || count.checked_mul(columns).is_none_or(|n| u32::try_from(n).is_err())
+        {
             return Err(wrong());
         }
         let fits = |info: &TensorInfo| matches!(*info.shape.as_slice(), [1, n, 4] | [n, 4] if n == count);

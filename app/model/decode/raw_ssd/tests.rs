@@ -364,6 +364,7 @@ fn outputs_that_are_no_head_are_refused() {
         vec![shaped(&scores, &[1, rows, 1]), boxes.clone()],
         vec![shaped(&scores, &[1, rows + 1, 3]), boxes.clone()],
         vec![shaped(&scores, &[1, usize::MAX / 2, 3]), boxes.clone()],
+        vec![shaped(&scores, &[1, MAX_ROWS + 1, 3]), shaped(&boxes, &[1, MAX_ROWS + 1, 4])],
         vec![scores.clone(), shaped(&boxes, &[1, rows, 5])],
         vec![scores.clone(), shaped(&boxes, &[1, rows - 1, 4])],
         vec![typed(&scores, DataType::U8), boxes.clone()],
