@@ -19,6 +19,7 @@ pub mod filter;
 pub mod findings;
 pub mod frame;
 pub mod geometry;
+pub mod inspect;
 pub mod loaded;
 pub mod logging;
 pub mod model;

@@ -15,6 +15,7 @@ use crate::probe;
 
 pub mod bench;
 pub mod detect;
+pub mod inspect;
 pub mod models;
 pub mod recommend;
 pub mod run;
@@ -41,6 +42,8 @@ enum Command {
     Models(ModelsCommand),
     /// Rank the catalogue's models for a chip by published figures
     Recommend(RecommendArgs),
+    /// Tell what a model is, what it costs and how it suits each chip
+    Inspect(InspectArgs),
     /// Load and run a model once, in a process that may break down: what the other commands start
     #[command(hide = true)]
     TryModel {
@@ -215,6 +218,26 @@ pub struct FetchArgs {
     pub accept_license: Vec<String>,
 }
 
+/// Arguments of `spotter inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// A .tflite file, a .bin compiled for CV25 with its .json beside it, or a name from the catalogue
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Show this chip's rules instead of a line for each chip
+    #[arg(long, value_enum, value_name = "CHIP")]
+    pub chip: Option<Chip>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write the same as a page into this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Accept the licence of a model that asks for it, for example AGPL-3.0
+    #[arg(long, value_name = "LICENCE")]
+    pub accept_license: Vec<String>,
+}
+
 /// Arguments of `spotter recommend`.
 #[derive(Clone, Debug, Args)]
 pub struct RecommendArgs {
@@ -267,6 +290,7 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Models(command) => models::models(&command),
         Command::Recommend(args) => recommend::recommend(&args),
         Command::TryModel { file } => probe::try_model(&file),
+        Command::Inspect(args) => inspect::inspect(&args),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cavalry::Cavalry;
 use super::flatbuffer::{Damage, Read, Table, Vector};
 use super::flexbuffer::Map;
 use super::producer::{Producer, producers};
@@ -73,14 +74,17 @@ pub struct ModelFile {
     pub embedded_labels: Option<Vec<String>>,
     /// What the converter wrote of itself.
     pub description: String,
+    /// The description beside a model compiled for CV25, which says nothing of itself; `None` for
+    /// TensorFlow Lite files.
+    pub cavalry: Option<Arc<Cavalry>>,
 }
 
 impl ModelFile {
-    /// Reads a model file.
+    /// Reads a model file: TensorFlow Lite, or a `.bin` compiled for CV25 with its description beside it.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] where there is no such file; [`Kind::Model`] where it cannot be read or is
-    /// no sound TensorFlow Lite model.
+    /// [`Kind::NotFound`] where there is no such file; [`Kind::Model`] where it cannot be read, is
+    /// no sound TensorFlow Lite model, or is a `.bin` without a sound description.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let unreadable = |error: std::io::Error| match error.kind() {
@@ -103,7 +107,26 @@ impl ModelFile {
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         let name = path.file_name().map_or_else(|| shown.to_string(), |n| n.to_string_lossy().into_owned());
+        let compiled = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("bin"));
+        if compiled && !bytes.is_empty() && bytes.get(4..8) != Some(b"TFL3") {
+            return Ok(Self::described(name, bytes, Cavalry::beside(path)?));
+        }
         Self::from_bytes(&name, bytes)
+    }
+
+    /// A model that only its description speaks for.
+    fn described(name: String, bytes: Vec<u8>, cavalry: Cavalry) -> Self {
+        Self {
+            name,
+            bytes: bytes.into(),
+            signature: cavalry.signature(),
+            operators: cavalry.operators.iter().map(|(name, count)| (name.clone(), *count)).collect(),
+            custom_ops: Vec::new(),
+            post_process: None,
+            embedded_labels: (!cavalry.labels.is_empty()).then(|| cavalry.labels.clone()),
+            description: cavalry.description.clone(),
+            cavalry: Some(Arc::new(cavalry)),
+        }
     }
 
     /// Reads a model from memory; `name` is used in messages.
@@ -135,6 +158,7 @@ impl ModelFile {
             post_process,
             embedded_labels,
             description,
+            cavalry: None,
         })
     }
 
@@ -150,6 +174,12 @@ impl ModelFile {
     /// input, or an input that is no RGB picture.
     pub fn check_runnable_on_cpu(&self) -> Result<()> {
         let name = &self.name;
+        if self.cavalry.is_some() {
+            let text = format!(
+                "{name} is compiled for Ambarella CV25 and runs on such a camera only; give the .tflite file that it was made from"
+            );
+            return Err(Error::new(Kind::Model, text));
+        }
         if self.needs_edge_tpu() {
             let text = format!(
                 "{name} needs an Edge TPU: custom op {EDGE_TPU}; give the model's CPU version (the file without _edgetpu)"
@@ -316,7 +346,17 @@ fn tensor_info(tensor: Table<'_>) -> Read<TensorInfo> {
     if elements.is_none_or(|n| n > MAX_ELEMENTS) {
         return Err(damage("a tensor is too large"));
     }
-    let dtype = match tensor.u8(1)? {
+    let dtype = data_type(tensor.u8(1)?);
+    let quantisation = match tensor.table(4)? {
+        Some(table) => quantisation(table)?,
+        None => None,
+    };
+    Ok(TensorInfo { name: tensor.string(3, MAX_TENSOR_NAME)?, shape, dtype, quantisation })
+}
+
+/// The schema's `TensorType`.
+pub(super) fn data_type(number: u8) -> DataType {
+    match number {
         0 => DataType::F32,
         1 => DataType::F16,
         2 => DataType::I32,
@@ -326,12 +366,7 @@ fn tensor_info(tensor: Table<'_>) -> Read<TensorInfo> {
         7 => DataType::I16,
         9 => DataType::I8,
         other => DataType::Other(other),
-    };
-    let quantisation = match tensor.table(4)? {
-        Some(table) => quantisation(table)?,
-        None => None,
-    };
-    Ok(TensorInfo { name: tensor.string(3, MAX_TENSOR_NAME)?, shape, dtype, quantisation })
+    }
 }
 
 /// The quantisation of a whole tensor; `None` for none and for one per channel.

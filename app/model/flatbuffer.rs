@@ -141,6 +141,14 @@ impl<'a> Table<'a> {
         Ok(self.scalar(index)?.map_or(0, i32::from_le_bytes))
     }
 
+    /// A 64-bit unsigned field, 0 where left out.
+    ///
+    /// # Errors
+    /// Where the field leaves its table.
+    pub fn u64(&self, index: usize) -> Read<u64> {
+        Ok(self.scalar(index)?.map_or(0, u64::from_le_bytes))
+    }
+
     /// A table field.
     ///
     /// # Errors
@@ -258,7 +266,8 @@ mod tests {
     /// Reads everything a table can be asked for, two levels deep.
     fn walk(table: Table<'_>, depth: usize) {
         for index in 0..12 {
-            let _ = (table.u8(index), table.u32(index), table.i32(index), table.string(index, 100));
+            let _ = (table.u8(index), table.u32(index), table.i32(index), table.u64(index));
+            let _ = table.string(index, 100);
             for width in [1, 4, 8] {
                 if let Ok(v) = table.vector(index, width) {
                     let _ = (v.i32s().count(), v.f32s().count(), v.i64s().count(), v.place(), v.is_empty());

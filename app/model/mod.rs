@@ -1,6 +1,7 @@
 //! What a model file says of itself, and how its outputs are read.
 
 pub mod catalogue;
+pub mod cavalry;
 pub mod chip;
 pub mod choice;
 pub mod decode;
@@ -8,6 +9,7 @@ pub mod fetch;
 pub mod file;
 pub mod flatbuffer;
 pub mod flexbuffer;
+pub mod graph;
 pub mod head;
 pub mod labels;
 pub mod operators;
@@ -19,5 +21,7 @@ pub mod zip;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 pub(crate) mod testdata;

@@ -81,7 +81,7 @@ impl<'a> Store<'a> {
     }
 
     /// Looks for a model without downloading it. `model` is a path where such a file exists, or where
-    /// it has a path separator or ends in `.tflite`; else it is a catalogue name.
+    /// it has a path separator or ends in `.tflite` or `.bin`; else it is a catalogue name.
     ///
     /// # Errors
     /// [`Kind::NotFound`] for an unknown name, with near ones; [`Kind::Model`] where a file has the
@@ -89,7 +89,9 @@ impl<'a> Store<'a> {
     pub fn find(&self, model: &str) -> Result<Found<'a>> {
         let path = Path::new(model);
         let looks_like_path = model.contains(std::path::is_separator)
-            || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tflite"));
+            || path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("tflite") || e.eq_ignore_ascii_case("bin"));
         if looks_like_path || path.is_file() {
             return Ok(Found::Path(path.to_path_buf()));
         }

@@ -1,0 +1,13 @@
+//! TensorFlow Lite on a processor.
+
+use super::{Check, common};
+
+pub(super) const RULES: &[Check] = &[
+    common::tensorflow_lite,
+    common::no_edgetpu,
+    common::custom_ops,
+    common::input_picture,
+    common::static_shapes,
+    common::integer_weights,
+    common::known_head,
+];
