@@ -202,7 +202,7 @@ fn resnet(graph: &Graph, links: &Links<'_>, blocks: &[Block]) -> Option<(String,
 fn unknown(graph: &Graph, links: &Links<'_>, blocks: &[Block]) -> (String, String) {
     let custom = graph.operators.iter().filter(|operator| operator.custom).count();
     let evidence = if custom > 0 && links.convolutions().next().is_none() {
-        "it is compiled; its layers are inside the custom operator".to_string()
+        "its layers are inside custom operators, which cannot be looked into".to_string()
     } else {
         let inverted = blocks.iter().filter(|block| block.is_inverted()).count();
         format!(

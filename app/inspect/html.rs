@@ -13,6 +13,9 @@ const LISTED: usize = 24;
 const BARS: usize = 1000;
 /// Size of the chart in its own units.
 const CHART: (f64, f64) = (960.0, 220.0);
+/// Room for the numbers left of the bars and above them.
+const LEFT: f64 = 84.0;
+const TOP: f64 = 16.0;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -128,25 +131,26 @@ fn chart(report: &Report) -> String {
         return String::new();
     };
     let (width, height) = CHART;
-    let step = width / layers.len() as f64;
+    let step = (width - LEFT) / layers.len() as f64;
     let mut out = format!(
         "<h2>Cost of each layer</h2>\n<figure>\n<svg viewBox=\"0 0 {width} {}\" role=\"img\" \
          aria-label=\"MACs of {} layers in the order they run\">\n",
-        height + 40.0,
+        height + TOP + 34.0,
         layers.len()
     );
-    for share in [0.25, 0.5, 0.75, 1.0] {
-        let y = 20.0 + height * (1.0 - share);
+    for share in [0.0, 0.5, 1.0] {
+        let y = TOP + height * (1.0 - share);
         let label = short((most as f64 * share) as u64);
         let _ = writeln!(
             out,
-            "<path class=\"grid\" d=\"M0 {y:.1}H{width}\"/><text x=\"0\" y=\"{:.1}\">{label}</text>",
-            y - 4.0
+            "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{width}\"/><text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{label}</text>",
+            LEFT - 8.0,
+            y + 5.0
         );
     }
     for (place, layer) in layers.iter().enumerate() {
         let tall = (layer.macs as f64 / most as f64 * height).max(1.0);
-        let (x, y) = (place as f64 * step, 20.0 + height - tall);
+        let (x, y) = (LEFT + place as f64 * step, TOP + height - tall);
         let _ = writeln!(
             out,
             "<rect class=\"{}\" x=\"{x:.2}\" y=\"{y:.1}\" width=\"{:.2}\" height=\"{tall:.1}\"><title>layer {}: {} {}, {}, {}MACs, {:.1} %</title></rect>",
@@ -163,8 +167,8 @@ fn chart(report: &Report) -> String {
     let (first, last) = (layers.first().map_or(0, |l| l.index), layers.last().map_or(0, |l| l.index));
     let _ = writeln!(
         out,
-        "<text x=\"0\" y=\"{0:.1}\">layer {first}</text><text class=\"end\" x=\"{width}\" y=\"{0:.1}\">layer {last}</text>\n</svg>",
-        height + 36.0
+        "<text x=\"{LEFT}\" y=\"{0:.1}\">layer {first}</text><text class=\"end\" x=\"{width}\" y=\"{0:.1}\">layer {last}</text>\n</svg>",
+        height + TOP + 28.0
     );
     let share = |wanted: &str| {
         let part: u64 =

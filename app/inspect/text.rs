@@ -323,14 +323,26 @@ fn rules(out: &mut String, report: &Report, chip: Chip) {
     }
 }
 
+/// What is wrong, without how to mend it.
+fn clause(message: &str) -> String {
+    printable(message.split(';').next().unwrap_or(message), 200)
+}
+
 fn chips(out: &mut String, report: &Report) {
     push(out, "");
     push(out, "Chips (--chip NAME shows the rules)");
     for (chip, verdict) in &report.chips {
         push(out, &format!("  {} {:<9} {}", mark(verdict.verdict), chip.to_string(), summary(verdict)));
         if verdict.verdict > Level::Pass {
-            let ids: Vec<&str> = report.reasons(*chip).iter().map(|rule| rule.id).collect();
-            paragraph(out, "", VALUES, &ids.join(", "));
+            let reasons = report.reasons(*chip);
+            let shown: Vec<String> = match verdict.verdict {
+                // What keeps it from running is worth a line each.
+                Level::Fail => {
+                    reasons.iter().map(|rule| format!("{}: {}", rule.id, clause(&rule.message))).collect()
+                }
+                _ => vec![reasons.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ")],
+            };
+            paragraph(out, "", VALUES, &shown.join("\n"));
         }
     }
 }

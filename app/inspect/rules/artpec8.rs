@@ -126,7 +126,7 @@ fn kernels_3x3(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     Rule::warn(
         ID,
         format!(
-            "{} of {} convolutions have other kernels than 3×3 or 1×1 ({} of the MACs: {}); prefer 3×3",
+            "kernels other than 3×3 and 1×1 in {} of {} convolutions ({} of the MACs: {}); prefer 3×3",
             other.len(),
             convolutions.len(),
             subject.percent(other.iter().copied()),
@@ -144,7 +144,10 @@ fn native_strides(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     if other.is_empty() {
         return Rule::pass(ID, "every stride is 1 or 2");
     }
-    Rule::warn(ID, format!("{} step by more than 2 (inferred to be slow); use strides of 2", layers(&other)))
+    Rule::warn(
+        ID,
+        format!("steps of more than 2 in {} (inferred to be slow); use strides of 2", layers(&other)),
+    )
 }
 
 /// What the list lacks runs on the processor.

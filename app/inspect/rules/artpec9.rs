@@ -93,7 +93,7 @@ fn four_dimensions(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         return Rule::pass(ID, "no tensor has more than 4 dimensions");
     }
     let text = format!(
-        "{} have more than 4 dimensions, so the processor runs them; reshape to 4 or fewer",
+        "tensors of more than 4 dimensions in {}, which the processor runs; reshape to 4 or fewer",
         layers(&found)
     );
     Rule::new(ID, subject.by_share(&found), text)
@@ -104,13 +104,14 @@ fn places(graph: &Graph, of: impl Fn(&Operator) -> bool) -> Vec<usize> {
     graph.operators.iter().enumerate().filter(|(_, o)| of(o)).map(|(index, _)| index).collect()
 }
 
-/// A rule about convolutions: `good` where none is found, else `bad` with the layers put in for "{}".
+/// A rule about convolutions: `good` where none is bad, else what is `bad`, where, and how to `mend` it.
 fn about(
     subject: &Subject<'_>,
     id: &'static str,
     is_bad: impl Fn(&Graph, &Operator) -> bool,
     good: &str,
     bad: &str,
+    mend: &str,
 ) -> Option<Rule> {
     let (graph, convolutions) = subject.convolved()?;
     let found: Vec<usize> =
@@ -119,7 +120,7 @@ fn about(
         return Rule::pass(id, good);
     }
     let share = subject.percent(found.iter().copied());
-    let text = format!("{} ({share} of the MACs) {bad}", layers(&found));
+    let text = format!("{bad} in {} ({share} of the MACs), which the processor runs; {mend}", layers(&found));
     Rule::new(id, subject.by_share(&found), text)
 }
 
@@ -133,7 +134,8 @@ fn kernel_sizes(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         "kernel-sizes",
         bad,
         "every kernel is 1, 2, 3, 5, 7 or 9 wide",
-        "have kernels other than 1, 2, 3, 5, 7 or 9, so the processor runs them; choose one of these",
+        "kernels other than 1, 2, 3, 5, 7 and 9",
+        "choose one of these",
     )
 }
 
@@ -147,7 +149,8 @@ fn strides(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         "strides",
         bad,
         "every stride is 1 or 2, the same both ways",
-        "have strides other than 1 and 2 or different ones in width and height, so the processor runs them; use 1 or 2",
+        "strides other than 1 and 2, or different ones in width and height,",
+        "use 1 or 2",
     )
 }
 
@@ -160,7 +163,8 @@ fn depth_multiplier(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         "depth-multiplier",
         bad,
         "every depthwise convolution has depth multiplier 1",
-        "are depthwise with a multiplier other than 1, so the processor runs them; use 1",
+        "a depth multiplier other than 1",
+        "use 1",
     )
 }
 
@@ -206,7 +210,7 @@ fn joined_channels_multiple_of_16(subject: &Subject<'_>, _: Chip) -> Option<Rule
     Rule::warn(
         ID,
         format!(
-            "{} join or split parts whose channels are no multiple of 16, so the processor runs them; choose multiples of 16",
+            "parts whose channels are no multiple of 16 are joined or split in {}, which the processor runs; choose multiples of 16",
             layers(&found)
         ),
     )
@@ -231,7 +235,8 @@ fn requantisation(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         "rescale-range",
         bad,
         "input scale × weight scale / output scale is below 65536 everywhere",
-        "have an input scale × weight scale / output scale of 65536 or more, so the processor runs them; calibrate with pictures like those of the camera",
+        "an input scale × weight scale / output scale of 65536 or more",
+        "calibrate with pictures like those of the camera",
     )
 }
 
@@ -253,7 +258,7 @@ fn no_explicit_padding(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     let too_wide: Vec<usize> = pads.iter().filter(|(_, o)| wide(o)).map(|(index, _)| *index).collect();
     let indices: Vec<usize> = pads.iter().map(|(index, _)| *index).collect();
     let text = format!(
-        "{} pad with an operator of its own, which costs time; use padding=\"same\" in the convolution",
+        "padding is an operator of its own in {}, which costs time; use padding=\"same\" in the convolution",
         layers(&indices)
     );
     if too_wide.is_empty() {
@@ -261,7 +266,10 @@ fn no_explicit_padding(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     }
     Rule::warn(
         ID,
-        format!("{text}; {} add more than 7 pixels a side, which the processor runs", layers(&too_wide)),
+        format!(
+            "{text}; more than 7 pixels a side are added in {}, which the processor runs",
+            layers(&too_wide)
+        ),
     )
 }
 
@@ -301,7 +309,7 @@ fn pooling_sizes(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     Rule::warn(
         ID,
         format!(
-            "{} pool with sizes that are not in the chip's table (maximum of 1×1, 2×2 or 3×3 with stride 2; average of 3×3 with stride 1; mean of 7×7 or 8×8), so the processor runs them",
+            "pools of sizes that are not in the chip's table in {}, which the processor runs; use a maximum of 1×1, 2×2 or 3×3 with stride 2, an average of 3×3 with stride 1 or a mean of 7×7 or 8×8",
             layers(&other)
         ),
     )
@@ -333,7 +341,7 @@ fn resize_factor(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     Rule::warn(
         ID,
         format!(
-            "{} resize by another factor than 2, so the processor runs them; resize in steps of 2",
+            "resizes by another factor than 2 in {}, which the processor runs; resize in steps of 2",
             layers(&other)
         ),
     )
@@ -359,7 +367,7 @@ fn output_scales(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     Rule::warn(
         ID,
         format!(
-            "{} give other steps than 1/256 (sigmoid) or 1/128 (tanh), so the processor runs them; convert with TensorFlow's own scales for them",
+            "other steps than 1/256 (sigmoid) or 1/128 (tanh) in {}, which the processor runs; convert with TensorFlow's own scales for them",
             layers(&other)
         ),
     )
@@ -380,7 +388,7 @@ fn leaky_relu_slope(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     Rule::warn(
         ID,
         format!(
-            "{} are leaky ReLUs with a slope that is not between 0 and 1, so the processor runs them; use one that is",
+            "leaky ReLUs whose slope is not between 0 and 1 in {}, which the processor runs; use one that is",
             layers(&other)
         ),
     )

@@ -206,7 +206,10 @@ pub fn custom_ops(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
     }
     let post_process = custom.iter().any(|op| op == POST_PROCESS);
     match (post_process, chip) {
-        (false, _) => Rule::pass(ID, "no custom operators but what the chip brings"),
+        (false, Chip::Artpec7) if subject.file.needs_edge_tpu() => {
+            Rule::pass(ID, "no custom operator but the Edge TPU's own")
+        }
+        (false, _) => Rule::pass(ID, "no custom operators"),
         (true, Chip::Cv25) => Rule::fail(
             ID,
             format!(
