@@ -231,7 +231,7 @@ fn paragraph(out: &mut String, name: &str, indent: usize, text: &str) {
     for part in text.split('\n') {
         let mut line = std::mem::replace(&mut lead, hang.clone());
         let mut empty = true;
-        for word in part.split(' ') {
+        for word in part.split(' ').flat_map(|word| pieces(word, WIDTH - indent)) {
             let room = WIDTH.saturating_sub(line.chars().count());
             if !empty && word.chars().count() + 1 > room {
                 push(out, &line);
@@ -241,11 +241,20 @@ fn paragraph(out: &mut String, name: &str, indent: usize, text: &str) {
             if !empty {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
             empty = false;
         }
         push(out, &line);
     }
+}
+
+/// A word in pieces of at most `width` characters.
+fn pieces(word: &str, width: usize) -> Vec<String> {
+    if word.len() <= width {
+        return vec![word.to_string()];
+    }
+    let letters: Vec<char> = word.chars().collect();
+    letters.chunks(width.max(1)).map(String::from_iter).collect()
 }
 
 fn costly(out: &mut String, report: &Report) {
@@ -389,6 +398,7 @@ mod tests {
         assert!(out.lines().skip(1).all(|line| line.starts_with("          word")), "{out}");
         let mut out = String::new();
         paragraph(&mut out, "n", 4, &"x".repeat(300));
-        assert_eq!(out.lines().count(), 1, "a word without spaces is not cut");
+        assert_eq!(out.lines().count(), 4, "{out}");
+        assert!(out.lines().all(|line| line.chars().count() <= WIDTH), "{out}");
     }
 }

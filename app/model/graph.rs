@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
 
     /// Takes from what may be kept.
     fn keep(&mut self, bytes: usize, at: usize) -> Read<()> {
-        let damage = Damage { what: "lists and names are larger than the file", at };
+        let damage = Damage { what: "lists and names take too much room", at };
         self.kept = self.kept.checked_sub(bytes).ok_or(damage)?;
         Ok(())
     }

@@ -112,3 +112,77 @@ fn cut_and_flipped_files_are_damage_not_death() {
     }
     assert!((1..400).contains(&read), "{read} of 400 could be read");
 }
+
+/// Appends a table of 4-byte fields behind its vtable; returns where it starts.
+fn table(out: &mut Vec<u8>, fields: u16) -> usize {
+    let vtable_size = 4 + 2 * fields;
+    out.extend(vtable_size.to_le_bytes());
+    out.extend((4 + 4 * fields).to_le_bytes());
+    (0..fields).for_each(|field| out.extend((4 + 4 * field).to_le_bytes()));
+    let at = out.len();
+    out.extend(i32::from(vtable_size).to_le_bytes());
+    out.extend(vec![0; 4 * usize::from(fields)]);
+    at
+}
+
+/// Lets the offset at `slot` lead to `target`.
+fn link(out: &mut [u8], slot: usize, target: usize) {
+    out[slot..slot + 4].copy_from_slice(&((target - slot) as u32).to_le_bytes());
+}
+
+/// Appends a vector of `count` words for field `field` of a table; returns where its first word is.
+fn vector(out: &mut Vec<u8>, table: usize, field: usize, count: usize) -> usize {
+    let at = out.len();
+    link(out, table + 4 + 4 * field, at);
+    out.extend((count as u32).to_le_bytes());
+    out.extend(vec![0; 4 * count]);
+    at + 4
+}
+
+/// A model of many operators that are all the same one, with a long list of inputs.
+fn repeated(operators: usize, inputs: usize) -> Vec<u8> {
+    let mut out = vec![0; 4];
+    out.extend(b"TFL3");
+    let model = table(&mut out, 5);
+    link(&mut out, 0, model);
+    out[model + 4] = 3;
+    let codes = vector(&mut out, model, 1, 1);
+    let subgraphs = vector(&mut out, model, 2, 1);
+    vector(&mut out, model, 3, 0);
+    vector(&mut out, model, 4, 0);
+    let code = table(&mut out, 1);
+    link(&mut out, codes, code);
+    let subgraph = table(&mut out, 4);
+    link(&mut out, subgraphs, subgraph);
+    let tensors = vector(&mut out, subgraph, 0, 1);
+    vector(&mut out, subgraph, 1, 0);
+    vector(&mut out, subgraph, 2, 0);
+    let steps = vector(&mut out, subgraph, 3, operators);
+    let tensor = table(&mut out, 0);
+    link(&mut out, tensors, tensor);
+    let operator = table(&mut out, 3);
+    (0..operators).for_each(|step| link(&mut out, steps + 4 * step, operator));
+    vector(&mut out, operator, 1, inputs);
+    vector(&mut out, operator, 2, 0);
+    out
+}
+
+#[test]
+fn what_is_listed_often_is_not_kept_often() {
+    let graph = Graph::read("m", &repeated(3, 2)).unwrap();
+    assert_eq!((graph.operators.len(), graph.operators[2].inputs.len()), (3, 2));
+    let start = Instant::now();
+    for (operators, inputs, says) in [
+        (60_000, 1_000_000, "lists and names take too much room"),
+        (70_000, 0, "too many tensors or operators"),
+    ] {
+        let error = Graph::read("m", &repeated(operators, inputs)).unwrap_err();
+        assert!(
+            error.to_string().starts_with("m is damaged: ") && error.to_string().contains(says),
+            "{error}"
+        );
+    }
+    // As much as is kept at most.
+    assert!(exercise(repeated(60_000, 60)));
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
