@@ -79,9 +79,9 @@ fn programs_get_json() {
 fn every_model_is_described_also_those_that_cannot_run() {
     let Some(folder) = data::shared_data() else { return };
     for (name, says) in [
-        ("edgetpu/mobilenet_v1_0.25_128_quant_edgetpu.tflite", "runs here   no: needs an Edge TPU"),
-        ("negative/automl_video_traffic_lstm_postprocess.tflite", "runs here   no: has 3 inputs"),
-        ("negative/model_invoking_error.tflite", "runs here   no: needs the custom op fake-op-double"),
+        ("edgetpu/mobilenet_v1_0.25_128_quant_edgetpu.tflite", "runs here   no: it needs an Edge TPU"),
+        ("negative/automl_video_traffic_lstm_postprocess.tflite", "runs here   no: it has 3 inputs"),
+        ("negative/model_invoking_error.tflite", "runs here   no: it needs the custom op fake-op-double"),
         ("segmentation/deeplabv3_mnv2_dm05_pascal_quant.tflite", "MobileNet v2 0.5, ASPP neck"),
     ] {
         let finished = inspect(&folder.join("models").join(name), &[]);
@@ -134,6 +134,26 @@ fn the_page_is_whole_or_not_there() {
     assert!(line.starts_with("cannot write /nonexistent/page.html; check the folder"), "{line}");
     let line = error_line(&inspect(&path, &["--html", folder.path().to_str().unwrap()]), 8);
     assert!(line.starts_with("cannot write "), "{line}");
+}
+
+#[test]
+fn names_that_are_no_names_harm_nobody() {
+    let Some(path) = model("negative/model_invoking_error.tflite") else { return };
+    let mut bytes = std::fs::read(path).unwrap();
+    let (name, evil) = (b"fake-op-double", b"a\x1b[2J<script>\n");
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at..at + name.len()].copy_from_slice(evil);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, page) = (folder.path().join("m.tflite"), folder.path().join("m.html"));
+    std::fs::write(&file, bytes).unwrap();
+    let finished = inspect(&file, &["--html", page.to_str().unwrap()]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(finished.stdout.contains("a\u{fffd}[2J<script>\u{fffd}"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains('\x1b'), "{}", finished.stdout);
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(html.contains("a\u{fffd}[2J&lt;script&gt;") && !html.contains("<script>"), "{html}");
+    let json = inspect(&file, &["--json"]).stdout;
+    assert!(!json.contains('\x1b') && !json.contains("\\u001b"), "{json}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const BARS: usize = 1000;
 /// Size of the chart in its own units.
 const CHART: (f64, f64) = (960.0, 220.0);
 /// Room for the numbers left of the bars and above them.
-const LEFT: f64 = 84.0;
+const LEFT: f64 = 104.0;
 const TOP: f64 = 16.0;
 
 const STYLE: &str = include_str!("style.css");

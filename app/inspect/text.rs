@@ -90,7 +90,7 @@ pub fn render(report: &Report, chip: Option<Chip>) -> String {
 }
 
 fn push(out: &mut String, line: &str) {
-    out.push_str(line.trim_end());
+    out.push_str(&line.trim_end().replace('\u{a0}', " "));
     out.push('\n');
 }
 
@@ -138,23 +138,27 @@ pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
         "runs here",
         match &report.refusal {
             None => "yes, with TensorFlow Lite on the processor".to_string(),
-            Some(why) => format!("no: {}", without_name(report, why)),
+            Some(why) => format!("no: {}", without_name(why, &report.name)),
         },
     ));
     facts
 }
 
-/// The file's name stands above already.
-fn without_name(report: &Report, why: &str) -> String {
-    let rest = why.strip_prefix(&report.name).map_or(why, |rest| rest.trim_start_matches([':', ' ']));
-    printable(rest, 500)
+/// A sentence about a file without the file's name, which stands above it already.
+pub fn without_name(sentence: &str, name: &str) -> String {
+    let rest = match sentence.strip_prefix(name) {
+        Some(rest) if rest.starts_with(": ") => rest[2..].to_string(),
+        Some(rest) if rest.starts_with(' ') => format!("it{rest}"),
+        _ => sentence.to_string(),
+    };
+    printable(&rest, 500)
 }
 
 fn head(report: &Report) -> String {
     let classes = report.classes.map(|classes| format!(", {classes} classes")).unwrap_or_default();
     match (&report.head, &report.head_reason) {
         (Some(head), _) => format!("{}{classes}", printable(head, 80)),
-        (None, Some(why)) => format!("unknown: {}", without_name(report, why)),
+        (None, Some(why)) => format!("unknown: {}", without_name(why, &report.name)),
         (None, None) => "unknown".to_string(),
     }
 }
@@ -229,6 +233,8 @@ fn paragraph(out: &mut String, name: &str, indent: usize, text: &str) {
     }
     let hang = " ".repeat(indent);
     for part in text.split('\n') {
+        // A number stays with its sign.
+        let part = part.replace(" %", "\u{a0}%");
         let mut line = std::mem::replace(&mut lead, hang.clone());
         let mut empty = true;
         for word in part.split(' ').flat_map(|word| pieces(word, WIDTH - indent)) {

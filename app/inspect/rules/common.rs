@@ -2,7 +2,7 @@
 
 use super::{Chip, Level, Rule, Subject, counted, layers, tally};
 use crate::inspect::links::Links;
-use crate::inspect::text::printable;
+use crate::inspect::text::{printable, without_name};
 use crate::model::file::{EDGE_TPU, POST_PROCESS};
 use crate::model::graph::{Activation, Graph, Operator};
 use crate::model::head::Head;
@@ -41,12 +41,6 @@ pub fn input_picture(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         }
         Err(error) => Rule::fail(ID, without_name(error.message(), &subject.file.name)),
     }
-}
-
-/// The name of the file stands above the rules already.
-fn without_name(message: &str, name: &str) -> String {
-    let rest = message.strip_prefix(name).map_or(message, |rest| rest.trim_start_matches([':', ' ']));
-    printable(rest, 400)
 }
 
 /// One picture at a time.
