@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::report::Report;
-use super::rules::{Chip, Level};
+use super::rules::Level;
 use super::testgraph::TestGraph;
 use super::text;
 use crate::inspect::backbone::Backbone;
 use crate::inspect::cost::Cost;
 use crate::inspect::html;
 use crate::model::catalogue::Catalogue;
+use crate::model::chip::Chip;
 use crate::model::file::ModelFile;
 use crate::model::graph::{Activation, Graph};
 use crate::model::testdata::shared;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::cost::Layer;
 use super::report::Report;
-use super::rules::{Chip, Verdict};
+use super::rules::Verdict;
 use super::text::{bytes, facts, mark, printable, short, sides, summary, window, worst_first};
+use crate::model::chip::Chip;
 
 /// Layers in the table below the chart.
 const LISTED: usize = 24;
@@ -81,7 +82,7 @@ fn figures(report: &Report) -> String {
 
 fn chips(report: &Report, chip: Option<Chip>) -> String {
     let mut out = match chip {
-        Some(chip) => format!("<h2>On {chip}</h2>\n"),
+        Some(chip) => format!("<h2>On {}</h2>\n", chip.title()),
         None => "<h2>On each chip</h2>\n".to_string(),
     };
     for (known, verdict) in &report.chips {
@@ -90,8 +91,9 @@ fn chips(report: &Report, chip: Option<Chip>) -> String {
             let level = verdict.verdict.name();
             let _ = writeln!(
                 out,
-                "<details{open}><summary><i class=\"{level}\">{}</i> <b>{known}</b> <span>{}</span></summary>",
+                "<details{open}><summary><i class=\"{level}\">{}</i> <b>{}</b> <span>{}</span></summary>",
                 mark(verdict.verdict),
+                known.title(),
                 summary(verdict)
             );
             out += &rules(verdict);

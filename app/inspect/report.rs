@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::backbone::Backbone;
 use super::cost::{Cost, Layer};
-use super::rules::{Chip, Level, Rule, Subject, Verdict};
+use super::rules::{Level, Rule, Subject, Verdict};
 use super::text::printable;
 use crate::error::Result;
 use crate::model::catalogue::Catalogue;
+use crate::model::chip::Chip;
 use crate::model::file::ModelFile;
 use crate::model::graph::{self, Graph};
 use crate::model::head::Head;
@@ -52,6 +53,8 @@ pub struct Report {
     pub backbone: Backbone,
     /// Name of the head, where Spotter knows it.
     pub head: Option<String>,
+    /// What it does, where Spotter knows the head: `detection`, `classification`, `segmentation`.
+    pub task: Option<&'static str>,
     /// Why the head is not known.
     pub head_reason: Option<String>,
     /// Inputs.
@@ -115,6 +118,7 @@ impl Report {
             format: if file.cavalry.is_some() { "cavalry" } else { "tflite" },
             description: file.description.clone(),
             backbone: backbone(file, graph.as_ref()),
+            task: head.as_ref().ok().map(Head::task),
             head_reason: head.as_ref().err().filter(|_| hinted.is_none()).map(ToString::to_string),
             head: hinted.or_else(|| head.as_ref().ok().map(|head| head.name().to_string())),
             inputs: file.signature.inputs.clone(),
@@ -137,15 +141,6 @@ impl Report {
     /// A chip's rules.
     pub fn verdict(&self, chip: Chip) -> Option<&Verdict> {
         self.chips.iter().find(|(known, _)| *known == chip).map(|(_, verdict)| verdict)
-    }
-
-    /// What it does, from its head: `detection`, `classification`, `segmentation`.
-    pub fn task(&self) -> Option<&'static str> {
-        match self.head.as_deref()? {
-            "classification" => Some("classification"),
-            "segmentation" => Some("segmentation"),
-            _ => Some("detection"),
-        }
     }
 
     /// The layers with the most MACs, most first.
@@ -175,7 +170,7 @@ impl Report {
             "file_size": self.file_size,
             "format": self.format,
             "description": printable(&self.description, NAME),
-            "task": self.task(),
+            "task": self.task,
             "backbone": self.backbone.name,
             "backbone_evidence": self.backbone.evidence,
             "neck": self.backbone.neck,

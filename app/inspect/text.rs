@@ -2,7 +2,8 @@
 
 use super::cost::Layer;
 use super::report::Report;
-use super::rules::{Chip, Level, Rule, Verdict};
+use super::rules::{Level, Rule, Verdict};
+use crate::model::chip::Chip;
 use crate::tensor::TensorInfo;
 
 /// Columns.
@@ -326,7 +327,7 @@ pub fn worst_first(verdict: &Verdict) -> Vec<&Rule> {
 fn rules(out: &mut String, report: &Report, chip: Chip) {
     let Some(verdict) = report.verdict(chip) else { return };
     push(out, "");
-    push(out, &format!("{chip}: {}", summary(verdict)));
+    push(out, &format!("{}: {}", chip.title(), summary(verdict)));
     let widest = verdict.rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     for rule in worst_first(verdict) {
         paragraph(
@@ -347,7 +348,7 @@ fn chips(out: &mut String, report: &Report) {
     push(out, "");
     push(out, "Chips (--chip NAME shows the rules)");
     for (chip, verdict) in &report.chips {
-        push(out, &format!("  {} {:<9} {}", mark(verdict.verdict), chip.to_string(), summary(verdict)));
+        push(out, &format!("  {} {:<9} {}", mark(verdict.verdict), chip.title(), summary(verdict)));
         if verdict.verdict > Level::Pass {
             let reasons = report.reasons(*chip);
             let shown: Vec<String> = match verdict.verdict {

@@ -126,6 +126,7 @@ impl ModelFile {
             embedded_labels: (!cavalry.labels.is_empty()).then(|| cavalry.labels.clone()),
             description: cavalry.description.clone(),
             cavalry: Some(Arc::new(cavalry)),
+            producers: Vec::new(),
         }
     }
 

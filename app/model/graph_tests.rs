@@ -7,9 +7,9 @@ use super::testdata::shared;
 use crate::inspect::backbone::Backbone;
 use crate::inspect::cost::Cost;
 use crate::inspect::report::Report;
-use crate::inspect::rules::Chip;
 use crate::inspect::{html, text};
 use crate::model::catalogue::Catalogue;
+use crate::model::chip::Chip;
 use crate::model::file::ModelFile;
 use crate::tensor::DataType;
 

@@ -1,6 +1,7 @@
 //! ARTPEC-7: a Coral Edge TPU behind TensorFlow Lite.
 
-use super::{Check, Chip, Rule, Subject, common, tally};
+use super::{Check, Rule, Subject, common, tally};
+use crate::model::chip::Chip;
 use crate::model::file::{EDGE_TPU, POST_PROCESS};
 
 pub(super) const RULES: &[Check] = &[

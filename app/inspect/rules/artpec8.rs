@@ -1,7 +1,8 @@
 //! ARTPEC-8: fastest with regular 3×3 convolutions, weights quantised per tensor, filters in sixes.
 
-use super::{Check, Chip, Rule, Subject, common, counted, layers, tally};
+use super::{Check, Rule, Subject, common, counted, layers, tally};
 use crate::inspect::cost::kernel;
+use crate::model::chip::Chip;
 use crate::model::graph::{Operator, Tensor};
 use crate::tensor::DataType;
 

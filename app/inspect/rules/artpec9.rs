@@ -1,7 +1,8 @@
 //! ARTPEC-9: its table of operators reads like that of Arm's Ethos-N, which is what the bounds here are.
 
-use super::{Check, Chip, Rule, Subject, common, counted, layers, tally};
+use super::{Check, Rule, Subject, common, counted, layers, tally};
 use crate::inspect::cost::kernel;
+use crate::model::chip::Chip;
 use crate::model::graph::{Graph, Operator, Padding, Tensor};
 
 pub(super) const RULES: &[Check] = &[

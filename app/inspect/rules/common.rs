@@ -1,8 +1,9 @@
 //! Rules that several chips share.
 
-use super::{Chip, Level, Rule, Subject, counted, layers, tally};
+use super::{Level, Rule, Subject, counted, layers, tally};
 use crate::inspect::links::Links;
 use crate::inspect::text::{printable, without_name};
+use crate::model::chip::Chip;
 use crate::model::file::{EDGE_TPU, POST_PROCESS};
 use crate::model::graph::{Activation, Graph, Operator};
 use crate::model::head::Head;
@@ -15,15 +16,20 @@ pub fn tensorflow_lite(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         None => Rule::pass(ID, "a TensorFlow Lite file"),
         Some(_) => Rule::fail(
             ID,
-            format!("compiled for Ambarella CV25; give {chip} the .tflite file that it was made from"),
+            format!(
+                "compiled for Ambarella CV25; give {} the .tflite file that it was made from",
+                chip.title()
+            ),
         ),
     }
 }
 
 /// A file compiled for the Edge TPU runs on ARTPEC-7 only.
 pub fn no_edgetpu(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
-    let message =
-        format!("compiled for the Edge TPU of ARTPEC-7; give {chip} the file without _edgetpu in its name");
+    let message = format!(
+        "compiled for the Edge TPU of ARTPEC-7; give {} the file without _edgetpu in its name",
+        chip.title()
+    );
     subject.file.needs_edge_tpu().then(|| Rule::fail("edgetpu-compiled", message))?
 }
 
@@ -89,7 +95,8 @@ pub fn integer_weights(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         _ => Rule::fail(
             ID,
             format!(
-                "{text}; {chip} runs 8-bit integers only: convert with full integer quantisation (TFLITE_BUILTINS_INT8, a representative data set of 100 to 200 pictures)"
+                "{text}; {} runs 8-bit integers only: convert with full integer quantisation (TFLITE_BUILTINS_INT8, a representative data set of 100 to 200 pictures)",
+                chip.title()
             ),
         ),
     }
@@ -211,7 +218,9 @@ pub fn custom_ops(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
             ),
         ),
         (true, Chip::Cpu) => Rule::pass(ID, format!("{POST_PROCESS} is part of TensorFlow Lite")),
-        (true, _) => Rule::pass(ID, format!("{POST_PROCESS} runs on the processor, the rest on {chip}")),
+        (true, _) => {
+            Rule::pass(ID, format!("{POST_PROCESS} runs on the processor, the rest on {}", chip.title()))
+        }
     }
 }
 
@@ -224,9 +233,10 @@ pub fn no_attention(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         return None;
     }
     let text = format!(
-        "{} multiply computed matrices ({} of the MACs), as transformers do, which are not recommended on {chip}; use a convolutional model",
+        "{} multiply computed matrices ({} of the MACs), as transformers do, which are not recommended on {}; use a convolutional model",
         layers(&products),
-        subject.percent(products.iter().copied())
+        subject.percent(products.iter().copied()),
+        chip.title()
     );
     Rule::new(ID, subject.by_share(&products), text)
 }
@@ -256,8 +266,9 @@ pub fn fused_activations(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         found.push(format!("{silu} SiLU"));
     }
     let text = format!(
-        "{} are operators of their own; {chip} fuses ReLU and ReLU6 into the convolution: train with ReLU6",
-        found.join(", ")
+        "{} are operators of their own; {} fuses ReLU and ReLU6 into the convolution: train with ReLU6",
+        found.join(", "),
+        chip.title()
     );
     Rule::warn(ID, text)
 }

@@ -1,6 +1,7 @@
 //! CV25: runs what Ambarella's CNNGen compiles; pictures come in planes, outputs are float32.
 
-use super::{Check, Chip, Rule, Subject, common};
+use super::{Check, Rule, Subject, common};
+use crate::model::chip::Chip;
 use crate::tensor::{DataType, TensorInfo};
 
 pub(super) const RULES: &[Check] = &[

@@ -33,6 +33,7 @@ fn file_of(graph: &Graph) -> ModelFile {
         embedded_labels: None,
         description: String::new(),
         cavalry: None,
+        producers: Vec::new(),
     }
 }
 
