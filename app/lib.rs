@@ -15,6 +15,7 @@ pub mod detection;
 pub mod detector;
 pub mod error;
 pub mod exchange;
+pub mod eval;
 pub mod filter;
 pub mod findings;
 pub mod frame;
