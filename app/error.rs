@@ -23,6 +23,8 @@ pub enum Kind {
     NotFound,
     /// Too many viewers, or not ready yet; trying again later may help.
     Busy,
+    /// Two answers differ by more than the user allows; not a failure of anything.
+    Differs,
     /// A defect of Spotter.
     Internal,
 }
@@ -31,6 +33,8 @@ impl Kind {
     /// The exit code of the process that ends with this kind of error.
     pub fn exit_code(self) -> u8 {
         match self {
+            // As diff and cmp have it.
+            Kind::Differs => 1,
             Kind::Usage | Kind::NotFound => 2,
             Kind::Source => 3,
             Kind::Model => 4,
@@ -49,7 +53,7 @@ impl Kind {
             Kind::Usage | Kind::Model => 400,
             Kind::NotFound => 404,
             Kind::Source | Kind::Backend | Kind::Download | Kind::Busy => 503,
-            Kind::Listen | Kind::Output | Kind::Internal => 500,
+            Kind::Listen | Kind::Output | Kind::Differs | Kind::Internal => 500,
         }
     }
 }
@@ -136,6 +140,7 @@ mod tests {
             Kind::Output,
             Kind::NotFound,
             Kind::Busy,
+            Kind::Differs,
             Kind::Internal,
         ] {
             assert_ne!(kind.exit_code(), 0);

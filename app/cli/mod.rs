@@ -13,9 +13,12 @@ use crate::model::catalogue::Task;
 use crate::model::chip::Chip;
 use crate::probe;
 
+pub mod answers;
 pub mod bench;
+pub mod compare;
 pub mod detect;
 pub mod inspect;
+pub mod eval;
 pub mod models;
 pub mod recommend;
 pub mod run;
@@ -44,6 +47,10 @@ enum Command {
     Recommend(RecommendArgs),
     /// Tell what a model is, what it costs and how it suits each chip
     Inspect(InspectArgs),
+    /// Measure how good a model is on pictures whose content is known
+    Eval(eval::EvalArgs),
+    /// Hold two models' answers, or two files of answers, against each other
+    Compare(compare::CompareArgs),
     /// Load and run a model once, in a process that may break down: what the other commands start
     #[command(hide = true)]
     TryModel {
@@ -289,6 +296,8 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Bench(args) => bench::bench(&args),
         Command::Models(command) => models::models(&command),
         Command::Recommend(args) => recommend::recommend(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Compare(args) => compare::compare_models(&args),
         Command::TryModel { file } => probe::try_model(&file),
         Command::Inspect(args) => inspect::inspect(&args),
     }

@@ -106,7 +106,8 @@ pub fn read_file(path: &Path, what: &str, limit: u64) -> Result<Vec<u8>> {
     }
     if about.len() > limit {
         let (size, limit) = (about.len() >> 20, limit >> 20);
-        let text = format!("{name} is too large: it has {size} MiB, of this kind at most {limit} MiB are read");
+        let text =
+            format!("{name} is too large: it has {size} MiB, of this kind at most {limit} MiB are read");
         return Err(Error::new(Kind::Usage, text));
     }
     std::fs::read(path).map_err(unreadable)
@@ -450,7 +451,10 @@ mod tests {
         let deep = "[".repeat(100_000);
         for bad in ["", "[]", "3", "{\"annotations\": 5}", "{\"annotations\": [5]}", "\u{0}", &deep] {
             let error = Annotations::parse(bad.as_bytes(), "a.json").unwrap_err();
-            assert!(error.to_string().starts_with("a.json is no COCO annotation file; give"), "{bad} {error}");
+            assert!(
+                error.to_string().starts_with("a.json is no COCO annotation file; give"),
+                "{bad} {error}"
+            );
         }
         assert!(Annotations::parse(b"{\"images\": [{\"id\": 1e999}]}", "a.json").is_err());
         assert!(Annotations::parse(b"\xff\xfe{", "a.json").is_err());

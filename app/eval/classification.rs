@@ -40,7 +40,10 @@ pub fn parse(bytes: &[u8], name: &str, labels: &[String]) -> Result<Truths> {
         Error::new(Kind::Usage, text).caused_by(error)
     })?;
     if pictures.is_empty() {
-        return Err(Error::new(Kind::Usage, format!("{name} names no picture; there is nothing to evaluate")));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("{name} names no picture; there is nothing to evaluate"),
+        ));
     }
     let names = Names::new(labels);
     let class = |(picture, value): (String, Value)| match names.class(&value) {
@@ -86,7 +89,9 @@ impl Names {
                 }),
             Value::String(label) => match self.by_name.get(&canonical(label)) {
                 Some(Some(class)) => Ok(*class),
-                Some(None) => Err(format!("is said to be \"{label}\", which is more than one class of the model")),
+                Some(None) => {
+                    Err(format!("is said to be \"{label}\", which is more than one class of the model"))
+                }
                 None => Err(format!("is said to be \"{label}\", which is no class of the model")),
             },
             Value::Object(fields) => {
@@ -193,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_first_and_the_first_five_are_counted() {
-        let answers: Vec<ClassScore> = [4, 2, 9, 7, 1, 3].map(|class| ClassScore { class, score: 0.1 }).into();
+        let answers: Vec<ClassScore> =
+            [4, 2, 9, 7, 1, 3].map(|class| ClassScore { class, score: 0.1 }).into();
         let mut accuracy = Accuracy::default();
         for class in [4, 1, 3, 4] {
             accuracy.add(class, &answers);

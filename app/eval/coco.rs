@@ -198,10 +198,8 @@ fn grouped<T>(all: &[T], categories: usize, key: impl Fn(&T) -> (usize, usize)) 
 /// One category in all pictures; both lists are in the order of the pictures.
 fn category(mut truths: &[&Truth], mut founds: &[&Found]) -> Category {
     let mut cells = Vec::new();
-    while let Some(image) = [truths.first().map(|t| t.image), founds.first().map(|f| f.image)]
-        .into_iter()
-        .flatten()
-        .min()
+    while let Some(image) =
+        [truths.first().map(|t| t.image), founds.first().map(|f| f.image)].into_iter().flatten().min()
     {
         let (here, later) = truths.split_at(truths.partition_point(|truth| truth.image == image));
         let (found, others) = founds.split_at(founds.partition_point(|found| found.image == image));

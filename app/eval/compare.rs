@@ -184,7 +184,8 @@ impl<'a> Pairs<'a> {
     /// camera are not those of a desktop.
     fn of(a: &'a [Answer], b: &'a [Answer]) -> Result<Self> {
         let full = Self::by(a, b, |answer| &answer.file);
-        let pairs = if full.common.is_empty() { Self::by(a, b, |answer| base_name(&answer.file)) } else { full };
+        let pairs =
+            if full.common.is_empty() { Self::by(a, b, |answer| base_name(&answer.file)) } else { full };
         if pairs.common.is_empty() {
             let text = "A and B have no picture in common; give answers to the same pictures";
             return Err(Error::new(Kind::Usage, text));
@@ -230,8 +231,13 @@ impl Comparison {
         let mut here: BTreeMap<&str, Tally> = BTreeMap::new();
         for (one, other, overlap) in &sides.same {
             let tally = here.entry(sides.label_a(*one)).or_default();
-            if *overlap < MOVED_BELOW { tally.moved += 1 } else { tally.matched += 1 }
-            self.score_differences.push(f64::from(b.detections[*other].score) - f64::from(a.detections[*one].score));
+            if *overlap < MOVED_BELOW {
+                tally.moved += 1
+            } else {
+                tally.matched += 1
+            }
+            self.score_differences
+                .push(f64::from(b.detections[*other].score) - f64::from(a.detections[*one].score));
             self.overlaps.push(f64::from(*overlap));
         }
         for (one, other) in &sides.relabelled {
@@ -488,8 +494,12 @@ mod tests {
     #[test]
     fn pictures_are_paired_by_path_else_by_name() {
         let names = |files: &[&str]| files.iter().map(|file| answer(file, &[])).collect::<Vec<_>>();
-        let by_path = compare(&names(&["a/x.jpg", "b/x.jpg"]), &names(&["b/x.jpg", "c.jpg"]), &LIMITS).unwrap();
-        assert_eq!((by_path.images, by_path.only_a, by_path.only_b), (1, vec!["a/x.jpg".into()], vec!["c.jpg".into()]));
+        let by_path =
+            compare(&names(&["a/x.jpg", "b/x.jpg"]), &names(&["b/x.jpg", "c.jpg"]), &LIMITS).unwrap();
+        assert_eq!(
+            (by_path.images, by_path.only_a, by_path.only_b),
+            (1, vec!["a/x.jpg".into()], vec!["c.jpg".into()])
+        );
         let by_name = compare(&names(&["a/x.jpg", "y.jpg"]), &names(&["/camera/x.jpg"]), &LIMITS).unwrap();
         assert_eq!((by_name.images, by_name.only_a.len(), by_name.only_b.len()), (1, 1, 0));
         assert_eq!(by_name.agreement(), None, "neither has an object");
@@ -502,7 +512,8 @@ mod tests {
 
     #[test]
     fn the_worst_picture_is_first() {
-        let a = [answer("a", &[(0, 0.9, 0.0)]), answer("b", &[(0, 0.9, 0.0), (1, 0.9, 0.5)]), answer("c", &[])];
+        let a =
+            [answer("a", &[(0, 0.9, 0.0)]), answer("b", &[(0, 0.9, 0.0), (1, 0.9, 0.5)]), answer("c", &[])];
         let b = [answer("a", &[]), answer("b", &[]), answer("c", &[])];
         let comparison = compare(&a, &b, &LIMITS).unwrap();
         let worst: Vec<&str> = comparison.worst(5).iter().map(|(file, _)| file.as_str()).collect();
@@ -528,7 +539,10 @@ mod tests {
     fn ranks_are_the_nearest() {
         let values: Vec<f64> = (1..=100).map(f64::from).collect();
         let spread = Spread::of(&values).unwrap();
-        assert_eq!((spread.mean, spread.p95_absolute, spread.max_absolute, spread.p05), (50.5, 95.0, 100.0, 5.0));
+        assert_eq!(
+            (spread.mean, spread.p95_absolute, spread.max_absolute, spread.p05),
+            (50.5, 95.0, 100.0, 5.0)
+        );
         assert_eq!(Spread::of(&[]), None);
         assert_eq!(Spread::of(&[-2.0]).map(|s| (s.mean, s.max_absolute, s.min)), Some((-2.0, 2.0, -2.0)));
     }

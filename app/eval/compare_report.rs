@@ -142,7 +142,8 @@ impl CompareReport<'_> {
 
     fn objects(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limits, comparison, .. } = self;
-        let Tally { in_a, in_b, matched, moved, relabelled, lost, lost_faded, new, new_faded } = comparison.all;
+        let Tally { in_a, in_b, matched, moved, relabelled, lost, lost_faded, new, new_faded } =
+            comparison.all;
         writeln!(f, "objects from a score of {}: {in_a} in A, {in_b} in B\n", limits.confidence)?;
         let whole = (matched + moved + relabelled + lost + new).max(1) as f64;
         let faded = |times: usize, other: char| match times {

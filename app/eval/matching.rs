@@ -140,13 +140,7 @@ impl<'a> Cell<'a> {
 
     /// The place in `order` of the object that a detection overlaps most; an object that counts before
     /// one that does not, and of equal ones the last. A crowd can be taken more than once.
-    fn best(
-        &self,
-        found: usize,
-        threshold: f64,
-        order: &[(usize, bool)],
-        taken: &[bool],
-    ) -> Option<usize> {
+    fn best(&self, found: usize, threshold: f64, order: &[(usize, bool)], taken: &[bool]) -> Option<usize> {
         let mut least = threshold.min(1.0 - 1e-10);
         let mut best: Option<usize> = None;
         for (place, (truth, ignored)) in order.iter().enumerate() {

@@ -160,7 +160,11 @@ impl fmt::Display for DetectionReport<'_> {
             ("overlap 0.50 to 0.95", evaluation.map(Size::All), ar100),
             ("overlap 0.50", evaluation.map50(), None),
             ("overlap 0.75", evaluation.map75(), None),
-            ("small, under 32×32 pixels", evaluation.map(Size::Small), evaluation.average_recall(Size::Small)),
+            (
+                "small, under 32×32 pixels",
+                evaluation.map(Size::Small),
+                evaluation.average_recall(Size::Small),
+            ),
             ("medium", evaluation.map(Size::Medium), evaluation.average_recall(Size::Medium)),
             ("large, over 96×96 pixels", evaluation.map(Size::Large), evaluation.average_recall(Size::Large)),
             ("1 detection a picture", None, ar1),
@@ -298,7 +302,10 @@ mod tests {
         let json = report.json();
         assert_eq!([&json["map"], &json["map50"], &json["ar100"], &json["precision"]], [1.0; 4]);
         assert_eq!((&json["images"], &json["map_small"]), (&json!(2), &Value::Null));
-        assert_eq!((&json["per_class"][0]["category"], &json["per_class"][0]["ap"]), (&json!("dog"), &json!(1.0)));
+        assert_eq!(
+            (&json["per_class"][0]["category"], &json["per_class"][0]["ap"]),
+            (&json!("dog"), &json!(1.0))
+        );
         assert_eq!((&json["per_class"][1]["ap"], &json["unmatched"]), (&Value::Null, &json!(["zebra"])));
         let page = report.to_string();
         for line in [

@@ -131,12 +131,14 @@ impl Answer {
         if self.detections.len() > MAX_DETECTIONS {
             return Err(format!("has {} detections; at most {MAX_DETECTIONS}", self.detections.len()));
         }
-        let scores = self.detections.iter().map(|d| d.score).chain(self.classification.iter().map(|c| c.score));
+        let scores =
+            self.detections.iter().map(|d| d.score).chain(self.classification.iter().map(|c| c.score));
         if let Some(score) = scores.into_iter().find(|score| !(0.0..=1.0).contains(score)) {
             return Err(format!("has the score {score}; scores are 0 to 1"));
         }
         let near = -MAX_SIDE..=MAX_SIDE;
-        let sound = |r: &Rect| r.is_valid() && [r.left, r.top, r.right, r.bottom].iter().all(|s| near.contains(s));
+        let sound =
+            |r: &Rect| r.is_valid() && [r.left, r.top, r.right, r.bottom].iter().all(|s| near.contains(s));
         match self.detections.iter().map(Object::rect).find(|rect| !sound(rect)) {
             Some(Rect { left, top, right, bottom }) => Err(format!(
                 "has the box {left} {top} {right} {bottom}; \
@@ -316,8 +318,7 @@ mod tests {
     }
 
     fn answer(file: &str) -> Answer {
-        let detections =
-            vec![Detection { class: 1, score: 0.3, rect: Rect::new(0.1, 0.2, 0.7, 1.0) }; 2];
+        let detections = vec![Detection { class: 1, score: 0.3, rect: Rect::new(0.1, 0.2, 0.7, 1.0) }; 2];
         let classes = vec![ClassScore { class: 0, score: 1.0 / 3.0 }];
         let findings = Findings { detections, classes, ..Findings::default() };
         Answer::new(file, &findings, &Labels::numbers(Some(3)))

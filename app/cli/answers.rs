@@ -1,0 +1,266 @@
+//! A model's findings in many pictures, one after the other: what `eval` and `compare` share.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::ModelArgs;
+use super::loaded::LoadedModel;
+use crate::capture::still::is_still;
+use crate::capture::{self, Next, Pace, SourceSpec};
+use crate::detector::Detector;
+use crate::error::{Error, Kind, Result};
+use crate::eval::annotations::{listed, locate};
+use crate::eval::results::{Origin, Settings};
+use crate::findings::Findings;
+use crate::frame::Frame;
+use crate::model::catalogue::{Catalogue, hex};
+use crate::model::decode::Thresholds;
+use crate::model::labels::Labels;
+use crate::model::store::{Places, Store};
+use crate::pipeline::MAX_DETECTIONS;
+
+/// Below this confidence the run is an evaluation, where every class of a box counts.
+const EVALUATION: f32 = 0.01;
+/// Pictures that are decoded ahead.
+const AHEAD: usize = 2;
+/// How often the progress is written.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A picture that a model is to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// What it is called in results.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Pictures of these names in a folder, and the names of those that are not there.
+pub fn find<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> (Vec<Picture>, Vec<String>) {
+    let (mut pictures, mut missing) = (Vec::new(), Vec::new());
+    for name in names {
+        match locate(folder, name) {
+            Some(path) => pictures.push(Picture { name: name.to_owned(), path }),
+            None => missing.push(name.to_owned()),
+        }
+    }
+    (pictures, missing)
+}
+
+/// Checks that a folder is one.
+///
+/// # Errors
+/// [`Kind::NotFound`] where it is none.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let text = format!("there is no folder {}; give the folder of the pictures", folder.display());
+    Err(Error::new(Kind::NotFound, text))
+}
+
+/// The error of pictures that are not in the folder.
+pub fn not_there(missing: &[String], folder: &Path) -> Error {
+    let verb = if missing.len() == 1 { "is" } else { "are" };
+    let text = format!(
+        "{} {verb} not in {}; give the folder of the pictures with --images",
+        listed(missing),
+        folder.display()
+    );
+    Error::new(Kind::NotFound, text)
+}
+
+/// A model that answers to pictures.
+pub struct Answerer {
+    model: LoadedModel,
+    detector: Detector,
+    thresholds: Thresholds,
+    /// What makes the answers.
+    pub origin: Origin,
+}
+
+impl Answerer {
+    /// Loads a model; `confidence` and `iou` are those of its detections.
+    ///
+    /// # Errors
+    /// Where the model cannot be found, read or run.
+    pub fn open(args: &ModelArgs, confidence: f32, iou: f32) -> Result<Self> {
+        let model = LoadedModel::open(args)?;
+        let mut detector = model.detector()?;
+        let about = model.about(&mut detector);
+        let settings = Settings {
+            confidence,
+            iou,
+            fit: about.fit,
+            backend: format!("{} {}", about.backend_name, about.backend_detail).trim().to_owned(),
+        };
+        let origin = Origin { model: about.model_name, model_sha256: sha256(args)?, settings };
+        let thresholds = Thresholds {
+            confidence,
+            iou,
+            max_detections: MAX_DETECTIONS,
+            multi_label: confidence < EVALUATION,
+        };
+        Ok(Self { model, detector, thresholds, origin })
+    }
+
+    /// Names of the model's classes.
+    pub fn labels(&self) -> &Labels {
+        &self.model.labels
+    }
+
+    /// Shows the model every picture, in their order, and `each` what it found in it. The next
+    /// pictures are decoded meanwhile.
+    ///
+    /// # Errors
+    /// The first error: of a picture that cannot be read, of the backend, or of `each`.
+    pub fn answer(
+        &mut self,
+        pictures: &[Picture],
+        mut each: impl FnMut(usize, &Frame, &Findings, &Labels) -> Result<()>,
+    ) -> Result<()> {
+        let Self { model, detector, thresholds, .. } = self;
+        let mut progress = Progress::new(pictures.len());
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            std::thread::Builder::new()
+                .name("pictures".to_owned())
+                .spawn_scoped(scope, move || {
+                    for picture in pictures {
+                        // Whoever takes the frames has stopped at an error.
+                        if sender.send(decoded(&picture.path)).is_err() {
+                            return;
+                        }
+                    }
+                })
+                .map_err(|error| {
+                    Error::new(Kind::Internal, "cannot start a thread that reads pictures").caused_by(error)
+                })?;
+            for (index, frame) in receiver.into_iter().enumerate() {
+                progress.at(index);
+                let frame = frame?;
+                let (found, _) = detector.detect(&frame, thresholds)?;
+                each(index, &frame, found, &model.labels)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// SHA-256 of a model's file. It was found a moment ago, so nothing is downloaded.
+fn sha256(args: &ModelArgs) -> Result<String> {
+    let catalogue = Catalogue::embedded();
+    let name = args.model.as_deref().unwrap_or(&catalogue.default);
+    let path = Store::new(catalogue, Places::from_env()).resolve(name, &args.accept_license)?;
+    let bytes = std::fs::read(&path).map_err(|error| {
+        Error::new(Kind::Model, format!("cannot read the model file {}", path.display())).caused_by(error)
+    })?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+/// The one frame of a picture.
+fn decoded(path: &Path) -> Result<Frame> {
+    if !is_still(path) {
+        let text = format!("{} is no picture; give JPEG, PNG, BMP or WebP files", path.display());
+        return Err(Error::new(Kind::Source, text));
+    }
+    let mut source = capture::open(&SourceSpec::File(path.to_owned()), Pace::Unpaced)?;
+    loop {
+        match source.next(Duration::from_millis(100))? {
+            Next::Frame(frame) => return Ok(frame),
+            Next::Nothing => {}
+            Next::End => {
+                let text = format!("{} has no picture in it", path.display());
+                return Err(Error::new(Kind::Source, text));
+            }
+        }
+    }
+}
+
+/// A line on a terminal that says how far it is; nothing where standard error is no terminal.
+struct Progress {
+    all: usize,
+    written: Option<Instant>,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self { all, written: None, terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn at(&mut self, index: usize) {
+        if self.terminal && self.written.is_none_or(|written| written.elapsed() > PROGRESS_INTERVAL) {
+            self.written = Some(Instant::now());
+            let _ = write!(std::io::stderr(), "\r\x1b[K  picture {} of {}", index + 1, self.all);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.written.is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// Writes a report to standard output. Whoever has closed it (`| head`) does not want the rest.
+///
+/// # Errors
+/// [`Kind::Output`] where it cannot be written.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Output, "cannot write the report to standard output").caused_by(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A report as indented JSON with a line end.
+///
+/// # Errors
+/// [`Kind::Internal`] where it is no JSON, which would be a defect.
+pub fn pretty(report: &serde_json::Value) -> Result<String> {
+    serde_json::to_string_pretty(report)
+        .map(|text| text + "\n")
+        .map_err(|error| Error::new(Kind::Internal, "the report is no JSON").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_picture_is_said_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, "text").unwrap();
+        let error = decoded(&path).err().unwrap();
+        assert_eq!(error.kind(), Kind::Source);
+        assert!(error.to_string().ends_with("a.jpg is no picture; give JPEG, PNG, BMP or WebP files"));
+    }
+
+    #[test]
+    fn missing_pictures_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jpg"), "").unwrap();
+        let (pictures, missing) = find(folder.path(), ["set/a.jpg", "b.jpg"].into_iter());
+        let path = folder.path().join("a.jpg");
+        assert_eq!(pictures, [Picture { name: "set/a.jpg".into(), path }]);
+        assert_eq!(
+            not_there(&missing, Path::new("dir")).to_string(),
+            "b.jpg is not in dir; give the folder of the pictures with --images"
+        );
+        let many: Vec<String> = (0..9).map(|i| format!("{i}.jpg")).collect();
+        let text = not_there(&many, Path::new("dir")).to_string();
+        assert!(text.starts_with("0.jpg, 1.jpg, 2.jpg and 6 more are not in dir; give"), "{text}");
+        assert!(check_folder(&path).is_err() && check_folder(folder.path()).is_ok());
+    }
+}
