@@ -253,7 +253,7 @@ mod tests {
         std::fs::write(folder.path().join("a.jpg"), "").unwrap();
         let (pictures, missing) = find(folder.path(), ["set/a.jpg", "b.jpg"].into_iter());
         let path = folder.path().join("a.jpg");
-        assert_eq!(pictures, [Picture { name: "set/a.jpg".into(), path }]);
+        assert_eq!(pictures, [Picture { name: "set/a.jpg".into(), path: path.clone() }]);
         assert_eq!(
             not_there(&missing, Path::new("dir")).to_string(),
             "b.jpg is not in dir; give the folder of the pictures with --images"

@@ -2,6 +2,7 @@
 //!
 //! Source: `COCOeval.evaluateImg` of `pycocotools` 2.0 and `bbIou` of its C part. Every comparison and
 //! every order is theirs, since scores of quantised models are often equal and then the order decides.
+//! One thing is not: an annotation with the id 0 is never found there, because 0 also means "none".
 
 use std::cmp::Ordering;
 

@@ -300,7 +300,7 @@ mod tests {
             unmatched: &[2],
         };
         let json = report.json();
-        assert_eq!([&json["map"], &json["map50"], &json["ar100"], &json["precision"]], [1.0; 4]);
+        assert_eq!([&json["map"], &json["map50"], &json["ar100"], &json["precision"]], [&json!(1.0); 4]);
         assert_eq!((&json["images"], &json["map_small"]), (&json!(2), &Value::Null));
         assert_eq!(
             (&json["per_class"][0]["category"], &json["per_class"][0]["ap"]),
