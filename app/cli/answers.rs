@@ -13,7 +13,7 @@ use crate::capture::still::is_still;
 use crate::capture::{self, Next, Pace, SourceSpec};
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
-use crate::eval::annotations::{listed, locate};
+use crate::eval::files::{listed, locate};
 use crate::eval::results::{Origin, Settings};
 use crate::findings::Findings;
 use crate::frame::Frame;

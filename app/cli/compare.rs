@@ -7,8 +7,9 @@ use clap::Args;
 use super::answers::{self, Answerer, Picture};
 use super::{ModelArgs, share};
 use crate::error::{Error, Kind, Result};
-use crate::eval::compare::{Limits, compare};
+use crate::eval::compare::compare;
 use crate::eval::compare_report::{CompareReport, Side};
+use crate::eval::pairing::Limits;
 use crate::eval::results::{Answer, Results, is_results};
 
 /// Models are run with the overlap and, at most, the confidence of `spotter run`.
@@ -88,7 +89,7 @@ pub fn compare_models(args: &CompareArgs) -> Result<()> {
     answers::print(&if args.json { answers::pretty(&report.json())? } else { report.to_string() })?;
     match (comparison.agreement(), args.fail_below) {
         (Some(agreement), Some(least)) if agreement < f64::from(least) => {
-            let text = format!("{} and {} agree by {agreement:.4}, less than {least}", args.a, args.b);
+            let text = format!("A and B agree by {agreement:.4}, less than the {least} of --fail-below");
             Err(Error::new(Kind::Differs, text))
         }
         _ => Ok(()),
@@ -97,7 +98,9 @@ pub fn compare_models(args: &CompareArgs) -> Result<()> {
 
 fn named(name: &str) -> Result<Named> {
     let path = Path::new(name);
-    if is_results(path) { Ok(Named::File(Results::open(path)?)) } else { Ok(Named::Model) }
+    // By what is in it, and where there is nothing to look at, by its name.
+    let called = path.extension().is_some_and(|e| e == "json" || e == "jsonl");
+    if called || is_results(path) { Ok(Named::File(Results::open(path)?)) } else { Ok(Named::Model) }
 }
 
 fn folder(args: &CompareArgs) -> Result<&Path> {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::annotations::read_file;
 use super::categories::canonical;
+use super::files::read_file;
 use crate::error::{Error, Kind, Result};
 use crate::findings::ClassScore;
 

@@ -1,25 +1,14 @@
 //! Two models' answers to the same pictures, held against each other.
-//!
-//! Objects are made pairs one to one: pairs of one label that overlap enough, the best score first. What
-//! is left over on both sides and overlaps is relabelled; then lost and new remain.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::categories::canonical;
-use super::results::{Answer, Object, Ranked};
+use super::pairing::{Limits, Sides};
+use super::results::{Answer, Ranked};
 use crate::error::{Error, Kind, Result};
 
 /// A pair that overlaps less has moved.
 pub const MOVED_BELOW: f32 = 0.9;
-
-/// What makes a pair.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Objects with a lower score are not seen.
-    pub confidence: f32,
-    /// Boxes that overlap less are not of one object.
-    pub iou: f32,
-}
 
 /// How many objects are what, in one picture, of one label, or in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -309,109 +298,6 @@ fn tally_of<'t>(labels: &mut BTreeMap<String, Tally>, label: &str, tally: &'t Ta
         None => drop(labels.insert(label.to_owned(), *tally)),
     }
     tally
-}
-
-/// The objects of one picture, made pairs.
-struct Sides<'a> {
-    a: &'a [Object],
-    b: &'a [Object],
-    confidence: f32,
-    names_a: Vec<String>,
-    names_b: Vec<String>,
-    /// Places in A and B, and the overlap.
-    same: Vec<(usize, usize, f32)>,
-    relabelled: Vec<(usize, usize)>,
-    /// Places in A, and whether B has it below the confidence.
-    lost: Vec<(usize, bool)>,
-    /// Places in B, and whether A has it below the confidence.
-    new: Vec<(usize, bool)>,
-}
-
-impl<'a> Sides<'a> {
-    fn new(a: &'a Answer, b: &'a Answer, limits: &Limits) -> Self {
-        let names = |objects: &[Object]| objects.iter().map(|o| canonical(&o.label)).collect::<Vec<_>>();
-        let (a, b) = (a.detections.as_slice(), b.detections.as_slice());
-        let mut sides = Self {
-            a,
-            b,
-            confidence: limits.confidence,
-            names_a: names(a),
-            names_b: names(b),
-            same: Vec::new(),
-            relabelled: Vec::new(),
-            lost: Vec::new(),
-            new: Vec::new(),
-        };
-        let (mut taken_a, mut taken_b) = (vec![false; a.len()], vec![false; b.len()]);
-        let same = |sides: &Self, i: usize, j: usize| sides.names_a[i] == sides.names_b[j];
-        let seen = |object: &Object| object.score >= limits.confidence;
-        // Both are seen, with one label; then with two; then only one of them is seen.
-        sides.same = sides.pairs(limits.iou, &mut taken_a, &mut taken_b, |sides, i, j| {
-            seen(&a[i]) && seen(&b[j]) && same(sides, i, j)
-        });
-        let relabelled =
-            sides.pairs(limits.iou, &mut taken_a, &mut taken_b, |_, i, j| seen(&a[i]) && seen(&b[j]));
-        sides.relabelled = relabelled.into_iter().map(|(one, other, _)| (one, other)).collect();
-        let faded = sides.pairs(limits.iou, &mut taken_a, &mut taken_b, |sides, i, j| {
-            seen(&a[i]) != seen(&b[j]) && same(sides, i, j)
-        });
-        for (one, other, _) in faded {
-            if seen(&a[one]) { sides.lost.push((one, true)) } else { sides.new.push((other, true)) }
-        }
-        let left = |objects: &[Object], taken: &[bool]| -> Vec<(usize, bool)> {
-            (0..objects.len()).filter(|i| !taken[*i] && seen(&objects[*i])).map(|i| (i, false)).collect()
-        };
-        sides.lost.extend(left(a, &taken_a));
-        sides.new.extend(left(b, &taken_b));
-        sides
-    }
-
-    /// Pairs one to one of what is not taken and `fits`: the best score of the two first, then the
-    /// largest overlap.
-    fn pairs(
-        &self,
-        iou: f32,
-        taken_a: &mut [bool],
-        taken_b: &mut [bool],
-        fits: impl Fn(&Self, usize, usize) -> bool,
-    ) -> Vec<(usize, usize, f32)> {
-        let mut candidates = Vec::new();
-        for (i, one) in self.a.iter().enumerate().filter(|(i, _)| !taken_a[*i]) {
-            for (j, other) in self.b.iter().enumerate().filter(|(j, _)| !taken_b[*j]) {
-                if fits(self, i, j) {
-                    let overlap = one.rect().iou(&other.rect());
-                    if overlap >= iou && overlap > 0.0 {
-                        candidates.push((i, j, overlap, one.score.max(other.score)));
-                    }
-                }
-            }
-        }
-        candidates.sort_by(|x, y| y.3.total_cmp(&x.3).then(y.2.total_cmp(&x.2)));
-        let mut pairs = Vec::new();
-        for (i, j, overlap, _) in candidates {
-            if !taken_a[i] && !taken_b[j] {
-                (taken_a[i], taken_b[j]) = (true, true);
-                pairs.push((i, j, overlap));
-            }
-        }
-        pairs
-    }
-
-    fn label_a(&self, place: usize) -> &str {
-        &self.names_a[place]
-    }
-
-    fn label_b(&self, place: usize) -> &str {
-        &self.names_b[place]
-    }
-
-    fn seen_a(&self) -> impl Iterator<Item = usize> {
-        (0..self.a.len()).filter(|i| self.a[*i].score >= self.confidence)
-    }
-
-    fn seen_b(&self) -> impl Iterator<Item = usize> {
-        (0..self.b.len()).filter(|i| self.b[*i].score >= self.confidence)
-    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::annotations::listed;
-use super::compare::{Comparison, Limits, MOVED_BELOW, Spread, Tally};
+use super::compare::{Comparison, MOVED_BELOW, Spread, Tally};
+use super::files::listed;
+use super::pairing::Limits;
 use super::results::Origin;
-use super::table::{Table, count, printable, share};
+use super::table::{Table, count, ending, plain, share};
 
 /// Pictures that differ most that the page lists.
 const WORST: usize = 5;
 /// Pictures that differ most that the JSON lists.
 const WORST_JSON: usize = 50;
+/// Labels that the page lists.
+const LABELS: usize = 20;
 /// Changes of a label that the page lists.
 const RELABELLED: usize = 5;
 
@@ -27,24 +30,28 @@ pub struct Side {
 
 impl Side {
     fn json(&self) -> Value {
+        let settings = self.origin.as_ref().map(|Origin { settings, .. }| {
+            json!({
+                "confidence": rounded(f64::from(settings.confidence)),
+                "iou": rounded(f64::from(settings.iou)),
+                "fit": settings.fit,
+                "backend": settings.backend,
+            })
+        });
         json!({
             "name": self.name,
             "model": self.origin.as_ref().map(|origin| &origin.model),
             "model_sha256": self.origin.as_ref().map(|origin| &origin.model_sha256),
-            "settings": self.origin.as_ref().map(|origin| &origin.settings),
+            "settings": settings,
         })
     }
 
-    fn line(&self, f: &mut fmt::Formatter<'_>, letter: char) -> fmt::Result {
-        let Some(Origin { model, settings, .. }) = &self.origin else {
-            return writeln!(f, "{letter}  {}", self.name);
-        };
-        let shown = if self.name.ends_with(model.as_str()) { String::new() } else { format!(" of {model}") };
-        writeln!(
-            f,
-            "{letter}  {}{shown} ({}, {}, overlap {})",
-            self.name, settings.backend, settings.fit, settings.iou
-        )
+    fn lines(&self, f: &mut fmt::Formatter<'_>, letter: char) -> fmt::Result {
+        writeln!(f, "{letter}  {}", plain(&self.name))?;
+        let Some(Origin { model, settings, .. }) = &self.origin else { return Ok(()) };
+        let of = if self.name.ends_with(model.as_str()) { String::new() } else { format!("{model}, ") };
+        let text = format!("{of}{}, NMS at {}, {}", settings.fit, settings.iou, settings.backend);
+        writeln!(f, "   {}", plain(&text))
     }
 }
 
@@ -189,23 +196,39 @@ impl CompareReport<'_> {
         let comparison = self.comparison;
         let mut labels: Vec<_> =
             comparison.labels.iter().filter(|(_, tally)| tally.in_a + tally.in_b > 0).collect();
-        labels.sort_by_key(|(_, tally)| std::cmp::Reverse((tally.in_a.max(tally.in_b), tally.differing())));
+        labels.sort_by_key(|(_, tally)| {
+            std::cmp::Reverse((tally.differing(), tally.moved, tally.in_a.max(tally.in_b)))
+        });
         if labels.is_empty() {
             return Ok(());
         }
         let mut table =
             Table::new(&["label", "A", "B", "matched", "moved", "relabelled", "lost", "new", "agreement"]);
-        for (label, tally) in labels {
+        for (label, tally) in labels.iter().take(LABELS) {
             let Tally { in_a, in_b, matched, moved, relabelled, lost, new, .. } = tally;
             let numbers = [in_a, in_b, matched, moved, relabelled, lost, new].map(ToString::to_string);
-            let cells = [label.clone()].into_iter().chain(numbers).chain([share(tally.agreement())]);
+            let cells = [(*label).clone()].into_iter().chain(numbers).chain([share(tally.agreement())]);
             table.row(cells);
+        }
+        if let Some(rest) = labels.get(LABELS..).filter(|rest| !rest.is_empty()) {
+            let sum =
+                |part: &dyn Fn(&Tally) -> usize| rest.iter().map(|(_, t)| part(t)).sum::<usize>().to_string();
+            table.row([
+                count(rest.len(), "other label"),
+                sum(&|t| t.in_a),
+                sum(&|t| t.in_b),
+                sum(&|t| t.matched),
+                sum(&|t| t.moved),
+                sum(&|t| t.relabelled),
+                sum(&|t| t.lost),
+                sum(&|t| t.new),
+            ]);
         }
         writeln!(f, "{table}")?;
         let mut changes: Vec<_> = comparison.relabelled.iter().collect();
         changes.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
         for ((from, to), times) in changes.iter().take(RELABELLED) {
-            writeln!(f, "  {} became {} {}", printable(from), printable(to), count(**times, "time"))?;
+            writeln!(f, "  {} became {} {}", plain(from), plain(to), count(**times, "time"))?;
         }
         if changes.is_empty() { Ok(()) } else { writeln!(f) }
     }
@@ -220,7 +243,7 @@ impl CompareReport<'_> {
         for (file, tally) in worst {
             let Tally { in_a, in_b, matched, moved, relabelled, lost, new, .. } = tally;
             let numbers = [in_a, in_b, matched, moved, relabelled, lost, new].map(ToString::to_string);
-            table.row([file.clone()].into_iter().chain(numbers));
+            table.row([ending(file)].into_iter().chain(numbers));
         }
         writeln!(f, "{table}")
     }
@@ -250,8 +273,8 @@ impl CompareReport<'_> {
 impl fmt::Display for CompareReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sides, comparison, .. } = self;
-        sides[0].line(f, 'A')?;
-        sides[1].line(f, 'B')?;
+        sides[0].lines(f, 'A')?;
+        sides[1].lines(f, 'B')?;
         write!(f, "\n{}; ", count(comparison.images, "picture"))?;
         let has_classes = comparison.classes.images > 0;
         if has_classes {
@@ -262,13 +285,71 @@ impl fmt::Display for CompareReport<'_> {
         }
         for (letter, only) in [('A', &comparison.only_a), ('B', &comparison.only_b)] {
             if !only.is_empty() {
-                let names: Vec<String> = only.iter().map(|name| printable(name)).collect();
+                let names: Vec<String> = only.iter().map(|name| plain(name)).collect();
                 writeln!(f, "  {} only in {letter}: {}", count(only.len(), "picture"), listed(&names))?;
             }
         }
         match comparison.agreement() {
-            Some(agreement) => writeln!(f, "  agreement {agreement:.4}"),
+            Some(agreement) => {
+                writeln!(f, "  agreement {agreement:.4}: the share that both have with one label")
+            }
             None => writeln!(f, "  neither found anything that could be compared"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::compare::compare;
+    use crate::eval::results::{Results, Settings};
+
+    fn results(boxes: &[(&str, f32, f32)]) -> Results {
+        let objects: Vec<Value> = boxes
+            .iter()
+            .map(|(label, score, left)| {
+                json!({"class": 0, "label": label, "score": score,
+                       "box": {"left": left, "top": 0.0, "right": left + 0.4, "bottom": 0.5}})
+            })
+            .collect();
+        let line = json!({"file": "set/a.jpg", "detections": objects}).to_string();
+        Results::parse(line.as_bytes(), "r").unwrap()
+    }
+
+    #[test]
+    fn the_page_and_the_json_say_the_same() {
+        let a = results(&[("cat", 0.9, 0.0), ("dog", 0.8, 0.5), ("cup", 0.7, 0.2)]);
+        let b = results(&[("cat", 0.8, 0.0), ("cow", 0.8, 0.5), ("cup", 0.25, 0.2)]);
+        let limits = Limits { confidence: 0.3, iou: 0.5 };
+        let comparison = compare(&a.answers, &b.answers, &limits).unwrap();
+        let settings = Settings { confidence: 0.001, iou: 0.6, fit: "stretch".into(), backend: "CPU".into() };
+        let origin = Origin { model: "m.tflite".into(), model_sha256: "00".into(), settings };
+        let sides = [
+            Side { name: "a.json".into(), origin: Some(origin) },
+            Side { name: "b.jsonl".into(), origin: None },
+        ];
+        let report = CompareReport { sides, limits, comparison: &comparison };
+        let json = report.json();
+        let number = |key: &str| json[key].as_f64().unwrap();
+        assert_eq!(
+            ["matched", "relabelled", "lost", "lost_below_confidence", "new"].map(number),
+            [1.0, 1.0, 1.0, 1.0, 0.0]
+        );
+        assert_eq!((&json["a"]["settings"]["iou"], &json["b"]["model"]), (&json!(0.6), &Value::Null));
+        assert_eq!(json["score_difference"]["mean"], -0.1);
+        assert_eq!(json["relabelled_as"], json!([{"from": "dog", "to": "cow", "count": 1}]));
+        assert_eq!((&json["worst"][0]["file"], &json["agreement"]), (&json!("set/a.jpg"), &json!(0.333333)));
+        let page = report.to_string();
+        for line in [
+            "A  a.json\n   m.tflite, stretch, NMS at 0.6, CPU\nB  b.jsonl\n\n",
+            "1 picture; objects from a score of 0.3: 3 in A, 2 in B\n",
+            "  matched            1   33.3 %   same label, overlap from 0.9\n",
+            "  lost               1   33.3 %   in A only; B has 1 of them below 0.3\n",
+            "  scores, B less A: mean -0.1000; absolute mean 0.1000, 95 % up to 0.1000, all up to 0.1000\n",
+            "  dog became cow 1 time\n",
+            "  agreement 0.3333: the share that both have with one label\n",
+        ] {
+            assert!(page.contains(line), "{line}\nis not in\n{page}");
         }
     }
 }

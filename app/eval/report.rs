@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::annotations::listed;
 use super::classification::Accuracy;
 use super::coco::{Category, Evaluation, Size};
-use super::table::{Table, count, printable, share};
+use super::files::listed;
+use super::table::{Table, count, plain, share};
 use crate::model::labels::Labels;
 
 /// Names at most that a line lists.
@@ -45,7 +45,7 @@ impl Run {
 
     fn end(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.missing.is_empty() {
-            let names: Vec<String> = self.missing.iter().map(|name| printable(name)).collect();
+            let names: Vec<String> = self.missing.iter().map(|name| plain(name)).collect();
             writeln!(f, "  {} left out, not there: {}", count(names.len(), "picture"), listed(&names))?;
         }
         let each = self.seconds * 1e3 / self.images.max(1) as f64;
@@ -146,7 +146,7 @@ impl fmt::Display for DetectionReport<'_> {
         let Self { run, evaluation, threshold, .. } = self;
         let counts = evaluation.at_score(f64::from(*threshold));
         let with_objects = evaluation.categories.iter().filter(|category| category.objects > 0).count();
-        writeln!(f, "{}", printable(&run.model))?;
+        writeln!(f, "{}", plain(&run.model))?;
         writeln!(
             f,
             "on {}: {}, {} of {with_objects} categories\n",
@@ -196,7 +196,7 @@ impl fmt::Display for DetectionReport<'_> {
         if empty > 0 {
             writeln!(f, "  {empty} of the categories have no object here and count for nothing")?;
         }
-        let unmatched: Vec<String> = self.unmatched().into_iter().map(printable).collect();
+        let unmatched: Vec<String> = self.unmatched().into_iter().map(plain).collect();
         if !unmatched.is_empty() {
             let names = unmatched[..unmatched.len().min(LISTED)].join(", ");
             let more = if unmatched.len() > LISTED { ", …" } else { "" };
@@ -244,7 +244,7 @@ impl fmt::Display for ClassificationReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run, accuracy, labels } = self;
         let all = &accuracy.all;
-        writeln!(f, "{}", printable(&run.model))?;
+        writeln!(f, "{}", plain(&run.model))?;
         writeln!(
             f,
             "on {}: {} of {} classes\n",

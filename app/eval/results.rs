@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::annotations::read_file;
+use super::files::read_file;
 use crate::error::{Error, Kind, Result};
 use crate::findings::Findings;
 use crate::geometry::Rect;

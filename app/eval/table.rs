@@ -45,12 +45,25 @@ impl fmt::Display for Table {
     }
 }
 
-/// A name from a file as a terminal may show it: no control characters, not too long.
+/// A name from a file as a terminal may show it: no control characters.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// [`plain`], and not too long: its beginning.
 pub fn printable(text: &str) -> String {
-    let shown: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let shown = plain(text);
     match shown.char_indices().nth(LONGEST) {
         Some(_) => shown.chars().take(LONGEST - 1).chain(['…']).collect(),
         None => shown,
+    }
+}
+
+/// The end of a path that is too long: that is where paths differ.
+pub fn ending(path: &str) -> String {
+    match path.chars().count().checked_sub(LONGEST) {
+        Some(over) if over > 0 => ['…'].into_iter().chain(path.chars().skip(over + 1)).collect(),
+        _ => path.to_owned(),
     }
 }
 
@@ -86,5 +99,8 @@ mod tests {
     fn names_cannot_write_into_the_terminal() {
         assert_eq!(printable("\u{1b}[2Jx\n"), "?[2Jx?");
         assert_eq!(printable(&"ä".repeat(50)).chars().count(), LONGEST);
+        let path = format!("{}/süß/a.jpg", "x".repeat(50));
+        assert!(ending(&path).starts_with("…xxx") && ending(&path).ends_with("x/süß/a.jpg"));
+        assert_eq!((ending(&path).chars().count(), ending("a.jpg")), (LONGEST, "a.jpg".to_owned()));
     }
 }
