@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::ModelArgs;
-use super::loaded::LoadedModel;
 use crate::capture::still::is_still;
 use crate::capture::{self, Next, Pace, SourceSpec};
 use crate::detector::Detector;
@@ -17,10 +16,11 @@ use crate::eval::files::{listed, locate};
 use crate::eval::results::{Origin, Settings};
 use crate::findings::Findings;
 use crate::frame::Frame;
-use crate::model::catalogue::{Catalogue, hex};
+use crate::loaded::LoadedModel;
+use crate::model::catalogue::hex;
 use crate::model::decode::Thresholds;
+use crate::model::head::Head;
 use crate::model::labels::Labels;
-use crate::model::store::{Places, Store};
 use crate::pipeline::MAX_DETECTIONS;
 
 /// Below this confidence the run is an evaluation, where every class of a box counts.
@@ -74,6 +74,17 @@ pub fn not_there(missing: &[String], folder: &Path) -> Error {
     Error::new(Kind::NotFound, text)
 }
 
+/// What a model finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Boxes.
+    Detection,
+    /// Classes of the whole picture.
+    Classification,
+    /// A class for each pixel.
+    Segmentation,
+}
+
 /// A model that answers to pictures.
 pub struct Answerer {
     model: LoadedModel,
@@ -98,7 +109,8 @@ impl Answerer {
             fit: about.fit,
             backend: format!("{} {}", about.backend_name, about.backend_detail).trim().to_owned(),
         };
-        let origin = Origin { model: about.model_name, model_sha256: sha256(args)?, settings };
+        let model_sha256 = hex(&Sha256::digest(&model.file().bytes));
+        let origin = Origin { model: about.name, model_sha256, settings };
         let thresholds = Thresholds {
             confidence,
             iou,
@@ -111,6 +123,15 @@ impl Answerer {
     /// Names of the model's classes.
     pub fn labels(&self) -> &Labels {
         &self.model.labels
+    }
+
+    /// Which of the findings the model fills.
+    pub fn task(&self) -> Task {
+        match self.model.head() {
+            Head::Classification { .. } => Task::Classification,
+            Head::Segmentation { .. } => Task::Segmentation,
+            _ => Task::Detection,
+        }
     }
 
     /// Shows the model every picture, in their order, and `each` what it found in it. The next
@@ -149,17 +170,6 @@ impl Answerer {
             Ok(())
         })
     }
-}
-
-/// SHA-256 of a model's file. It was found a moment ago, so nothing is downloaded.
-fn sha256(args: &ModelArgs) -> Result<String> {
-    let catalogue = Catalogue::embedded();
-    let name = args.model.as_deref().unwrap_or(&catalogue.default);
-    let path = Store::new(catalogue, Places::from_env()).resolve(name, &args.accept_license)?;
-    let bytes = std::fs::read(&path).map_err(|error| {
-        Error::new(Kind::Model, format!("cannot read the model file {}", path.display())).caused_by(error)
-    })?;
-    Ok(hex(&Sha256::digest(&bytes)))
 }
 
 /// The one frame of a picture.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::answers::{self, Answerer, Picture};
+use super::answers::{self, Answerer, Picture, Task};
 use super::{ModelArgs, share};
 use crate::error::{Error, Kind, Result};
 use crate::eval::compare::compare;
@@ -140,12 +140,12 @@ fn answers_of(
 ) -> Result<Results> {
     let args = ModelArgs { model: Some(model.to_owned()), ..args.model.clone() };
     let mut answerer = Answerer::open(&args, confidence, iou)?;
+    if answerer.task() == Task::Segmentation {
+        let text = format!("{model} gives a class to each pixel; only boxes and classes can be compared");
+        return Err(Error::new(Kind::Usage, text));
+    }
     let mut answers = Vec::with_capacity(pictures.len());
     answerer.answer(pictures, |index, _, findings, labels| {
-        if !findings.mask.is_empty() {
-            let text = format!("{model} gives a class to each pixel; only boxes and classes can be compared");
-            return Err(Error::new(Kind::Usage, text));
-        }
         answers.push(Answer::new(&pictures[index].name, findings, labels));
         Ok(())
     })?;

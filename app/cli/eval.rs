@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::answers::{self, Answerer, Picture};
+use super::answers::{self, Answerer, Picture, Task};
 use super::{ModelArgs, share};
 use crate::error::{Error, Kind, Result};
 use crate::eval::annotations::Annotations;
@@ -108,6 +108,7 @@ fn detection(args: &EvalArgs, path: &Path) -> Result<()> {
     annotations.retain(|image| there[image]);
 
     let mut answerer = Answerer::open(&args.model, CONFIDENCE, args.iou)?;
+    check_task(&answerer, Task::Detection)?;
     let classes = ClassMap::new(answerer.labels().names(), annotations.categories.iter().map(String::as_str));
     if classes.known() == 0 {
         let text = format!(
@@ -121,11 +122,7 @@ fn detection(args: &EvalArgs, path: &Path) -> Result<()> {
     let mut writer = args.save.as_deref().map(|path| Writer::create(path, &answerer.origin)).transpose()?;
     let started = Instant::now();
     let (mut founds, mut odd) = (Vec::new(), Vec::new());
-    let model = answerer.origin.model.clone();
     answerer.answer(&pictures, |image, frame, findings, labels| {
-        if !findings.classes.is_empty() || !findings.mask.is_empty() {
-            return Err(no_boxes(&model, findings));
-        }
         let picture = &annotations.pictures[image];
         let size = (frame.layout.width as u64, frame.layout.height as u64);
         if picture.size.is_some_and(|annotated| annotated != size) {
@@ -153,15 +150,22 @@ fn detection(args: &EvalArgs, path: &Path) -> Result<()> {
     writer.map_or(Ok(()), Writer::finish)
 }
 
-fn no_boxes(model: &str, findings: &Findings) -> Error {
-    let text = if findings.classes.is_empty() {
-        format!(
-            "{model} gives a class to each pixel; that cannot be evaluated here, give a model that finds boxes"
-        )
-    } else {
-        format!("{model} classifies whole pictures; give what they are with --truth instead of --annotations")
+/// Checks that the model does what its pictures are described for.
+fn check_task(answerer: &Answerer, wanted: Task) -> Result<()> {
+    let model = &answerer.origin.model;
+    let text = match answerer.task() {
+        task if task == wanted => return Ok(()),
+        Task::Detection => format!("{model} finds objects; give their boxes with --annotations, not --truth"),
+        Task::Classification => {
+            format!("{model} classifies whole pictures; give their classes with --truth, not --annotations")
+        }
+        Task::Segmentation => {
+            format!(
+                "{model} gives a class to each pixel, which is not evaluated; give a model of another kind"
+            )
+        }
     };
-    Error::new(Kind::Usage, text)
+    Err(Error::new(Kind::Usage, text))
 }
 
 /// Detections of annotated categories, with boxes in pixels of the frame.
@@ -187,6 +191,7 @@ fn found<'a>(
 
 fn whole_pictures(args: &EvalArgs, path: &Path) -> Result<()> {
     let mut answerer = Answerer::open(&args.model, CONFIDENCE, args.iou)?;
+    check_task(&answerer, Task::Classification)?;
     let truths = classification::open(path, answerer.labels().names())?;
     let (pictures, missing) = pictures(args, truths.iter().map(|(name, _)| name.as_str()))?;
     let classes: std::collections::HashMap<&str, u32> =
@@ -194,14 +199,7 @@ fn whole_pictures(args: &EvalArgs, path: &Path) -> Result<()> {
     let mut writer = args.save.as_deref().map(|path| Writer::create(path, &answerer.origin)).transpose()?;
     let started = Instant::now();
     let mut accuracy = Accuracy::default();
-    let model = answerer.origin.model.clone();
     answerer.answer(&pictures, |image, _, findings, labels| {
-        if findings.classes.is_empty() {
-            let text = format!(
-                "{model} does not classify whole pictures; give boxes with --annotations instead of --truth"
-            );
-            return Err(Error::new(Kind::Usage, text));
-        }
         let name = pictures[image].name.as_str();
         if let Some(class) = classes.get(name) {
             accuracy.add(*class, &findings.classes);
