@@ -114,9 +114,12 @@ fn yolo_has_the_figures_of_the_reference() {
 #[test]
 fn categories_that_the_model_lacks_are_said() {
     let Some(shared) = Shared::new() else { return };
-    let unmatched = |set| shared.eval(VOC, set, &[])["unmatched"].as_array().unwrap().len();
-    assert_eq!(unmatched("coco_full"), 60, "20 of 80 are known, whatever their names");
-    assert_eq!(unmatched("voc2012"), 0);
+    let unmatched = |report: &Value| report["unmatched"].as_array().unwrap().len();
+    let coco = shared.eval(VOC, "coco_full", &[]);
+    assert_eq!(unmatched(&coco), 60, "20 of 80 are known, whatever their names");
+    assert!(coco["map_matched"].as_f64().unwrap() > coco["map"].as_f64().unwrap());
+    let voc = shared.eval(VOC, "voc2012", &[]);
+    assert_eq!((unmatched(&voc), &voc["map_matched"]), (0, &voc["map"]));
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn the_page_has_the_figures() {
     ]);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     for part in
-        ["18 pictures, 44 objects of 1 categories", "overlap 0.50 to 0.95", "from a score of 0.4", "person"]
+        ["18 pictures, 44 objects of 1 category", "overlap 0.50 to 0.95", "from a score of 0.4", "person"]
     {
         assert!(finished.stdout.contains(part), "{part} is not in\n{}", finished.stdout);
     }
@@ -203,8 +206,8 @@ fn a_classifier_is_compared_with_another() {
         (&json!(1.0), &json!(1.0))
     );
     let other = report(&["compare", "--json", &a, &b, "--images", &images]);
-    let top1 = other["classification"]["top1_equal"].as_f64().unwrap();
-    assert!((0.5..1.0).contains(&top1), "{other}");
+    let [top1, top5] = ["top1_equal", "top5_equal"].map(|key| other["classification"][key].as_f64().unwrap());
+    assert!(top1 >= 0.8 && top5 > 0.0 && top5 < 0.9, "{other}");
     assert_eq!(other["agreement"], other["classification"]["top1_equal"]);
     let page = spotter(&["compare", &a, &b, "--images", &images]);
     assert!(page.stdout.contains("same first class"), "{page:#?}");

@@ -147,6 +147,11 @@ impl Evaluation {
         self.mean_of(|category| category.average_precision(size))
     }
 
+    /// [`Evaluation::map`] over these categories alone.
+    pub fn map_over(&self, places: impl Iterator<Item = usize>) -> Option<f64> {
+        mean(places.filter_map(|place| self.categories.get(place)?.ap()))
+    }
+
     /// Mean average precision at an overlap of 0.50, as Pascal VOC has it.
     pub fn map50(&self) -> Option<f64> {
         self.mean_of(Category::ap50)

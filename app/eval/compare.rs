@@ -139,6 +139,8 @@ pub struct Comparison {
     pub overlaps: Vec<f64>,
     /// Classes of whole pictures.
     pub classes: ClassTally,
+    /// Pictures whose first class is not the same: the picture, A's class and B's.
+    pub class_changes: Vec<(String, String, String)>,
     /// Score in B minus score in A of the first class, where it is the same.
     pub class_differences: Vec<f64>,
 }
@@ -256,10 +258,10 @@ impl Comparison {
         }
         self.all.add(&picture);
         self.pictures.push((title(a), picture));
-        self.add_classes(&a.classification, &b.classification);
+        self.add_classes(&title(a), &a.classification, &b.classification);
     }
 
-    fn add_classes(&mut self, a: &[Ranked], b: &[Ranked]) {
+    fn add_classes(&mut self, picture: &str, a: &[Ranked], b: &[Ranked]) {
         let (Some(first), Some(other)) = (a.first(), b.first()) else { return };
         let five = |classes: &[Ranked]| {
             let mut names: Vec<String> = classes.iter().take(5).map(|c| canonical(&c.label)).collect();
@@ -271,6 +273,8 @@ impl Comparison {
         if canonical(&first.label) == canonical(&other.label) {
             self.classes.top1_equal += 1;
             self.class_differences.push(f64::from(other.score) - f64::from(first.score));
+        } else {
+            self.class_changes.push((picture.to_owned(), first.label.clone(), other.label.clone()));
         }
     }
 
@@ -419,6 +423,7 @@ mod tests {
         assert_eq!((same.agreement(), same.class_differences.as_slice()), (Some(1.0), &[0.0][..]));
         let other = compared([1, 2, 3, 4, 5], [2, 1, 3, 4, 6]);
         assert_eq!(other.classes, ClassTally { images: 1, top1_equal: 0, top5_equal: 0 });
+        assert_eq!(other.class_changes, [("a".into(), "bicycle".into(), "car".into())]);
     }
 
     #[test]

@@ -131,6 +131,9 @@ impl CompareReport<'_> {
                 "top1_equal": rounded(classes.top1_equal as f64 / classes.images as f64),
                 "top5_equal": rounded(classes.top5_equal as f64 / classes.images as f64),
                 "score_difference": differences_json(&comparison.class_differences),
+                "changed": comparison.class_changes.iter().take(WORST_JSON)
+                    .map(|(file, from, to)| json!({ "file": file, "from": from, "to": to }))
+                    .collect::<Vec<_>>(),
             })),
             "per_class": labels
                 .map(|(label, tally)| with(json!({ "category": label }), tally_json(tally)))
@@ -151,7 +154,7 @@ impl CompareReport<'_> {
         let Self { limits, comparison, .. } = self;
         let Tally { in_a, in_b, matched, moved, relabelled, lost, lost_faded, new, new_faded } =
             comparison.all;
-        writeln!(f, "objects from a score of {}: {in_a} in A, {in_b} in B\n", limits.confidence)?;
+        writeln!(f, "; objects from a score of {}: {in_a} in A, {in_b} in B\n", limits.confidence)?;
         let whole = (matched + moved + relabelled + lost + new).max(1) as f64;
         let faded = |times: usize, other: char| match times {
             0 => String::new(),
@@ -251,7 +254,7 @@ impl CompareReport<'_> {
     fn classes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let classes = &self.comparison.classes;
         let part = |number: usize| share(Some(number as f64 / classes.images.max(1) as f64));
-        writeln!(f, "classes of {}\n", count(classes.images, "picture"))?;
+        writeln!(f, "; classes of {} in both\n", classes.images)?;
         let mut table = Table::new(&["", "share", "pictures"]);
         for (name, number) in
             [("same first class", classes.top1_equal), ("same first five, in any order", classes.top5_equal)]
@@ -259,14 +262,22 @@ impl CompareReport<'_> {
             table.row([name.to_owned(), part(number), number.to_string()]);
         }
         writeln!(f, "{table}")?;
-        match Spread::of(&self.comparison.class_differences) {
-            Some(score) => writeln!(
+        if let Some(score) = Spread::of(&self.comparison.class_differences) {
+            writeln!(
                 f,
                 "  scores of the same first class, B less A: mean {:+.4}; absolute mean {:.4}, all up to {:.4}\n",
                 score.mean, score.mean_absolute, score.max_absolute
-            ),
-            None => Ok(()),
+            )?;
         }
+        let changes = &self.comparison.class_changes;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new(&["first class differs", "A", "B"]);
+        for (file, from, to) in changes.iter().take(WORST) {
+            table.row([ending(file), from.clone(), to.clone()]);
+        }
+        writeln!(f, "{table}")
     }
 }
 
@@ -275,13 +286,12 @@ impl fmt::Display for CompareReport<'_> {
         let Self { sides, comparison, .. } = self;
         sides[0].lines(f, 'A')?;
         sides[1].lines(f, 'B')?;
-        write!(f, "\n{}; ", count(comparison.images, "picture"))?;
-        let has_classes = comparison.classes.images > 0;
-        if has_classes {
-            self.classes(f)?;
-        }
-        if !has_classes || comparison.all.in_a + comparison.all.in_b > 0 {
-            self.objects(f)?;
+        write!(f, "\n{}", count(comparison.images, "picture"))?;
+        // A model gives either.
+        if comparison.classes.images > 0 {
+            self.classes(f)?
+        } else {
+            self.objects(f)?
         }
         for (letter, only) in [('A', &comparison.only_a), ('B', &comparison.only_b)] {
             if !only.is_empty() {

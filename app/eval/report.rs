@@ -77,10 +77,19 @@ impl DetectionReport<'_> {
         self.unmatched.iter().filter_map(|place| self.categories.get(*place)).map(String::as_str).collect()
     }
 
+    /// mAP over the categories that are classes of the model.
+    fn map_matched(&self) -> Option<f64> {
+        let known = |place: &usize| !self.unmatched.contains(place);
+        let places = (0..self.evaluation.categories.len()).filter(known);
+        self.evaluation.map_over(places)
+    }
+
     /// Names and figures of the categories, best first; those without objects last.
-    fn ranked(&self) -> Vec<(&str, &Category)> {
+    fn ranked(&self, kept: impl Fn(usize, &Category) -> bool) -> Vec<(&str, &Category)> {
         let names = self.categories.iter().map(String::as_str);
-        let mut ranked: Vec<_> = names.zip(&self.evaluation.categories).collect();
+        let all = names.zip(&self.evaluation.categories).enumerate();
+        let mut ranked: Vec<_> =
+            all.filter(|(place, (_, category))| kept(*place, category)).map(|(_, named)| named).collect();
         let ap = |category: &Category| category.ap().unwrap_or(-1.0);
         ranked.sort_by(|a, b| ap(b.1).total_cmp(&ap(a.1)).then(b.1.objects.cmp(&a.1.objects)));
         ranked
@@ -97,6 +106,7 @@ impl DetectionReport<'_> {
             "map": rounded(evaluation.map(Size::All)),
             "map50": rounded(evaluation.map50()),
             "map75": rounded(evaluation.map75()),
+            "map_matched": rounded(self.map_matched()),
             "map_small": rounded(evaluation.map(Size::Small)),
             "map_medium": rounded(evaluation.map(Size::Medium)),
             "map_large": rounded(evaluation.map(Size::Large)),
@@ -113,7 +123,7 @@ impl DetectionReport<'_> {
             "hits": counts.hits,
             "wrong": counts.wrong,
             "unmatched": self.unmatched(),
-            "per_class": self.ranked().into_iter().map(|(name, category)| {
+            "per_class": self.ranked(|_, _| true).into_iter().map(|(name, category)| {
                 let counts = category.at_score(threshold);
                 json!({
                     "category": name,
@@ -139,6 +149,25 @@ fn extend(report: &mut Value, figures: Value) {
     if let (Value::Object(report), Value::Object(figures)) = (report, figures) {
         report.extend(figures);
     }
+
+    fn end_unmatched(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unmatched: Vec<String> = self.unmatched().into_iter().map(plain).collect();
+        if unmatched.is_empty() {
+            return Ok(());
+        }
+        let names = unmatched[..unmatched.len().min(LISTED)].join(", ");
+        let more = if unmatched.len() > LISTED { ", …" } else { "" };
+        writeln!(f, "  {} of the categories are no class of this model: {names}{more}", unmatched.len())?;
+        let objects = self.unmatched.iter().filter_map(|place| self.evaluation.categories.get(*place));
+        match objects.filter(|category| category.objects > 0).count() {
+            0 => Ok(()),
+            lacking => writeln!(
+                f,
+                "  {lacking} of these have objects here and count as not found; mAP of the others is {}",
+                share(self.map_matched())
+            ),
+        }
+    }
 }
 
 impl fmt::Display for DetectionReport<'_> {
@@ -149,10 +178,11 @@ impl fmt::Display for DetectionReport<'_> {
         writeln!(f, "{}", plain(&run.model))?;
         writeln!(
             f,
-            "on {}: {}, {} of {with_objects} categories\n",
+            "on {}: {}, {} of {}\n",
             run.truth,
             count(run.images, "picture"),
             count(counts.objects, "object"),
+            count(with_objects, "category"),
         )?;
         let [ar1, ar10, ar100] = evaluation.average_recalls();
         let mut figures = Table::new(&["", "mAP", "AR"]);
@@ -185,7 +215,7 @@ impl fmt::Display for DetectionReport<'_> {
         )?;
         let mut table =
             Table::new(&["category", "objects", "AP", "AP 50", "AP 75", "AR 100", "precision", "recall"]);
-        for (name, category) in self.ranked().into_iter().filter(|(_, category)| category.objects > 0) {
+        for (name, category) in self.ranked(|place, c| c.objects > 0 && !self.unmatched.contains(&place)) {
             let counts = category.at_score(f64::from(*threshold));
             let figures = [category.ap(), category.ap50(), category.ap75(), category.ar100()];
             let shares = figures.into_iter().chain([counts.precision(), counts.recall()]).map(share);
@@ -196,16 +226,7 @@ impl fmt::Display for DetectionReport<'_> {
         if empty > 0 {
             writeln!(f, "  {empty} of the categories have no object here and count for nothing")?;
         }
-        let unmatched: Vec<String> = self.unmatched().into_iter().map(plain).collect();
-        if !unmatched.is_empty() {
-            let names = unmatched[..unmatched.len().min(LISTED)].join(", ");
-            let more = if unmatched.len() > LISTED { ", …" } else { "" };
-            writeln!(
-                f,
-                "  {} of the categories are no class of this model and count as not found: {names}{more}",
-                unmatched.len()
-            )?;
-        }
+        self.end_unmatched(f)?;
         run.end(f)
     }
 }
@@ -247,10 +268,10 @@ impl fmt::Display for ClassificationReport<'_> {
         writeln!(f, "{}", plain(&run.model))?;
         writeln!(
             f,
-            "on {}: {} of {} classes\n",
+            "on {}: {} of {}\n",
             run.truth,
             count(run.images, "picture"),
-            accuracy.classes.len()
+            count(accuracy.classes.len(), "class")
         )?;
         let mut figures = Table::new(&["the right class is", "share", "pictures"]);
         figures.row(["the first answer".to_owned(), share(all.top1_share()), all.top1.to_string()]);
@@ -309,11 +330,11 @@ mod tests {
         assert_eq!((&json["per_class"][1]["ap"], &json["unmatched"]), (&Value::Null, &json!(["zebra"])));
         let page = report.to_string();
         for line in [
-            "on gt.json: 2 pictures, 1 object of 1 categories\n",
+            "on gt.json: 2 pictures, 1 object of 1 category\n",
             "  overlap 0.50 to 0.95        1.000   1.000\n",
             "  from a score of 0.5: precision 1.000, recall 1.000 (1 of 1 found, 0 wrong)\n",
             "  dog              1   1.000   1.000   1.000    1.000       1.000    1.000\n",
-            "  1 of the categories are no class of this model and count as not found: zebra\n",
+            "  1 of the categories are no class of this model: zebra\n",
             "  1 picture left out, not there: x?.jpg\n",
             "  0.5 s, 250 ms a picture with decoding, on CPU\n",
         ] {

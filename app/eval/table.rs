@@ -72,12 +72,15 @@ pub fn share(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
 }
 
-/// "1 image", "2 images".
+/// "1 picture", "2 pictures", "3 categories", "4 classes".
 pub fn count(number: usize, thing: &str) -> String {
-    match number {
-        1 => format!("1 {thing}"),
-        _ => format!("{number} {thing}s"),
-    }
+    let plural = match thing.strip_suffix('y') {
+        _ if number == 1 => thing.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if thing.ends_with('s') => format!("{thing}es"),
+        None => format!("{thing}s"),
+    };
+    format!("{number} {plural}")
 }
 
 #[cfg(test)]
@@ -93,6 +96,13 @@ mod tests {
             table.to_string(),
             "  class             AP\n  dining table   0.500\n  süß                –\n"
         );
+    }
+
+    #[test]
+    fn things_are_counted() {
+        let counted = [(1, "category"), (0, "category"), (2, "class"), (1, "class"), (3, "picture")];
+        let words = counted.map(|(number, thing)| count(number, thing));
+        assert_eq!(words, ["1 category", "0 categories", "2 classes", "1 class", "3 pictures"]);
     }
 
     #[test]
