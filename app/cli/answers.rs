@@ -1,13 +1,15 @@
 //! A model's findings in many pictures, one after the other: what `eval` and `compare` share.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::ModelArgs;
+use super::{ModelArgs, table};
 use crate::capture::still::is_still;
 use crate::capture::{self, Next, Pace, SourceSpec};
 use crate::detector::Detector;
@@ -17,7 +19,7 @@ use crate::eval::results::{Origin, Settings};
 use crate::findings::Findings;
 use crate::frame::Frame;
 use crate::loaded::LoadedModel;
-use crate::model::catalogue::hex;
+use crate::model::catalogue::{Task, hex};
 use crate::model::decode::Thresholds;
 use crate::model::head::Head;
 use crate::model::labels::Labels;
@@ -74,17 +76,6 @@ pub fn not_there(missing: &[String], folder: &Path) -> Error {
     Error::new(Kind::NotFound, text)
 }
 
-/// What a model finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Boxes.
-    Detection,
-    /// Classes of the whole picture.
-    Classification,
-    /// A class for each pixel.
-    Segmentation,
-}
-
 /// A model that answers to pictures.
 pub struct Answerer {
     model: LoadedModel,
@@ -125,7 +116,7 @@ impl Answerer {
         &self.model.labels
     }
 
-    /// Which of the findings the model fills.
+    /// What the model is for.
     pub fn task(&self) -> Task {
         match self.model.head() {
             Head::Classification { .. } => Task::Classification,
@@ -219,28 +210,13 @@ impl Drop for Progress {
     }
 }
 
-/// Writes a report to standard output. Whoever has closed it (`| head`) does not want the rest.
+/// Prints a report: the page, or indented JSON.
 ///
 /// # Errors
 /// [`Kind::Output`] where it cannot be written.
-pub fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::Output, "cannot write the report to standard output").caused_by(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A report as indented JSON with a line end.
-///
-/// # Errors
-/// [`Kind::Internal`] where it is no JSON, which would be a defect.
-pub fn pretty(report: &serde_json::Value) -> Result<String> {
-    serde_json::to_string_pretty(report)
-        .map(|text| text + "\n")
-        .map_err(|error| Error::new(Kind::Internal, "the report is no JSON").caused_by(error))
+pub fn print(page: &dyn Display, json: Option<Value>) -> Result<()> {
+    let text = json.map_or_else(|| page.to_string(), |json| format!("{json:#}"));
+    table::print(&[text.trim_end().to_owned()])
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::answers::{self, Answerer, Picture, Task};
+use super::answers::{self, Answerer, Picture};
 use super::{ModelArgs, share};
 use crate::error::{Error, Kind, Result};
 use crate::eval::compare::compare;
 use crate::eval::compare_report::{CompareReport, Side};
 use crate::eval::pairing::Limits;
 use crate::eval::results::{Answer, Results, is_results};
+use crate::model::catalogue::Task;
 
 /// Models are run with the overlap and, at most, the confidence of `spotter run`.
 const IOU: f32 = 0.45;
@@ -86,7 +87,7 @@ pub fn compare_models(args: &CompareArgs) -> Result<()> {
     let side = |name: &str, results: &Results| Side { name: name.to_owned(), origin: results.origin.clone() };
     let report =
         CompareReport { sides: [side(&args.a, &a), side(&args.b, &b)], limits, comparison: &comparison };
-    answers::print(&if args.json { answers::pretty(&report.json())? } else { report.to_string() })?;
+    answers::print(&report, args.json.then(|| report.json()))?;
     match (comparison.agreement(), args.fail_below) {
         (Some(agreement), Some(least)) if agreement < f64::from(least) => {
             let text = format!("A and B agree by {agreement:.4}, less than the {least} of --fail-below");

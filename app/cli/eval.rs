@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::answers::{self, Answerer, Picture, Task};
+use super::answers::{self, Answerer, Picture};
 use super::{ModelArgs, share};
 use crate::error::{Error, Kind, Result};
 use crate::eval::annotations::Annotations;
@@ -18,6 +18,7 @@ use crate::eval::report::{ClassificationReport, DetectionReport, Run};
 use crate::eval::results::{Answer, Writer};
 use crate::findings::Findings;
 use crate::frame::Frame;
+use crate::model::catalogue::Task;
 
 /// The published evaluations take everything above this score.
 const CONFIDENCE: f32 = 0.001;
@@ -146,7 +147,7 @@ fn detection(args: &EvalArgs, path: &Path) -> Result<()> {
         threshold: args.confidence,
         unmatched: &classes.unknown_to_model,
     };
-    answers::print(&if args.json { answers::pretty(&report.json())? } else { report.to_string() })?;
+    answers::print(&report, args.json.then(|| report.json()))?;
     writer.map_or(Ok(()), Writer::finish)
 }
 
@@ -214,6 +215,6 @@ fn whole_pictures(args: &EvalArgs, path: &Path) -> Result<()> {
         accuracy: &accuracy,
         labels: answerer.labels(),
     };
-    answers::print(&if args.json { answers::pretty(&report.json())? } else { report.to_string() })?;
+    answers::print(&report, args.json.then(|| report.json()))?;
     writer.map_or(Ok(()), Writer::finish)
 }

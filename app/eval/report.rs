@@ -142,14 +142,8 @@ impl DetectionReport<'_> {
         extend(&mut report, figures);
         report
     }
-}
 
-/// Adds the fields of one object to another.
-fn extend(report: &mut Value, figures: Value) {
-    if let (Value::Object(report), Value::Object(figures)) = (report, figures) {
-        report.extend(figures);
-    }
-
+    /// What is to be known of categories that the model lacks.
     fn end_unmatched(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unmatched: Vec<String> = self.unmatched().into_iter().map(plain).collect();
         if unmatched.is_empty() {
@@ -167,6 +161,13 @@ fn extend(report: &mut Value, figures: Value) {
                 share(self.map_matched())
             ),
         }
+    }
+}
+
+/// Adds the fields of one object to another.
+fn extend(report: &mut Value, figures: Value) {
+    if let (Value::Object(report), Value::Object(figures)) = (report, figures) {
+        report.extend(figures);
     }
 }
 
