@@ -202,22 +202,23 @@ fn grouped<T>(all: &[T], categories: usize, key: impl Fn(&T) -> (usize, usize)) 
 
 /// One category in all pictures; both lists are in the order of the pictures.
 fn category(mut truths: &[&Truth], mut founds: &[&Found]) -> Category {
-    let mut cells = Vec::new();
+    // By size, then by picture. A picture's overlaps are let go before the next one's are made.
+    let mut matched: [Vec<Matched>; AREAS.len()] = [const { Vec::new() }; AREAS.len()];
     while let Some(image) =
         [truths.first().map(|t| t.image), founds.first().map(|f| f.image)].into_iter().flatten().min()
     {
         let (here, later) = truths.split_at(truths.partition_point(|truth| truth.image == image));
         let (found, others) = founds.split_at(founds.partition_point(|found| found.image == image));
         (truths, founds) = (later, others);
-        cells.push(Cell::new(here.to_vec(), found.to_vec()));
+        let cell = Cell::new(here.to_vec(), found.to_vec());
+        matched.iter_mut().zip(AREAS).for_each(|(matched, area)| matched.push(cell.matched(area)));
     }
     let mut of_all = Category { objects: 0, measures: [const { None }; AREAS.len()], ranked: Vec::new() };
-    for (size, area) in AREAS.into_iter().enumerate() {
-        let matched: Vec<Matched> = cells.iter().map(|cell| cell.matched(area)).collect();
+    for (size, matched) in matched.iter().enumerate() {
         let objects = matched.iter().map(|matched| matched.objects).sum();
         if size == Size::All as usize {
             of_all.objects = objects;
-            let ranked = ranked(&matched, MOST[2]);
+            let ranked = ranked(matched, MOST[2]);
             of_all.ranked = ranked
                 .iter()
                 .filter(|(_, outcomes)| outcomes[AT_50] != Outcome::Ignored)
@@ -225,7 +226,7 @@ fn category(mut truths: &[&Truth], mut founds: &[&Found]) -> Category {
                 .collect();
         }
         if objects > 0 {
-            of_all.measures[size] = Some(measure(&matched, objects));
+            of_all.measures[size] = Some(measure(matched, objects));
         }
     }
     of_all
