@@ -1,16 +1,29 @@
 //! What is fuzzed: each function takes any bytes and must come back soon, without a panic and with little
 //! memory. The fuzzer calls them, and so does `tests/fuzz.rs` with what the fuzzer found of interest.
 
+use spotter::eval::annotations::Annotations;
+use spotter::eval::classification;
+use spotter::eval::results::Results;
+use spotter::inspect::report::Report;
+use spotter::inspect::{html, text};
 use spotter::model::catalogue::Catalogue;
+use spotter::model::cavalry::Cavalry;
+use spotter::model::chip::Chip;
 use spotter::model::file::ModelFile;
 use spotter::model::flexbuffer::Map;
 use spotter::model::head::Head;
 use spotter::model::labels::{self, Labels};
 use spotter::web::models;
 
-/// A model file: everything that is read of it before it is run.
+/// A model file: everything that is read of it before it is run, and told of it.
 pub fn model_file(data: &[u8]) {
     let Ok(file) = ModelFile::from_bytes("fuzzed", data.to_vec()) else { return };
+    if let Ok(report) = Report::of(&file, Catalogue::embedded()) {
+        let _ = report.to_json(None);
+        for chip in Chip::ALL {
+            let _ = (text::render(&report, Some(chip)), html::render(&report, Some(chip)));
+        }
+    }
     let _ = (file.check_runnable_on_cpu(), file.needs_edge_tpu());
     let classes = match Head::recognise(&file) {
         Ok(head) => {
@@ -49,4 +62,12 @@ pub fn upload(data: &[u8]) {
     let (kind, query) = (line(), line());
     let body = line().to_vec();
     let _ = models::wanted(&String::from_utf8_lossy(kind), &String::from_utf8_lossy(query), body);
+}
+
+/// Files about pictures: annotations, truths of classes, saved answers, a CV25 model's description.
+pub fn tables(data: &[u8]) {
+    let _ = Annotations::parse(data, "fuzzed").is_ok();
+    let _ = classification::parse(data, "fuzzed", &["cat".to_owned(), "dog".to_owned()]).is_ok();
+    let _ = Results::parse(data, "fuzzed").is_ok();
+    let _ = Cavalry::parse(data, "fuzzed").is_ok();
 }

@@ -214,6 +214,11 @@ fn model_files() {
 }
 
 #[test]
+fn tables() {
+    run("tables", targets::tables);
+}
+
+#[test]
 fn options_of_operators() {
     run("flexbuffer", targets::flexbuffer);
 }
