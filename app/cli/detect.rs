@@ -48,7 +48,7 @@ impl Results {
 }
 
 /// Writing to standard output failed.
-pub(super) fn unwritten(error: std::io::Error) -> Error {
+fn unwritten(error: std::io::Error) -> Error {
     Error::new(Kind::Output, "cannot write the results to standard output").caused_by(error)
 }
 
@@ -87,7 +87,7 @@ pub fn detect(args: &DetectArgs) -> Result<()> {
 }
 
 /// Whoever reads the results has closed the pipe (`| head`): that is no error.
-pub(super) fn quietly_when_closed(error: Error) -> Result<()> {
+fn quietly_when_closed(error: Error) -> Result<()> {
     let closed = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
         .is_some_and(|source| source.kind() == ErrorKind::BrokenPipe);

@@ -1,9 +1,6 @@
 //! `spotter inspect`: what a model is, what it costs and what each chip makes of it.
 
-use std::io::Write;
-
-use super::InspectArgs;
-use super::detect::{quietly_when_closed, unwritten};
+use super::{InspectArgs, table};
 use crate::atomic_file;
 use crate::error::{Error, Kind, Result};
 use crate::inspect::report::Report;
@@ -33,7 +30,5 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
             .map_err(|error| Error::new(Kind::Internal, "the report is no JSON").caused_by(error))?,
         false => text::render(&report, args.chip),
     };
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", shown.trim_end()).and_then(|()| out.flush());
-    written.map_err(unwritten).or_else(quietly_when_closed)
+    table::print(&[shown.trim_end().to_string()])
 }

@@ -61,7 +61,7 @@ fn edgetpu_mapping(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         (false, _) => Rule::warn(
             ID,
             format!(
-                "{} stay on the processor; replace the operators that edgetpu_compiler -s lists as not mapped",
+                "left on the processor: {}; replace the operators that edgetpu_compiler -s lists as not mapped",
                 tally(left)
             ),
         ),

@@ -107,7 +107,7 @@ fn regular_convolutions(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     Rule::warn(
         ID,
         format!(
-            "{} of {} convolutions are depthwise ({} of the MACs), which are slow for their MACs; prefer an architecture with regular convolutions",
+            "{} of {} convolutions are depthwise ({} of the MACs), a kind that is slow for its MACs; prefer an architecture with regular convolutions",
             depthwise.len(),
             convolutions.len(),
             subject.percent(depthwise.iter().copied())
@@ -169,7 +169,7 @@ fn supported_operators(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     };
     let indices: Vec<usize> = other.iter().map(|(index, _)| *index).collect();
     let text = format!(
-        "{} (from layer {first}) are not on the part of the chip's list that is known, so they are taken to run on the processor (inferred; the camera's log then says \"Fallback unsupported op\"); replace them or cut the model before them",
+        "{} (from layer {first}): not on the part of the chip's list that is known, so taken to run on the processor (inferred; the camera's log then says \"Fallback unsupported op\"); replace them or cut the model before them",
         tally(other.iter().map(|(_, o)| *o))
     );
     Rule::new(ID, subject.by_share(&indices), text)

@@ -65,12 +65,12 @@ fn supported_operators(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     }
     let mut parts = Vec::new();
     if let Some((first, _)) = off.first() {
-        parts.push(format!("{} (from layer {first}) are switched off", tally(off.iter().map(|(_, o)| *o))));
+        parts.push(format!("{} (from layer {first}): switched off", tally(off.iter().map(|(_, o)| *o))));
     }
     if let Some((first, _)) = other.first() {
         let names = tally(other.iter().map(|(_, o)| *o));
         parts.push(format!(
-            "{names} (from layer {first}) are not in the part of its table that is known (inferred)"
+            "{names} (from layer {first}): not in the part of the chip's table that is known (inferred)"
         ));
     }
     let indices: Vec<usize> = off.iter().chain(&other).map(|(index, _)| *index).collect();

@@ -144,7 +144,7 @@ pub fn integer_tensors(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
             .map(|dtype| dtype.to_string())
             .collect();
         parts.push(format!(
-            "{} write {} ({}, from layer {}), which the processor runs (inferred); leave them out of the model where Spotter can do their work",
+            "{} with an output of {} ({}, from layer {}), which the processor runs (inferred); leave them out of the model where Spotter can do their work",
             counted(outside.len(), "layer"),
             types.join(", "),
             tally(outside.iter().map(|(_, o)| *o)),
@@ -233,7 +233,7 @@ pub fn no_attention(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         return None;
     }
     let text = format!(
-        "{} multiply computed matrices ({} of the MACs), as transformers do, which are not recommended on {}; use a convolutional model",
+        "products of computed matrices in {} ({} of the MACs), as in transformers, which are not recommended on {}; use a convolutional model",
         layers(&products),
         subject.percent(products.iter().copied()),
         chip.title()
@@ -266,7 +266,7 @@ pub fn fused_activations(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         found.push(format!("{silu} SiLU"));
     }
     let text = format!(
-        "{} are operators of their own; {} fuses ReLU and ReLU6 into the convolution: train with ReLU6",
+        "activations as operators of their own: {}; {} fuses ReLU and ReLU6 into the convolution: train with ReLU6",
         found.join(", "),
         chip.title()
     );

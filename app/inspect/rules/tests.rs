@@ -89,11 +89,17 @@ fn weights_are_bytes() {
 fn what_flows_between_layers_is_bytes() {
     for chip in [Chip::Artpec7, Chip::Artpec8, Chip::Artpec9] {
         check(chip, "integer-tensors", Level::Pass, "from the input to the outputs", sound);
-        check(chip, "integer-tensors", Level::Warn, "1 layer write int64 (1 ARG_MAX, from layer 1)", |g| {
-            g.conv(3, 2, 48);
-            let (from, to) = (g.last(), g.tensor(&[1, 32, 32], DataType::I64));
-            g.operator("ARG_MAX", &[from], &[to]);
-        });
+        check(
+            chip,
+            "integer-tensors",
+            Level::Warn,
+            "1 layer with an output of int64 (1 ARG_MAX, from layer 1)",
+            |g| {
+                g.conv(3, 2, 48);
+                let (from, to) = (g.last(), g.tensor(&[1, 32, 32], DataType::I64));
+                g.operator("ARG_MAX", &[from], &[to]);
+            },
+        );
         check(chip, "integer-tensors", Level::Warn, "the input is float32", |g| {
             g.graph.tensors[0].dtype = DataType::F32;
             g.conv(3, 2, 48);
@@ -156,7 +162,7 @@ fn custom_operators_are_those_of_the_chip() {
     check(Chip::Artpec7, "edgetpu-compiled", Level::Pass, "compiled for", custom(EDGE_TPU));
     check(Chip::Artpec7, "edgetpu-compiled", Level::Fail, "run edgetpu_compiler", sound);
     check(Chip::Artpec7, "edgetpu-mapping", Level::Pass, "every operator", custom(EDGE_TPU));
-    check(Chip::Artpec7, "edgetpu-mapping", Level::Warn, "1 SOFTMAX stay on the processor", |g| {
+    check(Chip::Artpec7, "edgetpu-mapping", Level::Warn, "left on the processor: 1 SOFTMAX", |g| {
         custom(EDGE_TPU)(g);
         g.same("SOFTMAX");
     });
@@ -174,7 +180,7 @@ fn custom_operators_are_those_of_the_chip() {
 fn transformers_are_not_recommended() {
     for chip in DLPUS {
         assert!(level_in(build(sound), chip, "no-attention").is_none());
-        check(chip, "no-attention", Level::Fail, "layer 1 multiply computed matrices", |g| {
+        check(chip, "no-attention", Level::Fail, "computed matrices in layer 1", |g| {
             let from = g.conv(1, 1, 8);
             g.join("BATCH_MATMUL", from);
             let last = g.graph.operators.len() - 1;
@@ -245,11 +251,11 @@ fn artpec8_wants_one_scale_a_layer_and_sixes() {
 fn activations_are_inside_the_convolution() {
     for chip in [Chip::Artpec8, Chip::Artpec9] {
         check(chip, "fused-activations", Level::Pass, "1 are fused", sound);
-        check(chip, "fused-activations", Level::Warn, "1 HARD_SWISH are operators", |g| {
+        check(chip, "fused-activations", Level::Warn, "of their own: 1 HARD_SWISH", |g| {
             g.conv(3, 2, 48);
             g.same("HARD_SWISH");
         });
-        check(chip, "fused-activations", Level::Warn, "1 SiLU are operators", |g| {
+        check(chip, "fused-activations", Level::Warn, "of their own: 1 SiLU", |g| {
             let x = g.conv(3, 2, 48);
             g.options().activation = Activation::None;
             g.same("LOGISTIC");
