@@ -34,5 +34,7 @@ pub mod slot;
 pub mod stats;
 pub mod status;
 pub mod switch;
+pub mod table;
 pub mod tensor;
 pub mod web;
+pub mod words;

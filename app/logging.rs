@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::SystemTime;
 
+use crate::words::plain;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct StderrLog {
@@ -30,8 +31,10 @@ impl Log for StderrLog {
         } else {
             String::new()
         };
+        // What a file or a camera calls itself must not act on the terminal; lines stay lines.
+        let said = record.args().to_string().split('\n').map(plain).collect::<Vec<_>>().join("\n");
         // Where stderr is closed there is nobody to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{time}spotter: {word}{}", record.args());
+        let _ = writeln!(std::io::stderr().lock(), "{time}spotter: {word}{said}");
     }
 
     fn flush(&self) {}

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use spotter::error::Kind;
 use spotter::frame::{Frame, FrameLayout, Matrix, OwnedPixels, PixelFormat, Range};
-use spotter::geometry::{Fit, Mapping};
+use spotter::geometry::{Fit, Mapping, Rect};
 use spotter::preprocess::{I420Buffer, Preprocessor, Resample, ViewScaler};
 use spotter::tensor::{DataType, Quantisation, TensorInfo};
 
@@ -563,7 +563,7 @@ proptest! {
 
     #[test]
     fn stills_of_any_size_keep_one_colour_and_stay_near_the_filter(
-        from in (1usize..=70, 1usize..=70), size in (1usize..=70, 1usize..=70), fit in 0usize..3, rgb: [u8; 3],
+        from in (1usize..=70, 1usize..=70), size in (1usize..=70, 1usize..=70), fit in 0usize..4, rgb: [u8; 3],
     ) {
         let layout = FrameLayout::new(PixelFormat::Rgb, from.0, from.1);
         let mut still = frame(layout, 3, |channel, _, _| rgb[channel]);
@@ -578,6 +578,10 @@ proptest! {
         // Rounding between the passes moves a sample by less than one and a half levels.
         let mut still = frame(layout, 0, |c, x, y| ((x * 37 + y * 61 + c * 101 + x * y * 7) % 256) as u8);
         still.still = true;
+        // A still's crop is cut out before it is scaled; the filter of live frames sees what lies beside it.
+        if mapping.source != Rect::new(0.0, 0.0, 1.0, 1.0) {
+            return Ok(());
+        }
         let (tensor, _) = run(&still, size, DataType::U8, FITS[fit], Resample::Auto);
         let (exact, _) = run(&still, size, DataType::U8, FITS[fit], Resample::Triangle);
         for (a, b) in tensor.iter().zip(&exact) {

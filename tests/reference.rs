@@ -69,16 +69,19 @@ fn yolo_artpec9_map_agrees() {
 #[test]
 fn mobilenet_v1_classes_agree() {
     classes_agree("mobilenet_v1_0.25_128_quant", "stretch", "stretch");
+    classes_agree("mobilenet_v1_0.25_128_quant", "crop-0.875", "center_crop_0.875");
 }
 
 #[test]
 fn mobilenet_v2_classes_agree() {
     classes_agree("mobilenet_v2_1.0_224_quant", "stretch", "stretch");
+    classes_agree("mobilenet_v2_1.0_224_quant", "crop-0.875", "center_crop_0.875");
 }
 
 #[test]
 fn mobilenet_v2_of_tf2_classes_agree() {
     classes_agree("tf2_mobilenet_v2_1.0_224_ptq", "stretch", "stretch");
+    classes_agree("tf2_mobilenet_v2_1.0_224_ptq", "crop-0.875", "center_crop_0.875");
 }
 
 /// A box (left, top, right, bottom) in parts of the picture, with what is in it.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{ModelArgs, table};
+use super::{ModelArgs, output};
 use crate::capture::still::is_still;
 use crate::capture::{self, Next, Pace, SourceSpec};
 use crate::detector::Detector;
@@ -216,7 +216,7 @@ impl Drop for Progress {
 /// [`Kind::Output`] where it cannot be written.
 pub fn print(page: &dyn Display, json: Option<Value>) -> Result<()> {
     let text = json.map_or_else(|| page.to_string(), |json| format!("{json:#}"));
-    table::print(&[text.trim_end().to_owned()])
+    output::print(&[text.trim_end().to_owned()])
 }
 
 #[cfg(test)]

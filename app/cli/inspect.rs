@@ -1,6 +1,6 @@
 //! `spotter inspect`: what a model is, what it costs and what each chip makes of it.
 
-use super::{InspectArgs, table};
+use super::{InspectArgs, output};
 use crate::atomic_file;
 use crate::error::{Error, Kind, Result};
 use crate::inspect::report::Report;
@@ -30,5 +30,5 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
             .map_err(|error| Error::new(Kind::Internal, "the report is no JSON").caused_by(error))?,
         false => text::render(&report, args.chip),
     };
-    table::print(&[shown.trim_end().to_string()])
+    output::print(&[shown.trim_end().to_string()])
 }

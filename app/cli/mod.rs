@@ -20,9 +20,9 @@ pub mod detect;
 pub mod eval;
 pub mod inspect;
 pub mod models;
+pub mod output;
 pub mod recommend;
 pub mod run;
-pub mod table;
 
 /// Finds objects in live video and shows them on a web page.
 #[derive(Debug, Parser)]

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::table::{self, Table};
+use super::output;
 use super::{FetchArgs, ListArgs, ModelsCommand};
 use crate::error::{Error, Kind, Result};
 use crate::model::catalogue::{Catalogue, Entry, Task};
 use crate::model::store::{self, Places, State, Store};
+use crate::table::Table;
 
 /// Files looked at in one folder.
 const MAX_FILES: usize = 1000;
@@ -55,7 +56,7 @@ fn list(store: &Store, args: &ListArgs) -> Result<()> {
     if args.json {
         let list: Vec<Value> = models.iter().map(|(entry, state)| entry_json(entry, state)).collect();
         let text = json!({ "default": store.catalogue.default, "models": list });
-        return table::print(&[format!("{text:#}")]);
+        return output::print(&[format!("{text:#}")]);
     }
     if models.is_empty() {
         return Err(Error::new(Kind::NotFound, nothing_listed(args)));
@@ -69,14 +70,14 @@ fn list(store: &Store, args: &ListArgs) -> Result<()> {
             of_task.iter().for_each(|(entry, state)| table.row(list_row(store, entry, state)));
         }
     }
-    let mut lines = table.lines(table::styled());
+    let mut lines = table.lines(output::styled());
     let here = models.iter().filter(|(_, state)| matches!(state, Ok(State::Here(_)))).count();
     let mut summary = format!("\n{here} of {} are here; `spotter models fetch NAME` gets one.", models.len());
     if models.iter().any(|(entry, _)| entry.name == store.catalogue.default) {
         summary.push_str(" * is used where --model is not given.");
     }
     lines.push(summary);
-    table::print(&lines)
+    output::print(&lines)
 }
 
 fn nothing_listed(args: &ListArgs) -> String {
@@ -142,7 +143,7 @@ fn fetch(store: &Store, args: &FetchArgs) -> Result<()> {
     ];
     lines.extend(entry.note.iter().map(|note| format!("note     {note}")));
     lines.push(format!("path     {}", path.display()));
-    table::print(&lines)
+    output::print(&lines)
 }
 
 fn is_in_cache(store: &Store, path: &Path) -> bool {
@@ -191,9 +192,9 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
     if names.is_empty() {
         other_files(store).into_iter().for_each(|row| table.row(row));
     }
-    let mut lines = table.lines(table::styled());
+    let mut lines = table.lines(output::styled());
     lines.push(format!("\n{sound} sound, {} damaged, {} absent", bad.len(), absent.len()));
-    table::print(&lines)?;
+    output::print(&lines)?;
     if let [(entry, first), rest @ ..] = bad.as_slice() {
         let (verb, more) = match rest.len() {
             0 => ("is", String::new()),
@@ -241,7 +242,7 @@ fn other_files(store: &Store) -> Vec<Vec<String>> {
 fn path(store: &Store, name: &str) -> Result<()> {
     let entry = store.catalogue.get(name)?;
     match store.state(entry)? {
-        State::Here(path) => table::print(&[path.display().to_string()]),
+        State::Here(path) => output::print(&[path.display().to_string()]),
         State::Damaged(_) => store.find(name).map(|_| ()),
         State::Absent => Err(not_here(store, entry)),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::models::fetch_command;
-use super::{RecommendArgs, table};
+use super::{RecommendArgs, output};
 use crate::error::Result;
 use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
@@ -20,7 +20,7 @@ pub fn recommend(args: &RecommendArgs) -> Result<()> {
     let wish = Wish { chip: args.chip, task: args.task, fps: args.fps, min_map: args.min_map };
     let choices = recommend::recommend(Catalogue::embedded(), &wish)?;
     if args.json {
-        return table::print(&[format!("{:#}", report(&wish, &choices))]);
+        return output::print(&[format!("{:#}", report(&wish, &choices))]);
     }
     let mut lines = vec![heading(&wish), String::new()];
     for (rank, choice) in (1..).zip(&choices) {
@@ -29,7 +29,7 @@ pub fn recommend(args: &RecommendArgs) -> Result<()> {
     }
     lines.push(String::new());
     lines.extend(footnotes(&choices, &wish));
-    table::print(&lines)
+    output::print(&lines)
 }
 
 /// What was asked for and how it is ranked.

@@ -8,7 +8,8 @@ use super::compare::{Comparison, MOVED_BELOW, Spread, Tally};
 use super::files::listed;
 use super::pairing::Limits;
 use super::results::Origin;
-use super::table::{Table, count, ending, plain, share};
+use super::table::{Table, share};
+use crate::words::{count, ending, plain};
 
 /// Pictures that differ most that the page lists.
 const WORST: usize = 5;

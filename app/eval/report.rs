@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::classification::Accuracy;
 use super::coco::{Category, Evaluation, Size};
 use super::files::listed;
-use super::table::{Table, count, plain, share};
+use super::table::{Table, share};
 use crate::model::labels::Labels;
+use crate::words::{count, plain};
 
 /// Names at most that a line lists.
 const LISTED: usize = 12;
@@ -336,7 +337,7 @@ mod tests {
             "  from a score of 0.5: precision 1.000, recall 1.000 (1 of 1 found, 0 wrong)\n",
             "  dog              1   1.000   1.000   1.000    1.000       1.000    1.000\n",
             "  1 of the categories are no class of this model: zebra\n",
-            "  1 picture left out, not there: x?.jpg\n",
+            "  1 picture left out, not there: x\u{fffd}.jpg\n",
             "  0.5 s, 250 ms a picture with decoding, on CPU\n",
         ] {
             assert!(page.contains(line), "{line}\nis not in\n{page}");

@@ -1,28 +1,30 @@
-//! Text for people on standard output: columns that line up.
-
-use std::io::{ErrorKind, IsTerminal, Write};
+//! Text for people: columns that line up.
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::error::{Error, Kind, Result};
-
-/// Space between columns.
-const GAP: &str = "  ";
-
 /// Rows of cells under headings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
     /// Which rows are headings.
     headings: Vec<usize>,
     /// Columns whose cells stand at the right.
     right: Vec<usize>,
+    /// Before the first column.
+    indent: &'static str,
+    /// Between columns.
+    gap: &'static str,
 }
 
 impl Table {
     /// An empty table; numbers stand at the right in the columns `right`.
     pub fn new(right: &[usize]) -> Self {
-        Self { right: right.to_vec(), ..Self::default() }
+        Self { rows: Vec::new(), headings: Vec::new(), right: right.to_vec(), indent: "", gap: "  " }
+    }
+
+    /// The same table with other space before the first column and between columns.
+    pub fn spaced(self, indent: &'static str, gap: &'static str) -> Self {
+        Self { indent, gap, ..self }
     }
 
     /// Adds a heading; every one but the first has an empty line before it.
@@ -53,7 +55,8 @@ impl Table {
                 let cell = format!("{style}{cell}{style:#}");
                 if self.right.contains(&column) { space + &cell } else { cell + &space }
             });
-            let line = cells.collect::<Vec<_>>().join(GAP).trim_end().to_string();
+            let cells: Vec<String> = cells.collect();
+            let line = format!("{}{}", self.indent, cells.join(self.gap)).trim_end().to_string();
             if number > 0 && is_heading(number) { vec![String::new(), line] } else { vec![line] }
         };
         self.rows.iter().enumerate().flat_map(line).collect()
@@ -68,27 +71,6 @@ fn style(cell: &str, heading: bool) -> Style {
         "damaged" | "unreadable" => AnsiColor::Red.on_default().bold(),
         "absent" | "–" => Style::new().dimmed(),
         _ => Style::new(),
-    }
-}
-
-/// True where standard output takes colours: a terminal, unless `NO_COLOR` is set (no-color.org).
-pub fn styled() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Writes lines to standard output. That whoever reads them has closed the pipe (`| head`) is no error.
-///
-/// # Errors
-/// [`Kind::Output`] where they cannot be written.
-pub fn print(lines: &[String]) -> Result<()> {
-    let mut text = lines.join("\n");
-    text.push('\n');
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::Output, "cannot write to standard output").caused_by(error))
-        }
-        _ => Ok(()),
     }
 }
 
