@@ -76,6 +76,12 @@ pub fn not_there(missing: &[String], folder: &Path) -> Error {
     Error::new(Kind::NotFound, text)
 }
 
+/// The overlap of suppression in an evaluation. YOLOv5's own is 0.6. Publishers of raw SSD models use 0.5
+/// or 0.6; the middle gives what was recorded of the one that is at hand.
+fn evaluation_iou(head: &Head) -> f32 {
+    if matches!(head, Head::RawSsd { .. }) { 0.55 } else { 0.6 }
+}
+
 /// A model that answers to pictures.
 pub struct Answerer {
     model: LoadedModel,
@@ -86,12 +92,14 @@ pub struct Answerer {
 }
 
 impl Answerer {
-    /// Loads a model; `confidence` and `iou` are those of its detections.
+    /// Loads a model; `confidence` and `iou` are those of its detections. Without an `iou` it is the one
+    /// that models with its head are evaluated at.
     ///
     /// # Errors
     /// Where the model cannot be found, read or run.
-    pub fn open(args: &ModelArgs, confidence: f32, iou: f32) -> Result<Self> {
+    pub fn open(args: &ModelArgs, confidence: f32, iou: Option<f32>) -> Result<Self> {
         let model = LoadedModel::open(args)?;
+        let iou = iou.unwrap_or_else(|| evaluation_iou(model.head()));
         let mut detector = model.detector()?;
         let about = model.about(&mut detector);
         let settings = Settings {

@@ -140,7 +140,7 @@ fn answers_of(
     iou: f32,
 ) -> Result<Results> {
     let args = ModelArgs { model: Some(model.to_owned()), ..args.model.clone() };
-    let mut answerer = Answerer::open(&args, confidence, iou)?;
+    let mut answerer = Answerer::open(&args, confidence, Some(iou))?;
     if answerer.task() == Task::Segmentation {
         let text = format!("{model} gives a class to each pixel; only boxes and classes can be compared");
         return Err(Error::new(Kind::Usage, text));

@@ -42,9 +42,10 @@ pub struct EvalArgs {
     /// detections
     #[arg(long = "conf", value_name = "SCORE", default_value_t = 0.5, value_parser = share)]
     pub confidence: f32,
-    /// Overlap above which the weaker of two boxes of a class is left out, 0 to 1
-    #[arg(long, value_name = "IOU", default_value_t = 0.6, value_parser = share)]
-    pub iou: f32,
+    /// Overlap above which the weaker of two boxes of a class is left out, 0 to 1 [default: 0.6, for raw
+    /// SSD 0.55]
+    #[arg(long, value_name = "IOU", value_parser = share)]
+    pub iou: Option<f32>,
     /// Leave out pictures that are not there, instead of ending with an error
     #[arg(long)]
     pub allow_missing: bool,
