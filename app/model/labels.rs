@@ -96,6 +96,11 @@ impl Labels {
     /// [`Kind::NotFound`] where there is none; [`Kind::Model`] where it cannot be read, is larger
     /// than 1 MiB, is no UTF-8 or does not fit `classes`.
     pub fn read(path: &Path, classes: Option<usize>) -> Result<Self> {
+        Self::fit(Self::rows(path)?, classes, &path.display().to_string())
+    }
+
+    /// The rows of a label file.
+    fn rows(path: &Path) -> Result<Vec<String>> {
         let shown = path.display().to_string();
         let unreadable = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => {
@@ -111,7 +116,7 @@ impl Labels {
             return Err(rows::too_large(&shown));
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
-        Self::fit(parse(&bytes, &shown)?, classes, &shown)
+        parse(&bytes, &shown)
     }
 
     /// The labels of a model: the user's file, else those inside the model, else those of the
@@ -127,11 +132,16 @@ impl Labels {
         classes: Option<usize>,
         catalogue: &Catalogue,
     ) -> Result<Self> {
+        // Where every pixel has a class, background is one of them: no row is too many.
+        let fit = |rows: Vec<String>, source: &str| {
+            let all = is_for_pixels(&model.signature).then_some(rows.len());
+            Self::fit(rows, classes.or(all), source)
+        };
         if let Some(path) = file {
-            return Self::read(path, classes);
+            return fit(Self::rows(path)?, &path.display().to_string());
         }
         if let Some(rows) = &model.embedded_labels {
-            match Self::fit(rows.clone(), classes, &format!("the label file inside {}", model.name)) {
+            match fit(rows.clone(), &format!("the label file inside {}", model.name)) {
                 Ok(labels) => return Ok(labels),
                 Err(error) => log::warn!("{error}; it is not used"),
             }
@@ -378,6 +388,12 @@ mod tests {
             assert_eq!((listed.source.as_str(), listed.assumed, listed.len()), ("voc-21", false, 21));
             assert_eq!((listed.name(0), listed.name(15)), ("background", "person"));
         }
+        // A file's first row is a class of its own, whether the model says how many there are or not.
+        let own = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(own.path(), "background\ncat\ndog\n").unwrap();
+        let model = ModelFile::open(&folder.join("deeplabv3_mnv2_pascal_quant.tflite")).unwrap();
+        let labels = Labels::resolve(Some(own.path()), &model, None, catalogue).unwrap();
+        assert_eq!((labels.len(), labels.name(1)), (3, "cat"));
         let guessed = resolve("deeplabv3_mnv2_dm05_pascal_quant.tflite", Some(21));
         assert_eq!((guessed.source.as_str(), guessed.assumed), ("voc-21", true));
         assert_eq!(resolve("deeplabv3_mnv2_dm05_pascal_quant.tflite", Some(4)).source, "numbers");
