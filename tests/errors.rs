@@ -213,3 +213,16 @@ fn a_model_that_cannot_be_downloaded_says_which_file_to_put_where() {
     let line = error_line(&offline("yolov5n-artpec8"), 2);
     assert!(line.contains("--accept-license AGPL-3.0"), "{line}");
 }
+
+#[test]
+fn coco_results_are_for_boxes() {
+    let Some(shared) = data::shared_data() else { return };
+    let model = shared.join("models/mobilenet_v1_0.25_128_quant.tflite");
+    let Some(picture) = data::png() else { return };
+    let arguments =
+        ["detect", "--format", "coco", "--model", model.to_str().unwrap(), picture.to_str().unwrap()];
+    let finished = process::run(arguments, LIMIT);
+    let line = error_line(&finished, 2);
+    assert!(line.contains("gives no boxes but a classification"), "{line}");
+    assert_eq!(finished.stdout, "");
+}

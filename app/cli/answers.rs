@@ -126,11 +126,7 @@ impl Answerer {
 
     /// What the model is for.
     pub fn task(&self) -> Task {
-        match self.model.head() {
-            Head::Classification { .. } => Task::Classification,
-            Head::Segmentation { .. } => Task::Segmentation,
-            _ => Task::Detection,
-        }
+        self.model.head().task()
     }
 
     /// Shows the model every picture, in their order, and `each` what it found in it. The next

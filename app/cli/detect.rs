@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::findings::{ClassScore, ClassShare, Mask};
 use crate::frame::Frame;
 use crate::loaded::LoadedModel;
+use crate::model::catalogue::Task;
 use crate::model::decode::Thresholds;
 use crate::model::labels::Labels;
 use crate::pipeline::MAX_DETECTIONS;
@@ -59,6 +60,14 @@ fn unwritten(error: std::io::Error) -> Error {
 pub fn detect(args: &DetectArgs) -> Result<()> {
     gst_source::init()?;
     let model = LoadedModel::open(&args.model)?;
+    let task = model.head().task();
+    if args.format == Format::Coco && task != Task::Detection {
+        let text = format!(
+            "{} gives no boxes but a {task}, which COCO results have no place for; leave out --format coco",
+            model.file().name
+        );
+        return Err(Error::new(Kind::Usage, text));
+    }
     let mut detector = model.detector()?;
     let thresholds = Thresholds {
         confidence: args.confidence,

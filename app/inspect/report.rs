@@ -8,7 +8,7 @@ use super::cost::{Cost, Layer};
 use super::rules::{Level, Rule, Subject, Verdict};
 use super::text::printable;
 use crate::error::Result;
-use crate::model::catalogue::Catalogue;
+use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
 use crate::model::file::ModelFile;
 use crate::model::graph::{self, Graph};
@@ -54,7 +54,7 @@ pub struct Report {
     /// Name of the head, where Spotter knows it.
     pub head: Option<String>,
     /// What it does, where Spotter knows the head: `detection`, `classification`, `segmentation`.
-    pub task: Option<&'static str>,
+    pub task: Option<Task>,
     /// Why the head is not known.
     pub head_reason: Option<String>,
     /// Inputs.
@@ -170,7 +170,7 @@ impl Report {
             "file_size": self.file_size,
             "format": self.format,
             "description": printable(&self.description, NAME),
-            "task": self.task,
+            "task": self.task.map(|task| task.to_string()),
             "backbone": self.backbone.name,
             "backbone_evidence": self.backbone.evidence,
             "neck": self.backbone.neck,

@@ -1,5 +1,6 @@
 //! Recognises from a model's outputs how they are to be read.
 
+use super::catalogue::Task;
 use super::decode::anchors::Layout;
 use super::decode::classification::{self, ClassificationDecoder};
 use super::decode::raw_ssd::{Anchors, MAX_ROWS, RawSsd, RawSsdDecoder};
@@ -175,12 +176,12 @@ impl Head {
         }
     }
 
-    /// What a model with this head does: `detection`, `classification` or `segmentation`.
-    pub fn task(&self) -> &'static str {
+    /// What a model with this head does.
+    pub fn task(&self) -> Task {
         match self {
-            Self::SsdPostProcess { .. } | Self::RawSsd { .. } | Self::YoloV5 { .. } => "detection",
-            Self::Classification { .. } => "classification",
-            Self::Segmentation { .. } => "segmentation",
+            Self::SsdPostProcess { .. } | Self::RawSsd { .. } | Self::YoloV5 { .. } => Task::Detection,
+            Self::Classification { .. } => Task::Classification,
+            Self::Segmentation { .. } => Task::Segmentation,
         }
     }
 

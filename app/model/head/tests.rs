@@ -182,7 +182,7 @@ fn classifiers_and_masks_are_recognised() {
     let head = of(&[1, 7], U8, &[]).unwrap();
     assert_eq!(
         (head.name(), head.task(), head.default_fit()),
-        ("classification", "classification", Fit::CropInner)
+        ("classification", Task::Classification, Fit::CropInner)
     );
     assert!(of(&[1, 1], F32, &[]).is_none() && of(&[2, 7], F32, &[]).is_none());
 
@@ -196,7 +196,7 @@ fn classifiers_and_masks_are_recognised() {
     assert_eq!(of(&[1, 33, 33], I64, &elsewhere), mask(None), "another axis");
     assert_eq!(of(&[1, 33, 33, 5], F32, &[]), mask(Some(5)));
     let head = of(&[1, 33, 33], I64, &[]).unwrap();
-    assert_eq!((head.name(), head.task(), head.classes()), ("segmentation", "segmentation", None));
+    assert_eq!((head.name(), head.task(), head.classes()), ("segmentation", Task::Segmentation, None));
 }
 
 #[test]
