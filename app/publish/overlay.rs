@@ -34,16 +34,30 @@ impl Colour {
 
 const BLACK: Colour = Colour::rgb(0, 0, 0);
 
-/// Masataka Okabe's and Kei Ito's colours, which colour-blind people tell apart; without black.
-const PALETTE: [Colour; 7] = [
-    Colour::rgb(230, 159, 0),
-    Colour::rgb(86, 180, 233),
-    Colour::rgb(0, 158, 115),
-    Colour::rgb(240, 228, 66),
-    Colour::rgb(213, 94, 0),
-    Colour::rgb(204, 121, 167),
-    Colour::rgb(88, 130, 255),
+const WHITE: Colour = Colour::rgb(255, 255, 255);
+
+/// Masataka Okabe's and Kei Ito's colours, which colour-blind people tell apart, in the order of the page
+/// (`html/scene.js`).
+const PALETTE: [[i32; 3]; 7] = [
+    [230, 159, 0],
+    [204, 121, 167],
+    [86, 180, 233],
+    [240, 228, 66],
+    [0, 114, 178],
+    [0, 158, 115],
+    [213, 94, 0],
 ];
+
+/// Further classes get lighter, then darker variants: towards this grey, by so many hundredths.
+const TINTS: [(i32, i32); 3] = [(0, 0), (255, 45), (0, 35)];
+
+/// The colour of a class, as on the page.
+fn colour_of(class: usize) -> Colour {
+    let [r, g, b] = PALETTE[class % PALETTE.len()];
+    let (towards, share) = TINTS[class / PALETTE.len() % TINTS.len()];
+    let tint = |c: i32| c + ((towards - c) * share + 50 * (towards - c).signum()) / 100;
+    Colour::rgb(tint(r), tint(g), tint(b))
+}
 
 struct Canvas<'a> {
     picture: &'a mut I420Buffer,
@@ -110,7 +124,7 @@ fn tint(scene: &Scene, picture: &mut I420Buffer) {
     let mut colours = [None; 256];
     for (class, colour) in colours.iter_mut().enumerate() {
         if !scene.labels.is_background(class as u32) {
-            *colour = Some(PALETTE[class % PALETTE.len()]);
+            *colour = Some(colour_of(class));
         }
     }
     let mix = |old: u8, new: u8| ((u16::from(old) + u16::from(new)) / 2) as u8;
@@ -147,7 +161,7 @@ pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
     let mut canvas = Canvas { picture };
     // The best is drawn last, so that it is on top.
     for detection in scene.kept.iter().rev() {
-        let colour = PALETTE[detection.class as usize % PALETTE.len()];
+        let colour = colour_of(detection.class as usize);
         let rect = detection.rect.clamped();
         let (left, right) = ((rect.left * columns) as i32, (rect.right * columns).ceil() as i32);
         let (top, bottom) = ((rect.top * rows) as i32, (rect.bottom * rows).ceil() as i32);
@@ -164,7 +178,7 @@ pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
     let mut y = 0;
     for ranked in scene.classes.iter().take(RANKED) {
         let text = format!("{} {:.2}", scene.labels.name(ranked.class), ranked.score);
-        chip(&mut canvas, &text, font, PALETTE[ranked.class as usize % PALETTE.len()], (0, y));
+        chip(&mut canvas, &text, font, colour_of(ranked.class as usize), (0, y));
         y += i32::try_from(font.character_size.height).unwrap_or(0);
     }
 }
@@ -177,7 +191,74 @@ fn chip(canvas: &mut Canvas<'_>, text: &str, font: &MonoFont<'_>, colour: Colour
     let width = i32::try_from(canvas.picture.size().0).unwrap_or(i32::MAX);
     let x = left.min(width - text_width).max(0);
     canvas.fill((x, x + text_width), (top, top + text_height), colour);
-    let style = MonoTextStyle::new(font, BLACK);
+    // What can be read on the ground: its luma says how bright it is.
+    let style = MonoTextStyle::new(font, if colour.0 > 110 { BLACK } else { WHITE });
     // Drawing into memory cannot fail (the error type is `Infallible`).
     let _ = Text::with_baseline(text, Point::new(x + 2, top), style, Baseline::Top).draw(canvas);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use crate::findings::{ClassScore, Mask};
+    use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+    use crate::geometry::Rect;
+    use crate::model::labels::Labels;
+    use crate::preprocess::ViewScaler;
+
+    /// A grey picture and an empty scene of it.
+    fn picture(labels: Labels) -> (Scene, I420Buffer) {
+        let (width, height) = (64, 48);
+        let pixels = OwnedPixels { planes: vec![(vec![90; width * height], width)] };
+        let frame = Frame::now(0, FrameLayout::new(PixelFormat::Gray8, width, height), Box::new(pixels));
+        let mut view = I420Buffer::new();
+        ViewScaler::new().run(&frame, width, height, &mut view).unwrap();
+        (Scene::of(&frame, Arc::new(labels)), view)
+    }
+
+    #[test]
+    fn colours_are_the_pages() {
+        let page = include_str!("../../html/scene.js");
+        let start = page.find("const PALETTE = [").unwrap();
+        let list = &page[start..start + page[start..].find("];").unwrap()];
+        let numbers: Vec<i32> =
+            list.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        assert_eq!(numbers, PALETTE.concat());
+        assert!(page.contains("const TINTS = [[0, 0], [255, 0.45], [0, 0.35]];"));
+        assert_eq!(colour_of(0), Colour::rgb(230, 159, 0));
+        assert_eq!(colour_of(7), Colour::rgb(241, 202, 115));
+        assert_eq!(colour_of(14 + 21), colour_of(14));
+    }
+
+    #[test]
+    fn a_mask_tints_all_but_the_background() {
+        let (mut scene, mut view) = picture(Labels::built_in("voc-21").unwrap());
+        let before = view.clone();
+        let region = Rect::new(0.0, 0.0, 1.0, 1.0);
+        scene.mask = Mask { width: 2, height: 1, classes: vec![0, 15], region };
+        draw(&scene, &mut view);
+        let colours = |view: &mut I420Buffer, x: usize, y: usize| {
+            let [luma, blue, red] = view.planes_mut();
+            (luma[y * 64 + x], blue[y / 2 * 32 + x / 2], red[y / 2 * 32 + x / 2])
+        };
+        let mut before = before;
+        assert_eq!(colours(&mut view, 10, 20), colours(&mut before, 10, 20));
+        let (old, Colour(y, cb, cr)) = (colours(&mut before, 50, 20), colour_of(15));
+        let mix = |a: u8, b: u8| ((u16::from(a) + u16::from(b)) / 2) as u8;
+        assert_eq!(colours(&mut view, 50, 20), (mix(old.0, y), mix(old.1, cb), mix(old.2, cr)));
+    }
+
+    #[test]
+    fn the_best_classes_stand_in_the_corner() {
+        let (mut scene, mut view) = picture(Labels::numbers(Some(5)));
+        scene.classes = (1..=5).map(|class| ClassScore { class: class % 5, score: 0.2 }).collect();
+        draw(&scene, &mut view);
+        let Colour(luma, ..) = colour_of(1);
+        let rows: Vec<u8> = (0..48).map(|y| view.planes_mut()[0][y * 64]).collect();
+        assert_eq!((rows[0], rows[9]), (luma, luma), "the first row has the colour of class 1");
+        assert_eq!(rows[10], colour_of(2).0);
+        assert_eq!((rows[29], rows[30]), (colour_of(3).0, rows[47]), "three rows, then the picture");
+    }
 }
