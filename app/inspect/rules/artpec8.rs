@@ -1,6 +1,6 @@
 //! ARTPEC-8: fastest with regular 3×3 convolutions, weights quantised per tensor, filters in sixes.
 
-use super::{Check, Rule, Subject, common, counted, layers, tally};
+use super::{Check, Rule, Subject, common, counted, layers, misfits, tally};
 use crate::inspect::cost::kernel;
 use crate::model::chip::Chip;
 use crate::model::graph::{Operator, Tensor};
@@ -76,7 +76,7 @@ fn filters_multiple_of_6(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "filters-multiple-of-6";
     let (graph, convolutions) = subject.convolved()?;
     let fits = |o: &Operator| graph.output(o).and_then(|t| t.shape.last()).is_some_and(|c| c % 6 == 0);
-    let other: Vec<usize> = convolutions.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&convolutions, fits);
     let (all, good) = (convolutions.len(), convolutions.len() - other.len());
     if good as f64 >= MOSTLY * all as f64 {
         return Rule::pass(
@@ -120,7 +120,7 @@ fn kernels_3x3(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "kernels-3x3";
     let (graph, convolutions) = subject.convolved()?;
     let fits = |o: &Operator| matches!(kernel(graph, o), Some([1, 1] | [3, 3]) | None);
-    let other: Vec<usize> = convolutions.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&convolutions, fits);
     if other.is_empty() {
         return Rule::pass(ID, "every kernel is 3×3, or 1×1 (inferred to be as good)");
     }
@@ -141,7 +141,7 @@ fn native_strides(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "native-strides";
     let (_, convolutions) = subject.convolved()?;
     let fits = |o: &Operator| matches!(o.options.stride, Some([1 | 2, 1 | 2]) | None);
-    let other: Vec<usize> = convolutions.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&convolutions, fits);
     if other.is_empty() {
         return Rule::pass(ID, "every stride is 1 or 2");
     }

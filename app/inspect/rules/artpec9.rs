@@ -1,6 +1,6 @@
 //! ARTPEC-9: its table of operators reads like that of Arm's Ethos-N, which is what the bounds here are.
 
-use super::{Check, Rule, Subject, common, counted, layers, tally};
+use super::{Check, Rule, Subject, common, counted, layers, misfits, tally};
 use crate::inspect::cost::kernel;
 use crate::model::chip::Chip;
 use crate::model::graph::{Graph, Operator, Padding, Tensor};
@@ -174,7 +174,7 @@ fn channels_multiple_of_16(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "channels-multiple-of-16";
     let (graph, convolutions) = subject.convolved()?;
     let fits = |o: &Operator| graph.output(o).and_then(|t| t.shape.last()).is_some_and(|c| c % 16 == 0);
-    let other: Vec<usize> = convolutions.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&convolutions, fits);
     let (all, good) = (convolutions.len(), convolutions.len() - other.len());
     if good as f64 >= MOSTLY * all as f64 {
         return Rule::pass(ID, format!("{good} of {all} convolutions have a multiple of 16 channels"));
@@ -303,7 +303,7 @@ fn pooling_sizes(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
             },
         }
     };
-    let other: Vec<usize> = pools.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&pools, fits);
     if other.is_empty() {
         return Rule::pass(ID, "every pool has a size of the chip's table");
     }
@@ -335,7 +335,7 @@ fn resize_factor(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         }
         _ => false,
     };
-    let other: Vec<usize> = resizes.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&resizes, fits);
     if other.is_empty() {
         return Rule::pass(ID, format!("{} to twice the size", counted(resizes.len(), "resize")));
     }
@@ -361,7 +361,7 @@ fn output_scales(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         let scales = graph.output(o).and_then(|t| t.scales.as_ref());
         scales.and_then(|s| s.scales.first()).is_some_and(|s| (s / wanted - 1.0).abs() < 1e-3)
     };
-    let other: Vec<usize> = found.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&found, fits);
     if other.is_empty() {
         return Rule::pass(ID, "sigmoid gives steps of 1/256, tanh of 1/128");
     }
@@ -382,7 +382,7 @@ fn leaky_relu_slope(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         return None;
     }
     let fits = |o: &Operator| o.options.alpha.is_some_and(|alpha| alpha > 0.0 && alpha < 1.0);
-    let other: Vec<usize> = leaky.iter().filter(|(_, o)| !fits(o)).map(|(index, _)| *index).collect();
+    let other = misfits(&leaky, fits);
     if other.is_empty() {
         return Rule::pass(ID, "every leaky ReLU has a slope between 0 and 1");
     }

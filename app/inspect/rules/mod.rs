@@ -159,6 +159,11 @@ fn layers(indices: &[usize]) -> String {
     }
 }
 
+/// Places of the operators that do not fit.
+fn misfits(operators: &[(usize, &Operator)], fits: impl Fn(&Operator) -> bool) -> Vec<usize> {
+    operators.iter().filter(|(_, operator)| !fits(operator)).map(|(place, _)| *place).collect()
+}
+
 /// "1 convolution", "3 convolutions".
 fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
