@@ -1,10 +1,11 @@
 //! ARTPEC-8: fastest with regular 3×3 convolutions, weights quantised per tensor, filters in sixes.
 
-use super::{Check, Rule, Subject, common, counted, layers, misfits, tally};
+use super::{Check, Rule, Subject, common, layers, misfits, tally};
 use crate::inspect::cost::kernel;
 use crate::model::chip::Chip;
 use crate::model::graph::{Operator, Tensor};
 use crate::tensor::DataType;
+use crate::words::count;
 
 pub(super) const RULES: &[Check] = &[
     common::tensorflow_lite,
@@ -61,7 +62,7 @@ fn per_tensor_weights(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
         weights.iter().filter(|w| w.scales.as_ref().is_some_and(|s| s.per_channel())).count(),
     );
     if per_channel == 0 {
-        return Rule::pass(ID, format!("all {} are per-tensor quantised", counted(all, "convolution")));
+        return Rule::pass(ID, format!("all {} are per-tensor quantised", count(all, "convolution")));
     }
     Rule::warn(
         ID,

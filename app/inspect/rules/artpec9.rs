@@ -1,9 +1,10 @@
 //! ARTPEC-9: its table of operators reads like that of Arm's Ethos-N, which is what the bounds here are.
 
-use super::{Check, Rule, Subject, common, counted, layers, misfits, tally};
+use super::{Check, Rule, Subject, common, layers, misfits, tally};
 use crate::inspect::cost::kernel;
 use crate::model::chip::Chip;
 use crate::model::graph::{Graph, Operator, Padding, Tensor};
+use crate::words::count;
 
 pub(super) const RULES: &[Check] = &[
     common::tensorflow_lite,
@@ -337,7 +338,7 @@ fn resize_factor(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     };
     let other = misfits(&resizes, fits);
     if other.is_empty() {
-        return Rule::pass(ID, format!("{} to twice the size", counted(resizes.len(), "resize")));
+        return Rule::pass(ID, format!("{} to twice the size", count(resizes.len(), "resize")));
     }
     Rule::warn(
         ID,

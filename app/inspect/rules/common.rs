@@ -1,6 +1,6 @@
 //! Rules that several chips share.
 
-use super::{Level, Rule, Subject, counted, layers, tally};
+use super::{Level, Rule, Subject, layers, tally};
 use crate::inspect::links::Links;
 use crate::inspect::text::{printable, without_name};
 use crate::model::chip::Chip;
@@ -8,6 +8,7 @@ use crate::model::file::{EDGE_TPU, POST_PROCESS};
 use crate::model::graph::{Activation, Graph, Operator};
 use crate::model::head::Head;
 use crate::tensor::DataType;
+use crate::words::count;
 
 /// A `.bin` runs on CV25 only.
 pub fn tensorflow_lite(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
@@ -145,7 +146,7 @@ pub fn integer_tensors(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
             .collect();
         parts.push(format!(
             "{} with an output of {} ({}, from layer {}), which the processor runs (inferred); leave them out of the model where Spotter can do their work",
-            counted(outside.len(), "layer"),
+            count(outside.len(), "layer"),
             types.join(", "),
             tally(outside.iter().map(|(_, o)| *o)),
             outside[0].0
@@ -164,19 +165,20 @@ pub fn static_shapes(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {
         .filter(|tensor| !tensor.is_constant() && tensor.signature.iter().any(|d| *d < 0))
         .map(|tensor| tensor.signature.as_slice())
         .collect();
-    let count = open.len();
-    if count == 0 {
+    if open.is_empty() {
         return Rule::pass(ID, "all shapes are fixed");
     }
     if open.iter().all(|signature| signature.iter().skip(1).all(|d| *d >= 0)) {
         let text = format!(
             "the batch size of {} is left open and taken as 1; convert with a fixed input shape",
-            counted(count, "tensor")
+            count(open.len(), "tensor")
         );
         return Rule::warn(ID, text);
     }
-    let text =
-        format!("the shapes of {} are left open; convert with a fixed input shape", counted(count, "tensor"));
+    let text = format!(
+        "the shapes of {} are left open; convert with a fixed input shape",
+        count(open.len(), "tensor")
+    );
     Rule::new(ID, if chip == Chip::Cpu { Level::Warn } else { Level::Fail }, text)
 }
 

@@ -164,11 +164,6 @@ fn misfits(operators: &[(usize, &Operator)], fits: impl Fn(&Operator) -> bool) -
     operators.iter().filter(|(_, operator)| !fits(operator)).map(|(place, _)| *place).collect()
 }
 
-/// "1 convolution", "3 convolutions".
-fn counted(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Operators that occur, each with its number: "2 PAD, 1 ARG_MAX".
 fn tally<'a>(operators: impl IntoIterator<Item = &'a Operator>) -> String {
     const LISTED: usize = 6;
