@@ -82,7 +82,7 @@ impl LoadedModel {
         if known.is_none() {
             probe::check(path)?;
         }
-        let labels = Labels::resolve(spec.labels.as_deref(), &file, head.classes(), catalogue)?;
+        let labels = Labels::resolve(spec.labels.as_deref(), &file, head.classes(), known)?;
         if labels.assumed {
             log::warn!(
                 "{} brings no labels; with {} classes they are taken to be those of {}; --labels FILE names others",
@@ -129,18 +129,10 @@ impl LoadedModel {
     /// What a person is told of the model and what runs it.
     pub fn about(&self, detector: &mut Detector) -> ModelAbout {
         let input = self.file.signature.inputs.first();
-        let head = match self.head.name() {
-            "ssd-postprocess" => "SSD with post-process",
-            "ssd-raw" => "SSD, decoded here",
-            "yolov5" => "YOLOv5",
-            "classification" => "Classification",
-            "segmentation" => "Segmentation",
-            other => other,
-        };
         ModelAbout {
             name: self.file.name.clone(),
             title: self.title.clone().unwrap_or_else(|| self.file.name.clone()),
-            head: head.to_owned(),
+            head: self.head.title().to_owned(),
             input: input.map_or_else(String::new, |input| match input.shape[..] {
                 [_, height, width, _] => format!("{width}×{height} {}", input.dtype),
                 _ => input.to_string(),

@@ -20,8 +20,6 @@ use crate::slot::{Slot, Taken};
 use crate::stats::Stage;
 use crate::status::Status;
 
-/// At most so many detections a frame, as the published evaluations of YOLOv5 have it.
-pub const MAX_DETECTIONS: usize = 300;
 /// How long the inference thread waits for a frame before it looks whether it should end.
 const POLL: Duration = Duration::from_millis(100);
 /// A failing backend is tried again with the next frame, but not faster than this.
@@ -240,12 +238,7 @@ impl Inference {
 
     fn see(&mut self, frame: &Frame) -> Result<Scene> {
         let values = self.status.settings.values();
-        let thresholds = Thresholds {
-            confidence: values.confidence.min(filter::FLOOR),
-            iou: values.iou,
-            max_detections: MAX_DETECTIONS,
-            multi_label: false,
-        };
+        let thresholds = Thresholds::live(values.confidence.min(filter::FLOOR), values.iou);
         let queue = frame.arrived.elapsed();
         let (found, times) = self.model.detector.detect(frame, &thresholds)?;
         let mut scene = Scene::of(frame, self.model.labels.clone());

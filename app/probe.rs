@@ -154,6 +154,6 @@ fn run_once(path: &Path) -> Result<()> {
         .enumerate()
         .map(|(index, info)| Ok(Output { info, data: backend.output(index)? }))
         .collect::<Result<_>>()?;
-    let thresholds = Thresholds { confidence: 0.5, iou: 0.5, max_detections: 100, multi_label: false };
+    let thresholds = Thresholds::live(0.5, 0.5);
     decoder.decode(&outputs, &thresholds, &mut Findings::default())
 }

@@ -15,7 +15,6 @@ use crate::loaded::{LoadSpec, LoadedModel};
 use crate::model::catalogue::Catalogue;
 use crate::model::choice::{Choice, Keeper};
 use crate::model::decode::Thresholds;
-use crate::pipeline::MAX_DETECTIONS;
 use crate::status::{ModelAbout, Status};
 
 /// How long a frame is waited for to try the new model on. Without one it was still tried on a made-up
@@ -209,12 +208,7 @@ impl Switch {
         let about = Arc::new(loaded.about(&mut detector));
         if let Some(frame) = self.status.exchange.frame(FRAME_WAIT) {
             let values = self.status.settings.values();
-            let thresholds = Thresholds {
-                confidence: values.confidence,
-                iou: values.iou,
-                max_detections: MAX_DETECTIONS,
-                multi_label: false,
-            };
+            let thresholds = Thresholds::live(values.confidence, values.iou);
             detector.detect(&frame, &thresholds).map_err(|error| error.context(&about.name))?;
         }
         let model = Model { detector, labels: loaded.labels.clone(), about: about.clone() };

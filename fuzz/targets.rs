@@ -32,7 +32,7 @@ pub fn model_file(data: &[u8]) {
         }
         Err(_) => None,
     };
-    let _ = Labels::resolve(None, &file, classes, Catalogue::embedded());
+    let _ = Labels::resolve(None, &file, classes, Catalogue::embedded().entry_of(data));
 }
 
 /// The options of a custom operator.

@@ -23,10 +23,7 @@ use crate::model::catalogue::{Task, hex};
 use crate::model::decode::Thresholds;
 use crate::model::head::Head;
 use crate::model::labels::Labels;
-use crate::pipeline::MAX_DETECTIONS;
 
-/// Below this confidence the run is an evaluation, where every class of a box counts.
-const EVALUATION: f32 = 0.01;
 /// Pictures that are decoded ahead.
 const AHEAD: usize = 2;
 /// How often the progress is written.
@@ -110,12 +107,7 @@ impl Answerer {
         };
         let model_sha256 = hex(&Sha256::digest(&model.file().bytes));
         let origin = Origin { model: about.name, model_sha256, settings };
-        let thresholds = Thresholds {
-            confidence,
-            iou,
-            max_detections: MAX_DETECTIONS,
-            multi_label: confidence < EVALUATION,
-        };
+        let thresholds = Thresholds::offline(confidence, iou);
         Ok(Self { model, detector, thresholds, origin })
     }
 

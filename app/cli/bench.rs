@@ -19,7 +19,7 @@ use crate::exchange::Model;
 use crate::frame::Frame;
 use crate::loaded::LoadedModel;
 use crate::model::decode::Thresholds;
-use crate::pipeline::{MAX_DETECTIONS, Parts, Pipeline};
+use crate::pipeline::{Parts, Pipeline};
 use crate::settings::{Settings, Values};
 use crate::stats::STAGES;
 use crate::status::{SourceAbout, Status};
@@ -135,12 +135,7 @@ fn capture_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
 
 /// The model alone, again and again on the first frame.
 fn inference_alone(detector: &mut Detector, frame: &Frame, time: Duration) -> Result<Measured> {
-    let thresholds = Thresholds {
-        confidence: VALUES.confidence,
-        iou: VALUES.iou,
-        max_detections: MAX_DETECTIONS,
-        multi_label: false,
-    };
+    let thresholds = Thresholds::live(VALUES.confidence, VALUES.iou);
     let start = Instant::now();
     while start.elapsed() < WARM_UP.min(time / 2) {
         detector.detect(frame, &thresholds)?;

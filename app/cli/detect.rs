@@ -17,10 +17,6 @@ use crate::loaded::LoadedModel;
 use crate::model::catalogue::Task;
 use crate::model::decode::Thresholds;
 use crate::model::labels::Labels;
-use crate::pipeline::MAX_DETECTIONS;
-
-/// Below this confidence the run is an evaluation, where every class of a box counts.
-const EVALUATION: f32 = 0.01;
 
 /// Where results go: lines as they come, or one list.
 struct Results {
@@ -69,12 +65,7 @@ pub fn detect(args: &DetectArgs) -> Result<()> {
         return Err(Error::new(Kind::Usage, text));
     }
     let mut detector = model.detector()?;
-    let thresholds = Thresholds {
-        confidence: args.confidence,
-        iou: args.iou,
-        max_detections: MAX_DETECTIONS,
-        multi_label: args.confidence < EVALUATION,
-    };
+    let thresholds = Thresholds::offline(args.confidence, args.iou);
     let mut results = Results { out: BufWriter::new(std::io::stdout()), format: args.format, count: 0 };
     let mut first_error: Option<Error> = None;
     for path in &args.files {

@@ -105,7 +105,8 @@ impl Report {
         let refusal = file.check_runnable_on_cpu().and(head.as_ref().map(|_| ()).map_err(again)).err();
         let classes = head.as_ref().ok().and_then(Head::classes);
         let classes = classes.or_else(|| file.cavalry.as_ref().and_then(|cavalry| cavalry.classes));
-        let labels = classes.and_then(|classes| Labels::resolve(None, file, Some(classes), catalogue).ok());
+        let known = catalogue.entry_of(&file.bytes);
+        let labels = classes.and_then(|classes| Labels::resolve(None, file, Some(classes), known).ok());
         let (macs, parameters) = match (&file.cavalry, graph.as_ref().is_some_and(hides_layers)) {
             (Some(cavalry), _) => (cavalry.macs, cavalry.parameters),
             (None, true) => (None, None),
@@ -113,7 +114,7 @@ impl Report {
         };
         Ok(Self {
             name: file.name.clone(),
-            title: catalogue.entry_of(&file.bytes).map(|entry| entry.title.clone()),
+            title: known.map(|entry| entry.title.clone()),
             file_size: file.bytes.len(),
             format: if file.cavalry.is_some() { "cavalry" } else { "tflite" },
             description: file.description.clone(),

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::hex;
+use super::store::{folder_named, user_folder};
 use crate::atomic_file;
 use crate::error::{Error, Kind, Result};
 use crate::scene::timestamp;
@@ -65,14 +66,8 @@ impl Keeper {
     /// Keeps things where this process' environment says: `SPOTTER_STATE`, else `spotter` in
     /// `XDG_STATE_HOME`, else in `~/.local/state`. None without a home.
     pub fn from_env() -> Option<Self> {
-        let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        folder("SPOTTER_STATE")
-            .or_else(|| {
-                folder("XDG_STATE_HOME")
-                    .filter(|path| path.is_absolute())
-                    .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
-                    .map(|state| state.join("spotter"))
-            })
+        folder_named("SPOTTER_STATE")
+            .or_else(|| user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("spotter")))
             .map(Self::new)
     }
 

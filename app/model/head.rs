@@ -176,6 +176,17 @@ impl Head {
         }
     }
 
+    /// What a person calls it.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::SsdPostProcess { .. } => "SSD with post-process",
+            Self::RawSsd { .. } => "SSD, decoded here",
+            Self::YoloV5 { .. } => "YOLOv5",
+            Self::Classification { .. } => "Classification",
+            Self::Segmentation { .. } => "Segmentation",
+        }
+    }
+
     /// What a model with this head does.
     pub fn task(&self) -> Task {
         match self {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::catalogue::Catalogue;
+use super::catalogue::Entry;
 use super::file::ModelFile;
 use crate::error::{Error, Kind, Result};
 use crate::tensor::Signature;
@@ -119,7 +119,7 @@ impl Labels {
         parse(&bytes, &shown)
     }
 
-    /// The labels of a model: the user's file, else those inside the model, else those of the
+    /// The labels of a model: the user's file, else those inside the model, else those of `known`, the
     /// catalogue's entry for these very bytes, else those that are usual for that many classes
     /// ([`Labels::assumed`]), else numbers.
     ///
@@ -130,7 +130,7 @@ impl Labels {
         file: Option<&Path>,
         model: &ModelFile,
         classes: Option<usize>,
-        catalogue: &Catalogue,
+        known: Option<&Entry>,
     ) -> Result<Self> {
         // Where every pixel has a class, background is one of them: no row is too many.
         let fit = |rows: Vec<String>, source: &str| {
@@ -146,8 +146,7 @@ impl Labels {
                 Err(error) => log::warn!("{error}; it is not used"),
             }
         }
-        let known = catalogue.entry_of(&model.bytes).and_then(|entry| Self::built_in(&entry.labels));
-        if let Some(labels) = known
+        if let Some(labels) = known.and_then(|entry| Self::built_in(&entry.labels))
             && classes.is_none_or(|classes| classes == labels.len())
         {
             return Ok(labels);
@@ -222,6 +221,7 @@ fn is_for_pixels(signature: &Signature) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalogue::Catalogue;
     use crate::model::testdata;
     use crate::tensor::{DataType, TensorInfo};
 
@@ -343,24 +343,31 @@ mod tests {
         let open = |file: &str| ModelFile::open(&folder.join(file)).unwrap();
         let catalogue = Catalogue::embedded();
         let inside = open("ssd_mobilenet_v1_coco_quant_postprocess_metadata.tflite");
-        let labels = Labels::resolve(None, &inside, Some(90), catalogue).unwrap();
+        let labels = Labels::resolve(None, &inside, Some(90), catalogue.entry_of(&inside.bytes)).unwrap();
         assert!(labels.source.starts_with("the label file inside") && !labels.assumed);
         assert_eq!((labels.name(0), labels.name(11)), ("person", "class 11"));
 
         let own = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(own.path(), "x\n".repeat(90)).unwrap();
-        assert_eq!(Labels::resolve(Some(own.path()), &inside, Some(90), catalogue).unwrap().name(5), "x");
+        assert_eq!(
+            Labels::resolve(Some(own.path()), &inside, Some(90), catalogue.entry_of(&inside.bytes))
+                .unwrap()
+                .name(5),
+            "x"
+        );
         std::fs::write(own.path(), "x\n").unwrap();
-        assert!(Labels::resolve(Some(own.path()), &inside, Some(90), catalogue).is_err());
+        assert!(
+            Labels::resolve(Some(own.path()), &inside, Some(90), catalogue.entry_of(&inside.bytes)).is_err()
+        );
 
         let listed = open("ssd_mobilenet_v1_coco_quant_postprocess.tflite");
-        let labels = Labels::resolve(None, &listed, Some(90), catalogue).unwrap();
+        let labels = Labels::resolve(None, &listed, Some(90), catalogue.entry_of(&listed.bytes)).unwrap();
         assert_eq!((labels.source.as_str(), labels.assumed), ("coco-90", false));
 
         let guessed = open("ssdlite_mobilenet_v2_voc_intquant_postprocess.tflite");
-        let labels = Labels::resolve(None, &guessed, Some(20), catalogue).unwrap();
+        let labels = Labels::resolve(None, &guessed, Some(20), catalogue.entry_of(&guessed.bytes)).unwrap();
         assert_eq!((labels.source.as_str(), labels.assumed, labels.name(14)), ("voc-20", true, "person"));
-        let labels = Labels::resolve(None, &guessed, Some(21), catalogue).unwrap();
+        let labels = Labels::resolve(None, &guessed, Some(21), catalogue.entry_of(&guessed.bytes)).unwrap();
         assert_eq!((labels.source.as_str(), labels.name(17)), ("numbers", "class 17"));
     }
 
@@ -381,7 +388,7 @@ mod tests {
         let catalogue = Catalogue::embedded();
         let resolve = |file: &str, classes| {
             let model = ModelFile::open(&folder.join(file)).unwrap();
-            Labels::resolve(None, &model, classes, catalogue).unwrap()
+            Labels::resolve(None, &model, classes, catalogue.entry_of(&model.bytes)).unwrap()
         };
         for classes in [Some(21), None] {
             let listed = resolve("deeplabv3_mnv2_pascal_quant.tflite", classes);
@@ -392,7 +399,8 @@ mod tests {
         let own = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(own.path(), "background\ncat\ndog\n").unwrap();
         let model = ModelFile::open(&folder.join("deeplabv3_mnv2_pascal_quant.tflite")).unwrap();
-        let labels = Labels::resolve(Some(own.path()), &model, None, catalogue).unwrap();
+        let labels =
+            Labels::resolve(Some(own.path()), &model, None, catalogue.entry_of(&model.bytes)).unwrap();
         assert_eq!((labels.len(), labels.name(1)), (3, "cat"));
         let guessed = resolve("deeplabv3_mnv2_dm05_pascal_quant.tflite", Some(21));
         assert_eq!((guessed.source.as_str(), guessed.assumed), ("voc-21", true));
@@ -404,11 +412,13 @@ mod tests {
         let Some(folder) = testdata::shared("models") else { return };
         for file in ["mobilenet_v2_1.0_224_quant.tflite", "tf2_mobilenet_v2_1.0_224_ptq.tflite"] {
             let model = ModelFile::open(&folder.join(file)).unwrap();
-            let labels = Labels::resolve(None, &model, Some(1001), Catalogue::embedded()).unwrap();
+            let labels =
+                Labels::resolve(None, &model, Some(1001), Catalogue::embedded().entry_of(&model.bytes))
+                    .unwrap();
             assert!(labels.source.starts_with("the label file inside") && !labels.assumed);
             assert_eq!((labels.len(), labels.name(0)), (1001, "background"));
             let own = folder.join("labels/LOC_synset_mapping.txt");
-            let own = Labels::resolve(Some(&own), &model, Some(1001), Catalogue::embedded()).unwrap();
+            let own = Labels::resolve(Some(&own), &model, Some(1001), None).unwrap();
             assert_eq!(own.name(1), labels.name(1));
         }
     }

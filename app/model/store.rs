@@ -17,13 +17,23 @@ pub struct Places {
     pub cache: Option<PathBuf>,
 }
 
+/// The folder that a variable of the environment names.
+pub(super) fn folder_named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// A folder of the user, by the XDG base directory specification: what `variable` names where that is
+/// absolute, else `fallback` at home. None without a home.
+pub(super) fn user_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
+    folder_named(variable)
+        .filter(|path| path.is_absolute())
+        .or_else(|| folder_named("HOME").map(|home| home.join(fallback)))
+}
+
 impl Places {
     /// The folders of this process.
     pub fn from_env() -> Self {
-        let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let cache = folder("XDG_CACHE_HOME")
-            .filter(|path| path.is_absolute())
-            .or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        let cache = user_folder("XDG_CACHE_HOME", ".cache");
         let working = PathBuf::from(".");
         // The same folder by two names is one place.
         let same = |path: &PathBuf| match (path.canonicalize(), working.join("models").canonicalize()) {
@@ -31,7 +41,7 @@ impl Places {
             _ => false,
         };
         Self {
-            models: folder("SPOTTER_MODELS").filter(|path| !same(path)),
+            models: folder_named("SPOTTER_MODELS").filter(|path| !same(path)),
             working,
             cache: cache.map(|cache| cache.join("spotter").join("models")),
         }

@@ -75,10 +75,8 @@ fn per_tensor_weights(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
 /// The engine works on six filters at a time.
 fn filters_multiple_of_6(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "filters-multiple-of-6";
-    let (graph, convolutions) = subject.convolved()?;
-    let fits = |o: &Operator| graph.output(o).and_then(|t| t.shape.last()).is_some_and(|c| c % 6 == 0);
-    let other = misfits(&convolutions, fits);
-    let (all, good) = (convolutions.len(), convolutions.len() - other.len());
+    let (all, other) = subject.uneven_channels(6)?;
+    let good = all - other.len();
     if good as f64 >= MOSTLY * all as f64 {
         return Rule::pass(
             ID,
@@ -100,8 +98,7 @@ fn filters_multiple_of_6(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
 fn regular_convolutions(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "regular-convolutions";
     let (_, convolutions) = subject.convolved()?;
-    let depthwise: Vec<usize> =
-        convolutions.iter().filter(|(_, o)| o.name == "DEPTHWISE_CONV_2D").map(|(i, _)| *i).collect();
+    let depthwise = misfits(&convolutions, |o| o.name != "DEPTHWISE_CONV_2D");
     if depthwise.is_empty() {
         return Rule::pass(ID, "no convolution is depthwise");
     }

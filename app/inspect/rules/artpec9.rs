@@ -173,10 +173,8 @@ fn depth_multiplier(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
 /// The engine works on 16 channels at a time.
 fn channels_multiple_of_16(subject: &Subject<'_>, _: Chip) -> Option<Rule> {
     const ID: &str = "channels-multiple-of-16";
-    let (graph, convolutions) = subject.convolved()?;
-    let fits = |o: &Operator| graph.output(o).and_then(|t| t.shape.last()).is_some_and(|c| c % 16 == 0);
-    let other = misfits(&convolutions, fits);
-    let (all, good) = (convolutions.len(), convolutions.len() - other.len());
+    let (all, other) = subject.uneven_channels(16)?;
+    let good = all - other.len();
     if good as f64 >= MOSTLY * all as f64 {
         return Rule::pass(ID, format!("{good} of {all} convolutions have a multiple of 16 channels"));
     }

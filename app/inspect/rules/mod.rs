@@ -135,6 +135,13 @@ impl<'a> Subject<'a> {
         if found.is_empty() { None } else { Some((self.graph?, found)) }
     }
 
+    /// How many convolutions there are, and those whose output channels are no multiple of `of`.
+    fn uneven_channels(&self, of: usize) -> Option<(usize, Vec<usize>)> {
+        let (graph, convolutions) = self.convolved()?;
+        let fits = |o: &Operator| graph.output(o).and_then(|t| t.shape.last()).is_some_and(|c| c % of == 0);
+        Some((convolutions.len(), misfits(&convolutions, fits)))
+    }
+
     /// Fails a rule whose layers do most of the work and warns of it otherwise.
     fn by_share(&self, layers: &[usize]) -> Level {
         if self.cost.share(layers.iter().copied()) >= 0.5 { Level::Fail } else { Level::Warn }

@@ -35,6 +35,23 @@ pub struct Thresholds {
     pub multi_label: bool,
 }
 
+/// At most so many detections a frame, as the published evaluations of YOLOv5 have it.
+const MAX_DETECTIONS: usize = 300;
+/// Below this confidence the run is an evaluation, where every class of a box counts.
+const EVALUATION: f32 = 0.01;
+
+impl Thresholds {
+    /// For live video: the best class of each box.
+    pub fn live(confidence: f32, iou: f32) -> Self {
+        Self { confidence, iou, max_detections: MAX_DETECTIONS, multi_label: false }
+    }
+
+    /// For offline work: as live, but every class of a box where the confidence is that of an evaluation.
+    pub fn offline(confidence: f32, iou: f32) -> Self {
+        Self { multi_label: confidence < EVALUATION, ..Self::live(confidence, iou) }
+    }
+}
+
 /// One output tensor after a run.
 #[derive(Clone, Copy)]
 pub struct Output<'a> {
