@@ -11,6 +11,7 @@ pub mod backend;
 pub mod capture;
 pub mod cli;
 pub mod clock;
+pub mod demo;
 pub mod detection;
 pub mod detector;
 pub mod error;
