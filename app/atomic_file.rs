@@ -2,7 +2,56 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A file that grows beside the place where it is to be: [`Part::place`] puts it there, anything else
+/// takes it away.
+pub struct Part {
+    place: PathBuf,
+    part: PathBuf,
+}
+
+impl Part {
+    /// What will be `place`. Makes its folder, but no file yet.
+    ///
+    /// # Errors
+    /// Where `place` names no file, or the folder cannot be made.
+    pub fn new(place: &Path) -> io::Result<Self> {
+        let mut name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        std::fs::create_dir_all(folder(place))?;
+        Ok(Self { place: place.to_owned(), part: place.with_file_name(name) })
+    }
+
+    /// Where to write.
+    pub fn path(&self) -> &Path {
+        &self.part
+    }
+
+    /// Makes sure that it is on the disk, and puts it in its place. A file that was there stays as it was
+    /// where this fails.
+    ///
+    /// # Errors
+    /// Where the disk is full, or the place is taken by a folder.
+    pub fn place(self) -> io::Result<()> {
+        File::open(&self.part)?.sync_all()?;
+        std::fs::rename(&self.part, &self.place)?;
+        // The renaming itself is on the disk once the folder is; some file systems cannot do that.
+        let _ = File::open(folder(&self.place)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It is gone where it was put in its place.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+fn folder(place: &Path) -> &Path {
+    place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
 
 /// Writes `bytes` beside `path`, makes sure they are on the disk, and puts them in its place. A file that
 /// was there stays as it was where anything fails.
@@ -10,23 +59,9 @@ use std::path::Path;
 /// # Errors
 /// Where the folder cannot be made or written to, or the disk is full.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = folder.join(name);
-    let written = File::create(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let placed = written.and_then(|()| std::fs::rename(&part, path));
-    if placed.is_err() {
-        let _ = std::fs::remove_file(&part);
-        return placed;
-    }
-    // The renaming itself is on the disk once the folder is; some file systems cannot do that.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+    let part = Part::new(path)?;
+    File::create(part.path())?.write_all(bytes)?;
+    part.place()
 }
 
 #[cfg(test)]
@@ -48,5 +83,20 @@ mod tests {
         assert!(write(&taken, b"x").is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         assert!(write(Path::new("/"), b"x").is_err());
+    }
+
+    #[test]
+    fn a_part_that_is_given_up_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.mp4");
+        std::fs::write(&path, b"before").unwrap();
+        let part = Part::new(&path).unwrap();
+        std::fs::write(part.path(), b"half").unwrap();
+        assert_ne!(part.path(), path);
+        drop(part);
+        assert_eq!(std::fs::read(&path).unwrap(), b"before");
+        // Nothing was written: there is nothing to put in the place.
+        assert!(Part::new(&path).unwrap().place().is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

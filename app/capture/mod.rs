@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::frame::Frame;
 
 pub mod container;
+pub mod demo;
 pub mod gst_source;
 pub mod pixels;
 pub mod spec;

@@ -179,18 +179,20 @@ fn decoded(path: &Path) -> Result<Frame> {
 }
 
 /// A line on a terminal that says how far it is; nothing where standard error is no terminal.
-struct Progress {
+pub(super) struct Progress {
     all: usize,
     written: Option<Instant>,
     terminal: bool,
 }
 
 impl Progress {
-    fn new(all: usize) -> Self {
+    /// Before the first of `all` pictures.
+    pub(super) fn new(all: usize) -> Self {
         Self { all, written: None, terminal: std::io::stderr().is_terminal() }
     }
 
-    fn at(&mut self, index: usize) {
+    /// At picture `index`, from 0.
+    pub(super) fn at(&mut self, index: usize) {
         if self.terminal && self.written.is_none_or(|written| written.elapsed() > PROGRESS_INTERVAL) {
             self.written = Some(Instant::now());
             let _ = write!(std::io::stderr(), "\r\x1b[K  picture {} of {}", index + 1, self.all);

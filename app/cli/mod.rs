@@ -16,6 +16,7 @@ use crate::probe;
 pub mod answers;
 pub mod bench;
 pub mod compare;
+pub mod demo;
 pub mod detect;
 pub mod eval;
 pub mod inspect;
@@ -23,6 +24,7 @@ pub mod models;
 pub mod output;
 pub mod recommend;
 pub mod run;
+pub mod signals;
 
 /// Finds objects in live video and shows them on a web page.
 #[derive(Debug, Parser)]
@@ -51,6 +53,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Hold two models' answers, or two files of answers, against each other
     Compare(compare::CompareArgs),
+    /// Write the demo scene to disk, with the true boxes of what is in it
+    Demo(demo::DemoArgs),
     /// Load and run a model once, in a process that may break down: what the other commands start
     #[command(hide = true)]
     TryModel {
@@ -298,6 +302,7 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Recommend(args) => recommend::recommend(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Compare(args) => compare::compare_models(&args),
+        Command::Demo(args) => demo::demo(&args),
         Command::TryModel { file } => probe::try_model(&file),
         Command::Inspect(args) => inspect::inspect(&args),
     }

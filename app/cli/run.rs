@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
 use super::RunArgs;
+use super::signals::stop_on_signals;
 use crate::capture::supervisor::Policy;
 use crate::capture::{Pace, SourceKind, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::exchange::Model;
 use crate::loaded::LoadSpec;
 use crate::model::choice::Keeper;
@@ -25,28 +23,6 @@ use crate::web::WebServer;
 
 /// After a signal the threads have this long; a source that hangs in the network is then left behind.
 const LAST_WAIT: Duration = Duration::from_millis(700);
-
-/// Ends the run at SIGINT or SIGTERM; a second signal ends the process at once.
-fn stop_on_signals(stop: &Stop) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::new(Kind::Internal, "cannot listen for SIGINT and SIGTERM").caused_by(error)
-    };
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-    let stop = stop.clone();
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if stop.is_set() {
-                    // The default action of the signal: the process ends as if it had no handler.
-                    let _ = signal_hook::low_level::emulate_default_handler(signal);
-                }
-                stop.set();
-            }
-        })
-        .map_err(failed)?;
-    Ok(())
-}
 
 /// Runs until the source has ended for good or a signal comes.
 ///
