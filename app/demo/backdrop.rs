@@ -40,12 +40,15 @@ fn put(painter: &mut Painter, sketch: &mut Sketch, z: f32) {
 
 fn sky(stage: &Stage, picture: &mut PixmapMut) {
     let (width, height) = (picture.width() as f32, picture.height() as f32);
-    let stop = |at: f32, Colour(red, green, blue): Colour| GradientStop::new(at, Color::from_rgba8(red, green, blue, 255));
+    let stop = |at: f32, Colour(red, green, blue): Colour| {
+        GradientStop::new(at, Color::from_rgba8(red, green, blue, 255))
+    };
     let (top, bottom) = stage.weather.sky;
     let end = Point::from_xy(0.0, stage.rows.houses * height);
     let stops = vec![stop(0.0, top), stop(1.0, bottom)];
     picture.fill(Color::from_rgba8(bottom.0, bottom.1, bottom.2, 255));
-    let shader = LinearGradient::new(Point::from_xy(0.0, 0.0), end, stops, SpreadMode::Pad, Transform::identity());
+    let shader =
+        LinearGradient::new(Point::from_xy(0.0, 0.0), end, stops, SpreadMode::Pad, Transform::identity());
     if let (Some(shader), Some(all)) = (shader, Rect::from_xywh(0.0, 0.0, width, height)) {
         let paint = Paint { shader, ..Paint::default() };
         picture.fill_rect(all, &paint, Transform::identity(), None);
@@ -59,7 +62,9 @@ fn clouds(stage: &Stage, random: &mut Random, sketch: &mut Sketch) {
         for _ in 0..6 {
             let middle = (x + random.between(-0.12, 0.12), y + random.between(-0.02, 0.02));
             let size = (random.between(0.04, 0.1), random.between(0.015, 0.03));
-            sketch.glowing(true, |sketch| sketch.sheer(110, |sketch| sketch.ellipse(middle, size, low.tinted(0.5))));
+            sketch.glowing(true, |sketch| {
+                sketch.sheer(110, |sketch| sketch.ellipse(middle, size, low.tinted(0.5)))
+            });
         }
     }
 }
@@ -133,7 +138,15 @@ fn park(stage: &Stage, random: &mut Random, sketch: &mut Sketch, foot: f32, scal
 }
 
 /// A house front from (x, foot) on, `wide` to the right.
-fn front(stage: &Stage, random: &mut Random, sketch: &mut Sketch, (x, foot): (f32, f32), wide: f32, floors: usize, scale: f32) {
+fn front(
+    stage: &Stage,
+    random: &mut Random,
+    sketch: &mut Sketch,
+    (x, foot): (f32, f32),
+    wide: f32,
+    floors: usize,
+    scale: f32,
+) {
     let wall = wall_colour(random);
     let top = foot - (floors as f32 * FLOOR + 0.6) * scale;
     sketch.rect((x, top), (x + wide, foot), wall);
@@ -147,15 +160,28 @@ fn front(stage: &Stage, random: &mut Random, sketch: &mut Sketch, (x, foot): (f3
             let left = x + pitch * column as f32 + (pitch - pane_wide) / 2.0;
             let (glass, lit) = pane(stage, random);
             let frame = 0.08 * scale;
-            sketch.rect((left - frame, sill - pane_high - frame), (left + pane_wide + frame, sill + frame), wall.tinted(0.35));
-            sketch.glowing(lit, |sketch| sketch.rect((left, sill - pane_high), (left + pane_wide, sill), glass));
+            sketch.rect(
+                (left - frame, sill - pane_high - frame),
+                (left + pane_wide + frame, sill + frame),
+                wall.tinted(0.35),
+            );
+            sketch.glowing(lit, |sketch| {
+                sketch.rect((left, sill - pane_high), (left + pane_wide, sill), glass)
+            });
         }
     }
     shop(stage, random, sketch, (x, foot), wide, scale);
 }
 
 /// The ground floor: shop windows, a door, an awning.
-fn shop(stage: &Stage, random: &mut Random, sketch: &mut Sketch, (x, foot): (f32, f32), wide: f32, scale: f32) {
+fn shop(
+    stage: &Stage,
+    random: &mut Random,
+    sketch: &mut Sketch,
+    (x, foot): (f32, f32),
+    wide: f32,
+    scale: f32,
+) {
     let (glass, lit) = pane(stage, random);
     let trim = wall_colour(random).shaded(0.6);
     let (low, high) = (foot - 0.4 * scale, foot - 2.5 * scale);
@@ -163,14 +189,23 @@ fn shop(stage: &Stage, random: &mut Random, sketch: &mut Sketch, (x, foot): (f32
     sketch.glowing(lit, |sketch| sketch.rect((x + 0.5 * scale, high), (x + wide * 0.62, low), glass));
     sketch.rect((x + wide * 0.7, high), (x + wide * 0.7 + 1.0 * scale, foot), trim.shaded(0.5));
     if random.chance(0.5) {
-        let awning = wall_colour(random).mixed(Colour(random.bits() as u8, random.bits() as u8, random.bits() as u8), 0.6);
+        let awning = wall_colour(random)
+            .mixed(Colour(random.bits() as u8, random.bits() as u8, random.bits() as u8), 0.6);
         let stripes = 8;
         let (left, right) = (x + 0.3 * scale, x + wide * 0.66);
         for stripe in 0..stripes {
             let at = |share: f32| left + (right - left) * share;
             let (a, b) = (at(stripe as f32 / stripes as f32), at((stripe + 1) as f32 / stripes as f32));
             let colour = if stripe % 2 == 0 { awning } else { Colour::grey(230) };
-            sketch.polygon(&[(a, high - 0.2 * scale), (b, high - 0.2 * scale), (b, high + 0.35 * scale), (a, high + 0.35 * scale)], colour);
+            sketch.polygon(
+                &[
+                    (a, high - 0.2 * scale),
+                    (b, high - 0.2 * scale),
+                    (b, high + 0.35 * scale),
+                    (a, high + 0.35 * scale),
+                ],
+                colour,
+            );
         }
     } else {
         let board = Colour(random.bits() as u8, random.bits() as u8, random.bits() as u8);
@@ -194,7 +229,12 @@ fn ground(stage: &Stage, random: &mut Random, painter: &mut Painter) {
     let mut sketch = Sketch::default();
     let wet = stage.weather.rains();
     let road = Colour::grey(random.between(70.0, 112.0) as u8).shaded(if wet { 0.75 } else { 1.0 });
-    let paving = random.pick([Colour(172, 166, 158), Colour(150, 146, 142), Colour(186, 172, 152), Colour(136, 132, 136)]);
+    let paving = random.pick([
+        Colour(172, 166, 158),
+        Colour(150, 146, 142),
+        Colour(186, 172, 152),
+        Colour(136, 132, 136),
+    ]);
     let (near, far) = (view.distance(1.3), view.distance(rows.houses));
     band(&mut sketch, view, (rows.houses - 0.01, 1.1), paving);
     tiles(&mut sketch, view, random, (near, far), paving.shaded(0.86));
@@ -216,18 +256,33 @@ fn ground(stage: &Stage, random: &mut Random, painter: &mut Painter) {
                 let x = random.between(-0.6, 0.6) * view.half_width(kerb_near);
                 for bar in 0..6 {
                     let left = x + bar as f32 * 0.9;
-                    let corners = [(left, kerb_near), (left + 0.5, kerb_near), (left + 0.5, kerb_far), (left, kerb_far)];
+                    let corners = [
+                        (left, kerb_near),
+                        (left + 0.5, kerb_near),
+                        (left + 0.5, kerb_far),
+                        (left, kerb_far),
+                    ];
                     patch(&mut sketch, view, &corners, Colour::grey(214));
                 }
             }
         }
         Layout::Along => {
             let half = stage.half_road;
-            patch(&mut sketch, view, &[(-half - 0.2, near), (half + 0.2, near), (half + 0.2, far), (-half - 0.2, far)], paving.tinted(0.25));
+            patch(
+                &mut sketch,
+                view,
+                &[(-half - 0.2, near), (half + 0.2, near), (half + 0.2, far), (-half - 0.2, far)],
+                paving.tinted(0.25),
+            );
             patch(&mut sketch, view, &[(-half, near), (half, near), (half, far), (-half, far)], road);
             let mut z = near;
             while z < far {
-                patch(&mut sketch, view, &[(-0.07, z), (0.07, z), (0.07, z + 1.5), (-0.07, z + 1.5)], Colour::grey(220));
+                patch(
+                    &mut sketch,
+                    view,
+                    &[(-0.07, z), (0.07, z), (0.07, z + 1.5), (-0.07, z + 1.5)],
+                    Colour::grey(220),
+                );
                 z += 3.5;
             }
             if random.chance(0.5) {
@@ -235,7 +290,12 @@ fn ground(stage: &Stage, random: &mut Random, painter: &mut Painter) {
                 let bars = 7;
                 for bar in 0..bars {
                     let left = -half + 2.0 * half * bar as f32 / bars as f32;
-                    patch(&mut sketch, view, &[(left, z), (left + 0.5, z), (left + 0.5, z + 2.2), (left, z + 2.2)], Colour::grey(216));
+                    patch(
+                        &mut sketch,
+                        view,
+                        &[(left, z), (left + 0.5, z), (left + 0.5, z + 2.2), (left, z + 2.2)],
+                        Colour::grey(216),
+                    );
                 }
             }
         }
@@ -248,7 +308,12 @@ fn dashes_across(sketch: &mut Sketch, view: &View, z: f32, far: f32) {
     let half = view.half_width(far) + 2.0;
     let mut x = -half;
     while x < half {
-        patch(sketch, view, &[(x, z - 0.1), (x + 1.6, z - 0.1), (x + 1.6, z + 0.1), (x, z + 0.1)], Colour::grey(216));
+        patch(
+            sketch,
+            view,
+            &[(x, z - 0.1), (x + 1.6, z - 0.1), (x + 1.6, z + 0.1), (x, z + 0.1)],
+            Colour::grey(216),
+        );
         x += 3.4;
     }
 }
@@ -303,7 +368,12 @@ fn walls(stage: &Stage, random: &mut Random, painter: &mut Painter) {
             let high = floors as f32 * FLOOR + 0.5;
             let wall = wall_colour(random);
             let mut quad = |z0: f32, z1: f32, y0: f32, y1: f32, colour: Colour, lit: bool| {
-                let points = [view.raised(x, y0, z0), view.raised(x, y0, z1), view.raised(x, y1, z1), view.raised(x, y1, z0)];
+                let points = [
+                    view.raised(x, y0, z0),
+                    view.raised(x, y0, z1),
+                    view.raised(x, y1, z1),
+                    view.raised(x, y1, z0),
+                ];
                 sketch.glowing(lit, |sketch| sketch.polygon(&points, colour));
             };
             quad(back, front, 0.0, high, wall, false);
@@ -312,7 +382,10 @@ fn walls(stage: &Stage, random: &mut Random, painter: &mut Painter) {
                 let mut pane_z = back - 0.7;
                 while pane_z - 1.1 > front + 0.3 {
                     let (glass, lit) = pane(stage, random);
-                    let (low, wide) = (floor as f32 * FLOOR + if floor == 0 { 0.5 } else { 1.0 }, if floor == 0 { 1.7 } else { 1.1 });
+                    let (low, wide) = (
+                        floor as f32 * FLOOR + if floor == 0 { 0.5 } else { 1.0 },
+                        if floor == 0 { 1.7 } else { 1.1 },
+                    );
                     quad(pane_z, pane_z - wide, low, low + 1.6, glass, lit);
                     pane_z -= 2.2;
                 }

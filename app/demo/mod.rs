@@ -115,7 +115,13 @@ impl Scene {
         Some(Self { number, stage, backdrop, occlusion: Occlusion::new(width, height)? })
     }
 
-    fn draw(&mut self, seconds: f32, random: &mut Random, picture: &mut PixmapMut, truths: &mut Vec<TrueBox>) {
+    fn draw(
+        &mut self,
+        seconds: f32,
+        random: &mut Random,
+        picture: &mut PixmapMut,
+        truths: &mut Vec<TrueBox>,
+    ) {
         picture.data_mut().copy_from_slice(self.backdrop.data());
         let size = (picture.width() as f32, picture.height() as f32);
         let Self { stage, occlusion, .. } = self;
@@ -178,7 +184,7 @@ fn shadow(drawn: &Drawn, stage: &Stage, height: f32, painter: &mut Painter) {
     let (lean, alpha) = stage.weather.shadow;
     let scale = stage.view.scale(drawn.z) * height;
     let flat = (stage.view.camera / drawn.z).min(0.6);
-    let (rx, ry) = (half * (1.05 + lean.abs() * 0.5) * scale, (0.25 + half * 0.25) * flat * scale);
+    let (rx, ry) = (half * (1.05 + lean.abs() * 0.3) * scale, (0.22 + half * 0.12) * flat * scale);
     let middle = (drawn.transform.tx + lean * half * 0.6 * scale, drawn.transform.ty);
     painter.ellipse(middle, (rx, ry), Colour(12, 14, 22), alpha);
 }

@@ -43,7 +43,9 @@ impl<'a, 'b> Painter<'a, 'b> {
 
     /// Fills an ellipse, in pixels: a shadow, a glow. The colour is taken as it is.
     pub fn ellipse(&mut self, (x, y): (f32, f32), (rx, ry): (f32, f32), colour: Colour, alpha: u8) {
-        if let Some(path) = Rect::from_ltrb(x - rx, y - ry, x + rx, y + ry).and_then(tiny_skia::PathBuilder::from_oval) {
+        if let Some(path) =
+            Rect::from_ltrb(x - rx, y - ry, x + rx, y + ry).and_then(tiny_skia::PathBuilder::from_oval)
+        {
             self.fill(&path, FillRule::Winding, Transform::identity(), colour, alpha);
         }
     }

@@ -30,7 +30,13 @@ pub fn slender(random: &mut Random, lamps: Lamps) -> Sketch {
 }
 
 fn leaf(random: &mut Random) -> Colour {
-    let green = random.pick([Colour(58, 112, 48), Colour(84, 136, 58), Colour(44, 92, 54), Colour(150, 120, 44), Colour(116, 140, 70)]);
+    let green = random.pick([
+        Colour(58, 112, 48),
+        Colour(84, 136, 58),
+        Colour(44, 92, 54),
+        Colour(150, 120, 44),
+        Colour(116, 140, 70),
+    ]);
     green.shaded(random.between(0.8, 1.0))
 }
 
@@ -42,10 +48,14 @@ fn tree(sketch: &mut Sketch, random: &mut Random) {
     sketch.limb((0.0, 0.0), (random.between(-0.2, 0.2), trunk), (wide * 1.3, wide), Colour(92, 72, 54));
     let green = leaf(random);
     for part in 0..12 {
-        let (x, y) = (random.between(-1.1, 1.1), random.between(trunk * 0.95, height));
-        let radius = random.between(0.4, 0.95);
+        let (x, y) = (random.between(-0.8, 0.8), random.between(trunk * 1.1, height));
+        let radius = random.between(0.6, 1.05);
         let light = if part < 5 { 0.72 } else { random.between(0.85, 1.15) };
-        sketch.disc((x, y), radius, if light > 1.0 { green.tinted(light - 1.0) } else { green.shaded(light) });
+        sketch.disc(
+            (x, y),
+            radius,
+            if light > 1.0 { green.tinted(light - 1.0) } else { green.shaded(light) },
+        );
     }
 }
 
@@ -61,7 +71,11 @@ fn lamp(sketch: &mut Sketch, random: &mut Random, lamps: Lamps) {
         });
     }
     sketch.glowing(lit, |sketch| {
-        sketch.ellipse((0.85, height + 0.05), (0.28, 0.12), if lit { Colour(255, 240, 200) } else { Colour::grey(200) });
+        sketch.ellipse(
+            (0.85, height + 0.05),
+            (0.28, 0.12),
+            if lit { Colour(255, 240, 200) } else { Colour::grey(200) },
+        );
     });
 }
 
@@ -99,9 +113,17 @@ fn planter(sketch: &mut Sketch, random: &mut Random) {
     let green = leaf(random);
     for step in 0..7 {
         let x = wide * (step as f32 / 3.0 - 1.0) * 0.85;
-        sketch.disc((x, random.between(0.6, 0.85)), random.between(0.18, 0.3), green.shaded(random.between(0.75, 1.0)));
+        sketch.disc(
+            (x, random.between(0.6, 0.85)),
+            random.between(0.18, 0.3),
+            green.shaded(random.between(0.75, 1.0)),
+        );
     }
-    sketch.soft_polygon(&[(-wide * 0.9, 0.0), (wide * 0.9, 0.0), (wide, 0.55), (-wide, 0.55)], 0.05, Colour(150, 140, 128).shaded(random.between(0.6, 1.0)));
+    sketch.soft_polygon(
+        &[(-wide * 0.9, 0.0), (wide * 0.9, 0.0), (wide, 0.55), (-wide, 0.55)],
+        0.05,
+        Colour(150, 140, 128).shaded(random.between(0.6, 1.0)),
+    );
 }
 
 fn hydrant(sketch: &mut Sketch, random: &mut Random) {

@@ -190,7 +190,8 @@ fn polygon(path: &mut PathBuilder, points: &[(f32, f32)]) {
             x0 * y1 - x1 * y0
         })
         .sum();
-    let place = |index: usize| if twice_area < 0.0 { points[points.len() - 1 - index] } else { points[index] };
+    let place =
+        |index: usize| if twice_area < 0.0 { points[points.len() - 1 - index] } else { points[index] };
     for index in 0..points.len() {
         let (x, y) = place(index);
         if index == 0 {

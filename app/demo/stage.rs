@@ -122,10 +122,12 @@ impl Stage {
     /// Scene `scene` of `seed`, for pictures of this width over height.
     pub fn new(seed: u64, scene: u64, aspect: f32) -> Self {
         let random = &mut Random::of(&[seed, scene]);
-        let layout = random.pick([Layout::Across, Layout::Across, Layout::Along, Layout::Along, Layout::Square]);
+        let layout =
+            random.pick([Layout::Across, Layout::Across, Layout::Along, Layout::Along, Layout::Square]);
         let weather = Weather::any(random);
         let horizon = random.between(0.2, 0.36);
-        let view = View { camera: random.between(2.5, 4.2), focal: random.between(0.9, 1.3), horizon, aspect };
+        let view =
+            View { camera: random.between(2.5, 4.2), focal: random.between(0.9, 1.3), horizon, aspect };
         let houses = horizon + random.between(0.13, 0.17) * view.camera / 3.0;
         let far_kerb = houses + random.between(0.03, 0.06);
         let near_kerb = match layout {
@@ -203,15 +205,24 @@ impl Stage {
     fn along(&mut self, random: &mut Random) {
         let (far, near) = (self.view.distance(self.rows.houses), self.view.distance(1.6));
         let buses = random.between(0.15, 0.4);
-        for (x, away) in [(-self.half_road * 0.5, random.chance(0.5)), (self.half_road * 0.5, random.chance(0.5))] {
+        for (x, away) in
+            [(-self.half_road * 0.5, random.chance(0.5)), (self.half_road * 0.5, random.chance(0.5))]
+        {
             let ends = if away { ((x, near), (x, far)) } else { ((x, far), (x, near)) };
             let (speed, gap) = (random.between(2.0, 5.0), random.between(13.0, 24.0));
-            self.streams.push(Stream { traffic: Traffic::Vehicles(buses), from: ends.0, to: ends.1, speed, gap });
+            self.streams.push(Stream {
+                traffic: Traffic::Vehicles(buses),
+                from: ends.0,
+                to: ends.1,
+                speed,
+                gap,
+            });
         }
         for side in [-1.0f32, 1.0] {
             for _ in 0..1 {
                 let x = side * (self.half_road + random.between(0.5, 2.6));
-                let ends = if random.chance(0.5) { ((x, near), (x * 1.05, far)) } else { ((x, far), (x, near)) };
+                let ends =
+                    if random.chance(0.5) { ((x, near), (x * 1.05, far)) } else { ((x, far), (x, near)) };
                 let (speed, gap) = (random.between(0.9, 1.6), random.between(4.0, 9.0));
                 self.streams.push(Stream { traffic: Traffic::Walkers, from: ends.0, to: ends.1, speed, gap });
             }
@@ -384,7 +395,8 @@ impl Stream {
         let mirrored = dx < 0.0;
         let ahead = if mirrored { -1.0 } else { 1.0 };
         let mut add = |id: u64, place: (f32, f32), figure: Figure, pose: Pose, leash: Option<(f32, f32)>| {
-            actors.push(Actor { place, role: Role::Figure { id, figure, facing, mirrored, way, pose, leash } });
+            actors
+                .push(Actor { place, role: Role::Figure { id, figure, facing, mirrored, way, pose, leash } });
         };
         match self.traffic {
             Traffic::Vehicles(buses) => {

@@ -94,7 +94,13 @@ impl Occlusion {
 }
 
 /// The true box of a figure whose extent is in pixels; `None` where nothing of it is in the picture.
-pub fn true_box(figure: u64, class: u32, extent: [f32; 4], free: f32, (width, height): (f32, f32)) -> Option<TrueBox> {
+pub fn true_box(
+    figure: u64,
+    class: u32,
+    extent: [f32; 4],
+    free: f32,
+    (width, height): (f32, f32),
+) -> Option<TrueBox> {
     let whole = Rect::new(extent[0] / width, extent[1] / height, extent[2] / width, extent[3] / height);
     let rect = whole.clamped();
     if !rect.is_valid() {

@@ -155,7 +155,8 @@ impl Lens {
     fn blur(&mut self, pixels: &mut [u8], row_bytes: usize) {
         let step = super::PIXEL_BYTES;
         let rows = pixels.len() / row_bytes;
-        let weighted = |a: u8, b: u8, c: u8| ((u16::from(a) + 2 * u16::from(b) + u16::from(c) + 2) >> 2) as u8;
+        let weighted =
+            |a: u8, b: u8, c: u8| ((u16::from(a) + 2 * u16::from(b) + u16::from(c) + 2) >> 2) as u8;
         for row in pixels.chunks_mut(row_bytes) {
             self.now.clear();
             self.now.extend_from_slice(row);

@@ -69,7 +69,11 @@ impl Bicycle {
             sketch.limb(bar, (0.46, 1.03), (0.05, 0.05), Colour::grey(35));
         }
         if self.basket {
-            sketch.soft_polygon(&[(0.47, 0.72), (0.8, 0.72), (0.86, 0.98), (0.43, 0.98)], 0.04, Colour(140, 100, 60));
+            sketch.soft_polygon(
+                &[(0.47, 0.72), (0.8, 0.72), (0.86, 0.98), (0.43, 0.98)],
+                0.04,
+                Colour(140, 100, 60),
+            );
         }
     }
 }

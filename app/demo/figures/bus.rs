@@ -59,13 +59,22 @@ impl Bus {
 
     fn side(&self, sketch: &mut Sketch, way: f32, lamps: Lamps) {
         let (half, h) = (self.length / 2.0, self.height);
-        sketch.soft_polygon(&[(-half, 0.3), (half, 0.3), (half, h * 0.55), (half - 0.14, h), (-half, h)], 0.22, self.paint);
+        sketch.soft_polygon(
+            &[(-half, 0.3), (half, 0.3), (half, h * 0.55), (half - 0.14, h), (-half, h)],
+            0.22,
+            self.paint,
+        );
         sketch.rect((-half + 0.02, 0.32), (half - 0.02, 0.62), self.second.shaded(0.8));
         let lit = lamps == Lamps::On;
         let glass = if lit { Colour(250, 225, 160).mixed(self.glass, 0.25) } else { self.glass };
         for deck in 0..self.decks {
             let (low, high) = self.window_rows(deck);
-            sketch.rounded((-half + 0.15, low - 0.05), (half - 0.06, high + 0.05), 0.12, self.glass.shaded(0.5));
+            sketch.rounded(
+                (-half + 0.15, low - 0.05),
+                (half - 0.06, high + 0.05),
+                0.12,
+                self.glass.shaded(0.5),
+            );
             let wide = (self.length - 0.9) / self.panes as f32;
             for pane in 0..self.panes {
                 let left = -half + 0.25 + wide * pane as f32;
@@ -87,11 +96,21 @@ impl Bus {
             }
         }
         if let Some(banner) = self.banner {
-            sketch.rect((-half * 0.85, self.window_rows(0).0 - 0.62), (-half * 0.12, self.window_rows(0).0 - 0.12), banner);
+            sketch.rect(
+                (-half * 0.85, self.window_rows(0).0 - 0.62),
+                (-half * 0.12, self.window_rows(0).0 - 0.12),
+                banner,
+            );
         }
         sketch.rect((half * 0.35, h - 0.38), (half * 0.8, h - 0.14), Colour::grey(18));
-        sketch.glowing(true, |sketch| sketch.rect((half * 0.4, h - 0.32), (half * 0.72, h - 0.2), self.display));
-        let (front, back) = if lit { (Colour(255, 250, 220), Colour(255, 60, 50)) } else { (Colour(225, 230, 232), Colour(150, 24, 24)) };
+        sketch.glowing(true, |sketch| {
+            sketch.rect((half * 0.4, h - 0.32), (half * 0.72, h - 0.2), self.display)
+        });
+        let (front, back) = if lit {
+            (Colour(255, 250, 220), Colour(255, 60, 50))
+        } else {
+            (Colour(225, 230, 232), Colour(150, 24, 24))
+        };
         sketch.glowing(lit, |sketch| {
             sketch.rounded((half - 0.22, 0.62), (half - 0.02, 0.86), 0.06, front);
             sketch.rect((-half + 0.01, 0.7), (-half + 0.1, 1.1), back);
@@ -115,7 +134,10 @@ impl Bus {
             let low = if facing == Facing::Front && deck == 0 { low - 0.25 } else { low };
             sketch.rounded((-w * 0.9, low), (w * 0.9, high), 0.12, self.glass);
             sketch.sheer(50, |sketch| {
-                sketch.polygon(&[(-w * 0.5, low), (-w * 0.25, low), (w * 0.25, high), (0.0, high)], Colour::grey(255));
+                sketch.polygon(
+                    &[(-w * 0.5, low), (-w * 0.25, low), (w * 0.25, high), (0.0, high)],
+                    Colour::grey(255),
+                );
             });
         }
         sketch.rect((-w * 0.7, h - 0.4), (w * 0.7, h - 0.12), Colour::grey(18));

@@ -100,7 +100,12 @@ impl Car {
             (at(foot_back), boot),
             (at(0.0), boot * 0.95),
         ];
-        let cabin = [(at(foot_back), belt * 0.9), (at(top_back), h), (at(top_front), h), (at(foot_front), belt * 0.9)];
+        let cabin = [
+            (at(foot_back), belt * 0.9),
+            (at(top_back), h),
+            (at(top_front), h),
+            (at(foot_front), belt * 0.9),
+        ];
         sketch.soft_polygon(&cabin, 0.16, self.roof);
         sketch.soft_polygon(&body, 0.14, self.paint);
         if let Some(stripe) = self.stripe {
@@ -114,7 +119,11 @@ impl Car {
             sketch.rect((at(door) - 0.28, belt * 0.86), (at(door) - 0.12, belt * 0.9), line);
         }
         let lit = lamps == Lamps::On;
-        let (front, back) = if lit { (Colour(255, 250, 220), Colour(255, 60, 50)) } else { (Colour(220, 226, 230), Colour(150, 24, 24)) };
+        let (front, back) = if lit {
+            (Colour(255, 250, 220), Colour(255, 60, 50))
+        } else {
+            (Colour(220, 226, 230), Colour(150, 24, 24))
+        };
         sketch.glowing(lit, |sketch| {
             sketch.rounded((at(0.93), hood * 0.68), (at(0.995), hood * 0.84), 0.04, front);
             sketch.rounded((at(0.003), boot * 0.68), (at(0.045), boot * 0.9), 0.03, back);
@@ -135,11 +144,16 @@ impl Car {
         let [foot_back, top_back, top_front, foot_front] = self.roofline();
         let (low, high) = (belt + 0.02, h - 0.09);
         let lean = |foot: f32, top: f32, y: f32| foot + (top - foot) * (y - belt) / (h - belt);
-        let edge = |y: f32, inset: f32| (lean(foot_back, top_back, y) + inset, lean(foot_front, top_front, y) - inset);
+        let edge = |y: f32, inset: f32| {
+            (lean(foot_back, top_back, y) + inset, lean(foot_front, top_front, y) - inset)
+        };
         let ((low_left, low_right), (high_left, high_right)) = (edge(low, 0.025), edge(high, 0.03));
         let middle = 0.36;
         let solid_back = self.build == Build::Van && self.stripe.is_none();
-        let panes: [[f32; 4]; 2] = [[low_left, middle - 0.01, high_left, middle - 0.01], [middle + 0.01, low_right, middle + 0.01, high_right]];
+        let panes: [[f32; 4]; 2] = [
+            [low_left, middle - 0.01, high_left, middle - 0.01],
+            [middle + 0.01, low_right, middle + 0.01, high_right],
+        ];
         for (index, [low_a, low_b, high_a, high_b]) in panes.into_iter().enumerate() {
             if solid_back && index == 0 {
                 continue;
@@ -147,7 +161,8 @@ impl Car {
             let pane = [(at(low_a), low), (at(low_b), low), (at(high_b), high), (at(high_a), high)];
             sketch.soft_polygon(&pane, 0.05, self.glass);
             sketch.sheer(60, |sketch| {
-                let shine = [pane[0], (pane[0].0 + 0.25, low), (pane[3].0 + 0.4, high), (pane[3].0 + 0.12, high)];
+                let shine =
+                    [pane[0], (pane[0].0 + 0.25, low), (pane[3].0 + 0.4, high), (pane[3].0 + 0.12, high)];
                 sketch.polygon(&shine, Colour::grey(255));
             });
         }
@@ -160,12 +175,24 @@ impl Car {
         for side in [-1.0f32, 1.0] {
             sketch.rounded((side * w * 0.98, 0.0), (side * (w - 0.26), 0.5), 0.05, Colour::grey(20));
         }
-        sketch.soft_polygon(&[(-w * 0.98, belt * 0.9), (-w * 0.78, h), (w * 0.78, h), (w * 0.98, belt * 0.9)], 0.16, self.roof);
+        sketch.soft_polygon(
+            &[(-w * 0.98, belt * 0.9), (-w * 0.78, h), (w * 0.78, h), (w * 0.98, belt * 0.9)],
+            0.16,
+            self.roof,
+        );
         sketch.rounded((-w, self.wheel * 0.6), (w, belt), 0.17, self.paint);
         let pane = [(-w * 0.86, belt), (-w * 0.72, h - 0.1), (w * 0.72, h - 0.1), (w * 0.86, belt)];
         sketch.soft_polygon(&pane, 0.06, self.glass);
         sketch.sheer(55, |sketch| {
-            sketch.polygon(&[(-w * 0.5, belt + 0.02), (-w * 0.2, belt + 0.02), (w * 0.2, h - 0.12), (-w * 0.1, h - 0.12)], Colour::grey(255));
+            sketch.polygon(
+                &[
+                    (-w * 0.5, belt + 0.02),
+                    (-w * 0.2, belt + 0.02),
+                    (w * 0.2, h - 0.12),
+                    (-w * 0.1, h - 0.12),
+                ],
+                Colour::grey(255),
+            );
         });
         sketch.rounded((-w * 0.99, self.wheel * 0.55), (w * 0.99, belt * 0.36), 0.06, self.paint.shaded(0.5));
         let lit = lamps == Lamps::On;
@@ -179,7 +206,12 @@ impl Car {
             sketch.glowing(lit, |sketch| {
                 sketch.rounded((side * w * 0.95, belt * 0.6), (side * w * 0.6, belt * 0.82), 0.06, lamp);
             });
-            sketch.rounded((side * w, belt * 0.98), (side * (w + 0.16), belt * 1.14), 0.05, self.paint.shaded(0.8));
+            sketch.rounded(
+                (side * w, belt * 0.98),
+                (side * (w + 0.16), belt * 1.14),
+                0.05,
+                self.paint.shaded(0.8),
+            );
         }
         if facing == Facing::Front {
             sketch.rounded((-w * 0.5, belt * 0.55), (w * 0.5, belt * 0.78), 0.05, self.paint.shaded(0.28));

@@ -48,7 +48,12 @@ impl Dog {
             patches: random.index(4),
             drop_ears: random.chance(0.5),
             bushy: random.chance(0.35),
-            collar: random.pick([Colour(200, 30, 30), Colour(40, 80, 190), Colour(240, 200, 40), Colour(30, 30, 30)]),
+            collar: random.pick([
+                Colour(200, 30, 30),
+                Colour(40, 80, 190),
+                Colour(240, 200, 40),
+                Colour(30, 30, 30),
+            ]),
         }
     }
 
@@ -76,7 +81,10 @@ impl Dog {
             let length = back - thick * 0.1;
             let knee = (hip.0 + 0.5 * length * libm::sinf(angle), hip.1 - 0.5 * length * libm::cosf(angle));
             let paw_angle = angle - 0.35 * libm::cosf(phase + offset).max(0.0);
-            let paw = (knee.0 + 0.46 * length * libm::sinf(paw_angle), knee.1 - 0.46 * length * libm::cosf(paw_angle));
+            let paw = (
+                knee.0 + 0.46 * length * libm::sinf(paw_angle),
+                knee.1 - 0.46 * length * libm::cosf(paw_angle),
+            );
             let colour = self.coat.shaded(light);
             sketch.limb(hip, knee, (0.13 * k, 0.09 * k), colour);
             sketch.limb(knee, paw, (0.09 * k, 0.06 * k), colour);
@@ -97,7 +105,12 @@ impl Dog {
         leg(sketch, -half * 0.95, PI, 0.95);
         let head = (half + 0.17 * k, back + thick * 0.5 + 0.13 * k);
         sketch.limb((half * 0.9, back + 0.05 * k), head, (thick * 0.85, 0.2 * k), self.coat);
-        sketch.limb((half + 0.02 * k, back + 0.17 * k), (half + 0.14 * k, back + 0.06 * k), (0.06 * k, 0.06 * k), self.collar);
+        sketch.limb(
+            (half + 0.02 * k, back + 0.17 * k),
+            (half + 0.14 * k, back + 0.06 * k),
+            (0.06 * k, 0.06 * k),
+            self.collar,
+        );
         sketch.disc(head, 0.135 * k, self.coat);
         let nose = (head.0 + 0.2 * k * self.snout, head.1 - 0.045 * k);
         sketch.limb(head, nose, (0.16 * k, 0.09 * k), self.coat.mixed(self.second, 0.35));
@@ -105,9 +118,21 @@ impl Dog {
         sketch.disc((head.0 + 0.06 * k, head.1 + 0.035 * k), 0.022 * k, Colour::grey(15));
         let ear = self.coat.mixed(self.second, 0.6).shaded(0.7);
         if self.drop_ears {
-            sketch.limb((head.0 - 0.06 * k, head.1 + 0.08 * k), (head.0 - 0.1 * k, head.1 - 0.09 * k), (0.09 * k, 0.08 * k), ear);
+            sketch.limb(
+                (head.0 - 0.06 * k, head.1 + 0.08 * k),
+                (head.0 - 0.1 * k, head.1 - 0.09 * k),
+                (0.09 * k, 0.08 * k),
+                ear,
+            );
         } else {
-            sketch.polygon(&[(head.0 - 0.13 * k, head.1 + 0.06 * k), (head.0 - 0.06 * k, head.1 + 0.25 * k), (head.0 + 0.02 * k, head.1 + 0.1 * k)], ear);
+            sketch.polygon(
+                &[
+                    (head.0 - 0.13 * k, head.1 + 0.06 * k),
+                    (head.0 - 0.06 * k, head.1 + 0.25 * k),
+                    (head.0 + 0.02 * k, head.1 + 0.1 * k),
+                ],
+                ear,
+            );
         }
     }
 }

@@ -106,10 +106,17 @@ impl Person {
             Carried::Backpack,
             Carried::Bag,
         ]);
-        let hair = [Hair::Short, Hair::Short, Hair::Long, Hair::Long, Hair::Bun, Hair::Cap, Hair::Hood, Hair::Bald];
+        let hair =
+            [Hair::Short, Hair::Short, Hair::Long, Hair::Long, Hair::Bun, Hair::Cap, Hair::Hood, Hair::Bald];
         let top = [Top::Shirt, Top::Shirt, Top::Striped, Top::Jacket, Top::Jacket, Top::Coat, Top::Vest];
-        let bottom =
-            [Bottom::Trousers, Bottom::Trousers, Bottom::Trousers, Bottom::Shorts, Bottom::Skirt, Bottom::Dress];
+        let bottom = [
+            Bottom::Trousers,
+            Bottom::Trousers,
+            Bottom::Trousers,
+            Bottom::Shorts,
+            Bottom::Skirt,
+            Bottom::Dress,
+        ];
         Self {
             height,
             build: random.between(0.82, 1.3),
@@ -124,7 +131,12 @@ impl Person {
             } else {
                 cloth(random)
             },
-            shoe_colour: random.pick([Colour::grey(25), Colour::grey(230), Colour(90, 56, 34), Colour(170, 40, 40)]),
+            shoe_colour: random.pick([
+                Colour::grey(25),
+                Colour::grey(230),
+                Colour(90, 56, 34),
+                Colour(170, 40, 40),
+            ]),
             bag_colour: cloth(random),
             hair: random.pick(hair),
             top: random.pick(top),
@@ -175,7 +187,12 @@ impl Person {
         sketch.limb(knee, ankle, (wide * 0.8, wide * 0.55), shin.shaded(light));
         sketch.limb(hip, knee, (wide * 1.15, wide * 0.85), thigh.shaded(light));
         let tip = (ankle.0 + toe * k, ankle.1 - 0.012 * k);
-        sketch.limb((ankle.0 - toe * 0.25 * k, ankle.1 - 0.008 * k), tip, (k * 0.05, k * 0.036), self.shoe_colour.shaded(light));
+        sketch.limb(
+            (ankle.0 - toe * 0.25 * k, ankle.1 - 0.008 * k),
+            tip,
+            (k * 0.05, k * 0.036),
+            self.shoe_colour.shaded(light),
+        );
     }
 
     fn arm(&self, sketch: &mut Sketch, shoulder: (f32, f32), angles: (f32, f32), light: f32) -> (f32, f32) {
@@ -264,7 +281,12 @@ impl Person {
                 sketch.limb(hip, knee, (0.17 * k, 0.13 * k), thigh);
                 sketch.limb(knee, pedal, (0.12 * k, 0.08 * k), shin);
             }
-            sketch.limb(pedal, (pedal.0 + 0.12, pedal.1 - 0.02), (0.08, 0.06), self.shoe_colour.shaded(light));
+            sketch.limb(
+                pedal,
+                (pedal.0 + 0.12, pedal.1 - 0.02),
+                (0.08, 0.06),
+                self.shoe_colour.shaded(light),
+            );
         }
         if self.carried == Carried::Backpack {
             self.backpack(sketch, (-0.2 * k, 1.3 * k));
@@ -282,17 +304,27 @@ impl Person {
         let (low, high) = (0.46 * k + bob, 0.83 * k + bob);
         let shoulders = if facing == Facing::Side { half * 1.15 } else { half * 1.12 };
         let hips = half * 0.98;
-        let at = |y: f32, half: f32| [(lean * (y - low) / (high - low) - half, y), (lean * (y - low) / (high - low) + half, y)];
+        let at = |y: f32, half: f32| {
+            [(lean * (y - low) / (high - low) - half, y), (lean * (y - low) / (high - low) + half, y)]
+        };
         let block = |y0: f32, half0: f32, y1: f32, half1: f32| {
             let ([a, b], [d, c]) = (at(y0, half0), at(y1, half1));
             [a, b, c, d]
         };
         match self.bottom {
             Bottom::Skirt => {
-                sketch.soft_polygon(&block(0.3 * k + bob, hips * 1.5, 0.54 * k + bob, hips * 0.95), 0.02 * k, self.bottom_colour);
+                sketch.soft_polygon(
+                    &block(0.3 * k + bob, hips * 1.5, 0.54 * k + bob, hips * 0.95),
+                    0.02 * k,
+                    self.bottom_colour,
+                );
             }
             Bottom::Dress => {
-                sketch.soft_polygon(&block(0.25 * k + bob, hips * 1.6, 0.6 * k + bob, hips * 0.9), 0.02 * k, self.top_colour);
+                sketch.soft_polygon(
+                    &block(0.25 * k + bob, hips * 1.6, 0.6 * k + bob, hips * 0.9),
+                    0.02 * k,
+                    self.top_colour,
+                );
             }
             _ => sketch.soft_polygon(&block(low, hips, 0.56 * k + bob, hips), 0.04 * k, self.bottom_colour),
         }
@@ -352,7 +384,12 @@ impl Person {
             path.close();
         });
         if self.hair == Hair::Cap && facing == Facing::Side {
-            sketch.limb((x + rx * 0.5, y + ry * 0.35), (x + rx * 1.6, y + ry * 0.28), (ry * 0.22, ry * 0.16), crown.shaded(0.8));
+            sketch.limb(
+                (x + rx * 0.5, y + ry * 0.35),
+                (x + rx * 1.6, y + ry * 0.28),
+                (ry * 0.22, ry * 0.16),
+                crown.shaded(0.8),
+            );
         }
     }
 
@@ -360,7 +397,12 @@ impl Person {
         let k = self.height;
         let (half_x, half_y) = (0.055 * k, 0.1 * k);
         sketch.rounded((x - half_x, y - half_y), (x + half_x, y + half_y), 0.04 * k, self.bag_colour);
-        sketch.rounded((x - half_x * 0.8, y - half_y * 0.8), (x + half_x * 0.7, y - half_y * 0.1), 0.03 * k, self.bag_colour.shaded(0.75));
+        sketch.rounded(
+            (x - half_x * 0.8, y - half_y * 0.8),
+            (x + half_x * 0.7, y - half_y * 0.1),
+            0.03 * k,
+            self.bag_colour.shaded(0.75),
+        );
     }
 
     fn bag(&self, sketch: &mut Sketch, (x, y): (f32, f32)) {
