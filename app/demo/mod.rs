@@ -16,6 +16,8 @@ pub mod props;
 pub mod random;
 pub mod sketch;
 pub mod stage;
+#[cfg(test)]
+mod tests;
 pub mod truth;
 pub mod view;
 pub mod weather;

@@ -138,7 +138,7 @@ impl Lens {
         let strength = (most * 2.0) as i16;
         for row in pixels.chunks_mut(row_bytes) {
             let mut place = random.index(GRAIN);
-            let mut left = row;
+            let mut left = &mut *row;
             while !left.is_empty() {
                 let many = left.len().min(GRAIN - place);
                 let (now, later) = left.split_at_mut(many);
@@ -148,6 +148,7 @@ impl Lens {
                 }
                 (left, place) = (later, 0);
             }
+            row.iter_mut().skip(3).step_by(super::PIXEL_BYTES).for_each(|sample| *sample = 255);
         }
     }
 
