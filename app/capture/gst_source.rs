@@ -12,7 +12,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
-use super::{FrameSource, Next, Pace, SourceSpec, pixels};
+use super::{FrameSource, Next, Pace, SourceSpec, demo, pixels};
 use crate::error::{Error, Kind, Result};
 use crate::frame::{Frame, FrameLayout};
 
@@ -21,12 +21,16 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 /// A capture time further back than this is a clock gone wrong, not a delay.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
-/// Starts GStreamer, once for the process.
+/// Starts GStreamer, once for the process, and makes the demo scene's element known to it.
 ///
 /// # Errors
 /// `Kind::Source` where it cannot.
 pub fn init() -> Result<()> {
-    gst::init().map_err(|error| Error::new(Kind::Source, "GStreamer does not start").caused_by(error))
+    gst::init().map_err(|error| Error::new(Kind::Source, "GStreamer does not start").caused_by(error))?;
+    if demo::element::register() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Internal, format!("GStreamer does not take the element {}", demo::element::NAME)))
 }
 
 /// A running GStreamer pipeline that ends in an appsink.
@@ -62,8 +66,13 @@ fn wiring(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 fn appsink(spec: &SourceSpec, pace: Pace) -> gst_app::AppSink {
-    let formats = pixels::FORMATS.iter().map(|format| format.to_str().as_str());
-    let caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(formats)).build();
+    let caps = match spec {
+        SourceSpec::Demo(spec) => demo::element::caps(spec),
+        _ => {
+            let formats = pixels::FORMATS.iter().map(|format| format.to_str().as_str());
+            gst::Caps::builder("video/x-raw").field("format", gst::List::new(formats)).build()
+        }
+    };
     let paced = pace == Pace::Real;
     gst_app::AppSink::builder()
         .caps(&caps)
@@ -126,6 +135,13 @@ fn uri_decoder(uri: &str, live: bool, first: &gst::Element) -> Result<gst::Eleme
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     let sink = appsink(spec, pace);
+    if let SourceSpec::Demo(spec) = spec {
+        // No element of any plugin: this runs wherever GStreamer itself does.
+        let source = demo::element::source(spec, pace == Pace::Real)?;
+        pipeline.add_many([&source, sink.upcast_ref()]).map_err(wiring)?;
+        source.link(&sink).map_err(wiring)?;
+        return Ok((pipeline, sink));
+    }
     let convert = element("videoconvert")?;
     let mut chain = vec![convert, sink.clone().upcast()];
     // Phones turn the picture by a tag.
@@ -163,6 +179,8 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
             pipeline.add(&test).map_err(wiring)?;
             test.link_filtered(&first, &caps).map_err(wiring)?;
         }
+        // Linked above.
+        SourceSpec::Demo(_) => {}
     }
     Ok((pipeline, sink))
 }

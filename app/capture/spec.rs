@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::demo::spec::DemoSpec;
 use crate::error::{Error, Kind, Result};
 
 /// What sort of source it is.
@@ -17,6 +18,8 @@ pub enum SourceKind {
     Device,
     /// GStreamer's test picture.
     Test,
+    /// The scene that Spotter draws.
+    Demo,
 }
 
 impl SourceKind {
@@ -27,6 +30,7 @@ impl SourceKind {
             Self::Network => "network",
             Self::Device => "device",
             Self::Test => "test",
+            Self::Demo => "demo",
         }
     }
 
@@ -47,6 +51,8 @@ pub enum SourceSpec {
     Device(PathBuf),
     /// GStreamer's test picture.
     Test,
+    /// The scene that Spotter draws.
+    Demo(DemoSpec),
 }
 
 impl FromStr for SourceSpec {
@@ -54,7 +60,15 @@ impl FromStr for SourceSpec {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         if text.is_empty() {
-            return Err("the source is empty; give a video file, a URI, /dev/videoN or test".to_owned());
+            return Err("the source is empty; give a video file, a URI, /dev/videoN, demo or test".to_owned());
+        }
+        if text == "demo" {
+            return Ok(Self::Demo(DemoSpec::default()));
+        }
+        if let Some(settings) = text.strip_prefix("demo:")
+            && !settings.starts_with("//")
+        {
+            return settings.parse().map(Self::Demo);
         }
         if text == "test" {
             return Ok(Self::Test);
@@ -93,6 +107,8 @@ impl fmt::Display for SourceSpec {
             Self::File(path) | Self::Device(path) => write!(f, "{}", path.display()),
             Self::Uri(uri) => f.write_str(&without_credentials(uri)),
             Self::Test => f.write_str("test"),
+            Self::Demo(spec) if *spec == DemoSpec::default() => f.write_str("demo"),
+            Self::Demo(spec) => write!(f, "demo:{spec}"),
         }
     }
 }
@@ -105,6 +121,7 @@ impl SourceSpec {
             Self::Uri(_) => SourceKind::Network,
             Self::Device(_) => SourceKind::Device,
             Self::Test => SourceKind::Test,
+            Self::Demo(_) => SourceKind::Demo,
         }
     }
 
@@ -115,6 +132,7 @@ impl SourceSpec {
                 path.file_name().map_or_else(|| self.to_string(), |name| name.to_string_lossy().into_owned())
             }
             Self::Test => "test picture".to_owned(),
+            Self::Demo(_) => "demo scene".to_owned(),
             _ => self.to_string(),
         }
     }
@@ -170,6 +188,16 @@ mod tests {
         assert_eq!(parse("rtsp://cam/1").unwrap().kind(), SourceKind::Network);
         assert_eq!(parse("odd://?name.mp4").unwrap().kind(), SourceKind::Network);
         assert_eq!(parse("a b://x").unwrap().kind(), SourceKind::File);
+        assert_eq!(parse("demo"), Ok(SourceSpec::Demo(DemoSpec::default())));
+        assert_eq!(parse("demo:"), parse("demo"));
+        let demo = parse("demo:size=640x360,seed=7").unwrap();
+        assert_eq!((demo.to_string().as_str(), demo.kind().word()), ("demo:seed=7,size=640x360", "demo"));
+        assert_eq!((parse("demo").unwrap().to_string(), demo.name()), ("demo".into(), "demo scene".into()));
+        assert!(demo.kind().is_live() && parse("demo:speed=1").is_err());
+        for file in ["./demo", "demo.mp4", "Demo"] {
+            assert_eq!(parse(file).unwrap().kind(), SourceKind::File, "{file}");
+        }
+        assert_eq!(parse("demo://x").unwrap().kind(), SourceKind::Network);
         assert!(parse("").is_err());
         assert!(parse("file://relative").is_err());
     }

@@ -113,8 +113,9 @@ pub enum BackendChoice {
 /// Arguments of `spotter run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// A video or image file, a URI (rtsp://, http://), a device (/dev/video0), or test
-    #[arg(long, value_name = "SOURCE", default_value = "test")]
+    /// A video or image file, a URI (rtsp://, http://), a device (/dev/video0), test, or demo: a street that
+    /// Spotter draws, also demo:seed=7,size=640x360,fps=15
+    #[arg(long, value_name = "SOURCE", default_value = "demo")]
     pub source: SourceSpec,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -169,8 +170,8 @@ pub enum Format {
 /// Arguments of `spotter bench`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// A clip; it is played as fast as the model takes it
-    #[arg(long, value_name = "CLIP")]
+    /// A clip, or demo; it is played as fast as the model takes it
+    #[arg(long, value_name = "SOURCE")]
     pub source: SourceSpec,
     #[command(flatten)]
     #[allow(missing_docs)]

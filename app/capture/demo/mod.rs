@@ -7,6 +7,7 @@ use spec::Size;
 use crate::demo::{Demo, PIXEL_BYTES, TrueBox};
 use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 
+pub mod element;
 pub mod spec;
 
 /// The frame of `time`, over pixels of its own. Its true boxes are then `demo.truths()`.
