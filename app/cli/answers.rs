@@ -129,18 +129,32 @@ impl Answerer {
     pub fn answer(
         &mut self,
         pictures: &[Picture],
+        each: impl FnMut(usize, &Frame, &Findings, &Labels) -> Result<()>,
+    ) -> Result<()> {
+        self.answer_frames(pictures.len(), |index| decoded(&pictures[index].path), each)
+    }
+
+    /// As [`Answerer::answer`], with `count` frames from `frame`, which is asked for each by its number in
+    /// a thread of its own.
+    ///
+    /// # Errors
+    /// The first error: of `frame`, of the backend, or of `each`.
+    pub fn answer_frames(
+        &mut self,
+        count: usize,
+        mut frame: impl FnMut(usize) -> Result<Frame> + Send,
         mut each: impl FnMut(usize, &Frame, &Findings, &Labels) -> Result<()>,
     ) -> Result<()> {
         let Self { model, detector, thresholds, .. } = self;
-        let mut progress = Progress::new(pictures.len());
+        let mut progress = Progress::new(count);
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
             std::thread::Builder::new()
                 .name("pictures".to_owned())
                 .spawn_scoped(scope, move || {
-                    for picture in pictures {
+                    for index in 0..count {
                         // Whoever takes the frames has stopped at an error.
-                        if sender.send(decoded(&picture.path)).is_err() {
+                        if sender.send(frame(index)).is_err() {
                             return;
                         }
                     }

@@ -1,19 +1,25 @@
 //! `spotter eval`: how good a model is on pictures whose content is known.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::answers::{self, Answerer, Picture};
+use super::demo::picture_name;
 use super::{ModelArgs, share};
+use crate::capture::demo::bbox;
+use crate::capture::demo::spec::{self, DemoSpec, Size};
+use crate::capture::{self, SourceSpec};
+use crate::demo::{CLASSES, Demo};
 use crate::error::{Error, Kind, Result};
 use crate::eval::annotations::Annotations;
 use crate::eval::categories::ClassMap;
 use crate::eval::classification::{self, Accuracy};
 use crate::eval::coco;
 use crate::eval::files::listed;
-use crate::eval::matching::Found;
+use crate::eval::matching::{Found, Truth};
 use crate::eval::report::{ClassificationReport, DetectionReport, Run};
 use crate::eval::results::{Answer, Writer};
 use crate::findings::Findings;
@@ -22,6 +28,10 @@ use crate::model::catalogue::Task;
 
 /// The published evaluations take everything above this score.
 const CONFIDENCE: f32 = 0.001;
+/// Pictures of the demo scene where nobody says how many.
+const DRAWN_FRAMES: u32 = 500;
+/// From one of them to the next: nothing is where it was, and each scene is looked at several times.
+const STEP: Duration = Duration::from_secs(3);
 
 /// Arguments of `spotter eval`.
 #[derive(Clone, Debug, Args)]
@@ -30,14 +40,31 @@ pub struct EvalArgs {
     #[allow(missing_docs)]
     pub model: ModelArgs,
     /// The folder of the pictures
-    #[arg(long, value_name = "DIR")]
-    pub images: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "source", conflicts_with = "source")]
+    pub images: Option<PathBuf>,
     /// What is in the pictures, in COCO's format: boxes
-    #[arg(long, value_name = "COCO.json", required_unless_present = "truth", conflicts_with = "truth")]
+    #[arg(
+        long,
+        value_name = "COCO.json",
+        required_unless_present_any = ["truth", "source"],
+        conflicts_with_all = ["truth", "source"]
+    )]
     pub annotations: Option<PathBuf>,
     /// What the pictures are: {"picture.jpg": class or label, …}
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", conflicts_with = "source")]
     pub truth: Option<PathBuf>,
+    /// demo: pictures of the scene that Spotter draws, whose true boxes are known
+    #[arg(long, value_name = "demo", value_parser = demo_source)]
+    pub source: Option<DemoSpec>,
+    /// How many pictures of the demo scene, 3 seconds of it from one to the next [default: 500]
+    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub frames: Option<u32>,
+    /// What the demo scene follows from [default: 0]
+    #[arg(long, value_name = "SEED", requires = "source")]
+    pub seed: Option<u64>,
+    /// Width and height of its pictures [default: 1280x720]
+    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "source", value_parser = spec::size)]
+    pub size: Option<Size>,
     /// Precision and recall are of detections from this score, 0 to 1. The other figures are of all
     /// detections
     #[arg(long = "conf", value_name = "SCORE", default_value_t = 0.5, value_parser = share)]
@@ -47,7 +74,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "IOU", value_parser = share)]
     pub iou: Option<f32>,
     /// Leave out pictures that are not there, instead of ending with an error
-    #[arg(long)]
+    #[arg(long, conflicts_with = "source")]
     pub allow_missing: bool,
     /// Write the answers to each picture into this file, for spotter compare
     #[arg(long, value_name = "FILE.json")]
@@ -62,11 +89,27 @@ pub struct EvalArgs {
 /// # Errors
 /// Where the pictures, what is said of them, or the model cannot be used.
 pub fn eval(args: &EvalArgs) -> Result<()> {
-    answers::check_folder(&args.images)?;
+    if let Some(source) = args.source {
+        return drawn(args, source);
+    }
+    let Some(images) = &args.images else {
+        return Err(Error::new(Kind::Usage, "give the folder of the pictures with --images"));
+    };
+    answers::check_folder(images)?;
     match (&args.annotations, &args.truth) {
-        (Some(annotations), _) => detection(args, annotations),
-        (None, Some(truth)) => whole_pictures(args, truth),
+        (Some(annotations), _) => detection(args, images, annotations),
+        (None, Some(truth)) => whole_pictures(args, images, truth),
         (None, None) => Err(Error::new(Kind::Usage, "give --annotations for boxes or --truth for classes")),
+    }
+}
+
+/// The demo scene; what else can be a source has no truth.
+fn demo_source(text: &str) -> std::result::Result<DemoSpec, String> {
+    match text.parse()? {
+        SourceSpec::Demo(spec) => Ok(spec),
+        _ => {
+            Err("of this source nobody knows what is in it; give demo, or --images with --annotations".into())
+        }
     }
 }
 
@@ -74,53 +117,51 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
 /// said so.
 fn pictures<'a>(
     args: &EvalArgs,
+    images: &Path,
     names: impl Iterator<Item = &'a str>,
 ) -> Result<(Vec<Picture>, Vec<String>)> {
-    let (pictures, missing) = answers::find(&args.images, names);
+    let (pictures, missing) = answers::find(images, names);
     if pictures.is_empty() || !(missing.is_empty() || args.allow_missing) {
         let more = if pictures.is_empty() { "" } else { ", or leave them out with --allow-missing" };
-        let error = answers::not_there(&missing, &args.images);
+        let error = answers::not_there(&missing, images);
         return Err(Error::new(error.kind(), format!("{}{more}", error.message())));
     }
     Ok((pictures, missing))
 }
 
 /// What was evaluated, for the report.
-fn run_of(answerer: &Answerer, truth: &Path, images: usize, missing: Vec<String>, started: Instant) -> Run {
+fn run_of(
+    answerer: &Answerer,
+    truth: impl Display,
+    images: usize,
+    missing: Vec<String>,
+    started: Instant,
+) -> Run {
     Run {
         model: answerer.origin.model.clone(),
         backend: answerer.origin.settings.backend.clone(),
-        truth: truth.display().to_string(),
+        truth: truth.to_string(),
         images,
         missing,
         seconds: started.elapsed().as_secs_f64(),
     }
 }
 
-fn detection(args: &EvalArgs, path: &Path) -> Result<()> {
+fn detection(args: &EvalArgs, images: &Path, path: &Path) -> Result<()> {
     let mut annotations = Annotations::open(path)?;
     if annotations.strays > 0 {
         let (name, strays) = (path.display(), annotations.strays);
         log::warn!("{strays} annotations in {name} are of pictures that it does not list; they are left out");
     }
     let (pictures, missing) =
-        pictures(args, annotations.pictures.iter().map(|picture| picture.file.as_str()))?;
+        pictures(args, images, annotations.pictures.iter().map(|picture| picture.file.as_str()))?;
     let gone: std::collections::HashSet<String> = missing.iter().cloned().collect();
     let there: Vec<bool> = annotations.pictures.iter().map(|picture| !gone.contains(&picture.file)).collect();
     annotations.retain(|image| there[image]);
 
     let mut answerer = Answerer::open(&args.model, CONFIDENCE, args.iou)?;
     check_task(&answerer, Task::Detection)?;
-    let classes = ClassMap::new(answerer.labels().names(), annotations.categories.iter().map(String::as_str));
-    if classes.known() == 0 {
-        let text = format!(
-            "no class of {} is among the categories of {} ({}); give the names of its classes with --labels",
-            answerer.origin.model,
-            path.display(),
-            listed(&annotations.categories)
-        );
-        return Err(Error::new(Kind::Usage, text));
-    }
+    let classes = class_map(&answerer, &annotations.categories, path.display())?;
     let mut writer = args.save.as_deref().map(|path| Writer::create(path, &answerer.origin)).transpose()?;
     let started = Instant::now();
     let (mut founds, mut odd) = (Vec::new(), Vec::new());
@@ -142,9 +183,66 @@ fn detection(args: &EvalArgs, path: &Path) -> Result<()> {
     }
     let evaluation = coco::evaluate(&annotations.truths, &founds, annotations.categories.len());
     let report = DetectionReport {
-        run: run_of(&answerer, path, pictures.len(), missing, started),
+        run: run_of(&answerer, path.display(), pictures.len(), missing, started),
         evaluation: &evaluation,
         categories: &annotations.categories,
+        threshold: args.confidence,
+        unmatched: &classes.unknown_to_model,
+    };
+    answers::print(&report, args.json.then(|| report.json()))?;
+    writer.map_or(Ok(()), Writer::finish)
+}
+
+/// Which class of the model is which category.
+fn class_map(answerer: &Answerer, categories: &[String], of: impl Display) -> Result<ClassMap> {
+    let classes = ClassMap::new(answerer.labels().names(), categories.iter().map(String::as_str));
+    if classes.known() > 0 {
+        return Ok(classes);
+    }
+    let text = format!(
+        "no class of {} is among the categories of {of} ({}); give the names of its classes with --labels",
+        answerer.origin.model,
+        listed(categories)
+    );
+    Err(Error::new(Kind::Usage, text))
+}
+
+/// Pictures of the demo scene, drawn here, with exact truth.
+fn drawn(args: &EvalArgs, source: DemoSpec) -> Result<()> {
+    let seed = args.seed.unwrap_or(source.seed);
+    let (width, height) = args.size.unwrap_or(source.size);
+    let frames = args.frames.unwrap_or(DRAWN_FRAMES) as usize;
+    let name = format!("the demo scene, seed {seed}, {width}×{height}");
+    let categories = CLASSES.map(str::to_owned);
+
+    let mut answerer = Answerer::open(&args.model, CONFIDENCE, args.iou)?;
+    check_task(&answerer, Task::Detection)?;
+    let classes = class_map(&answerer, &categories, &name)?;
+    let mut writer = args.save.as_deref().map(|path| Writer::create(path, &answerer.origin)).transpose()?;
+    let started = Instant::now();
+    let mut demo = Demo::new(seed, width, height);
+    let (mut truths, mut founds) = (Vec::new(), Vec::new());
+    let draw = |image: usize| {
+        let frame = capture::demo::frame(&mut demo, STEP * image as u32);
+        truths.extend(demo.truths().iter().map(|object| {
+            let bbox = bbox(object, (width, height));
+            let (category, area) = (object.class as usize, bbox[2] * bbox[3]);
+            Truth { image, category, bbox, area, crowd: object.ignored }
+        }));
+        Ok(frame)
+    };
+    answerer.answer_frames(frames, draw, |image, frame, findings, labels| {
+        founds.extend(found(image, frame, findings, &classes));
+        match &mut writer {
+            Some(writer) => writer.write(&Answer::new(&picture_name(image), findings, labels)),
+            None => Ok(()),
+        }
+    })?;
+    let evaluation = coco::evaluate(&truths, &founds, categories.len());
+    let report = DetectionReport {
+        run: run_of(&answerer, name, frames, Vec::new(), started),
+        evaluation: &evaluation,
+        categories: &categories,
         threshold: args.confidence,
         unmatched: &classes.unknown_to_model,
     };
@@ -191,11 +289,11 @@ fn found<'a>(
     })
 }
 
-fn whole_pictures(args: &EvalArgs, path: &Path) -> Result<()> {
+fn whole_pictures(args: &EvalArgs, images: &Path, path: &Path) -> Result<()> {
     let mut answerer = Answerer::open(&args.model, CONFIDENCE, args.iou)?;
     check_task(&answerer, Task::Classification)?;
     let truths = classification::open(path, answerer.labels().names())?;
-    let (pictures, missing) = pictures(args, truths.iter().map(|(name, _)| name.as_str()))?;
+    let (pictures, missing) = pictures(args, images, truths.iter().map(|(name, _)| name.as_str()))?;
     let classes: std::collections::HashMap<&str, u32> =
         truths.iter().map(|(name, class)| (name.as_str(), *class)).collect();
     let mut writer = args.save.as_deref().map(|path| Writer::create(path, &answerer.origin)).transpose()?;
@@ -212,7 +310,7 @@ fn whole_pictures(args: &EvalArgs, path: &Path) -> Result<()> {
         }
     })?;
     let report = ClassificationReport {
-        run: run_of(&answerer, path, pictures.len(), missing, started),
+        run: run_of(&answerer, path.display(), pictures.len(), missing, started),
         accuracy: &accuracy,
         labels: answerer.labels(),
     };

@@ -70,7 +70,7 @@ impl Truth {
     /// The next picture: its size in pixels, and what is in it.
     pub fn add(&mut self, size: Size, time: Duration, truths: &[TrueBox]) {
         let (id, (width, height)) = (self.images.len(), size);
-        let file_name = format!("frame-{id:06}");
+        let file_name = picture_name(id);
         self.images.push(Image { id, file_name, width, height, time: time.as_secs_f64() });
         for truth in truths {
             let bbox = bbox(truth, size);
@@ -99,6 +99,11 @@ impl Truth {
         };
         write().map_err(|error: io::Error| unwritten(path, error))
     }
+}
+
+/// What picture `index` of the demo scene is called.
+pub fn picture_name(index: usize) -> String {
+    format!("frame-{index:06}")
 }
 
 /// The error of a file that cannot be written.

@@ -21,6 +21,8 @@ use crate::geometry::Fit;
 use crate::preprocess::Preprocessor;
 use crate::tensor::{DataType, TensorInfo};
 
+/// How many pictures there are where nobody says.
+const FRAMES: u32 = 1000;
 /// Pictures that each thread draws ahead.
 const AHEAD: usize = 4;
 
@@ -76,7 +78,7 @@ pub fn write(args: &DemoArgs, folder: &Path) -> Result<()> {
     let part = Part::new(&images).map_err(failed)?;
     let mut file = BufWriter::new(File::create(part.path()).map_err(failed)?);
     let mut truth = Truth::new(args.seed);
-    let mut progress = Progress::new(args.frames as usize);
+    let mut progress = Progress::new(frames(args) as usize);
     let threads = available_parallelism().map_or(1, usize::from);
     paint(args, threads, |index, drawn| {
         if stop.is_set() {
@@ -95,19 +97,23 @@ pub fn write(args: &DemoArgs, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+fn frames(args: &DemoArgs) -> u32 {
+    args.frames.unwrap_or(FRAMES)
+}
+
 /// Draws all pictures on so many threads and gives them to `each` in their order, the same for any number
 /// of threads.
 fn paint(args: &DemoArgs, threads: usize, mut each: impl FnMut(usize, Drawn) -> Result<()>) -> Result<()> {
-    let size = args.size.unwrap_or(SIZE);
+    let (size, fit, frames) = (args.size.unwrap_or(SIZE), args.fit.unwrap_or(Fit::Stretch), frames(args));
     std::thread::scope(|scope| {
         let mut painters: Vec<Receiver<Result<Drawn>>> = Vec::new();
         for first in 0..threads as u64 {
             let (sender, receiver) = sync_channel(AHEAD);
-            let mut painter = Painter::new(args.seed, size, args.fit)?;
+            let mut painter = Painter::new(args.seed, size, fit)?;
             std::thread::Builder::new()
                 .name("painter".to_owned())
                 .spawn_scoped(scope, move || {
-                    for index in (first..u64::from(args.frames)).step_by(threads) {
+                    for index in (first..u64::from(frames)).step_by(threads) {
                         // Whoever takes the pictures has stopped at an error.
                         if sender.send(painter.draw(index)).is_err() {
                             return;
@@ -119,7 +125,7 @@ fn paint(args: &DemoArgs, threads: usize, mut each: impl FnMut(usize, Drawn) -> 
                 })?;
             painters.push(receiver);
         }
-        for index in 0..args.frames as usize {
+        for index in 0..frames as usize {
             let drawn = painters[index % threads].recv();
             each(index, drawn.map_err(|_| Error::new(Kind::Internal, "a thread that draws has ended"))??)?;
         }
@@ -132,7 +138,17 @@ mod tests {
     use super::*;
 
     fn args(seed: u64, fit: Fit) -> DemoArgs {
-        DemoArgs { dataset: None, frames: 7, seed, size: Some((96, 64)), fit }
+        DemoArgs {
+            save: None,
+            truth: None,
+            seconds: None,
+            fps: None,
+            dataset: None,
+            frames: Some(7),
+            fit: Some(fit),
+            size: Some((96, 64)),
+            seed,
+        }
     }
 
     fn painted(args: &DemoArgs, threads: usize) -> Vec<Drawn> {

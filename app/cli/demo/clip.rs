@@ -1,0 +1,213 @@
+//! The demo scene as a clip, through GStreamer.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gst::prelude::*;
+use gstreamer as gst;
+
+use super::DemoArgs;
+use super::coco::{Truth, unwritten};
+use crate::atomic_file::Part;
+use crate::capture::demo::element;
+use crate::capture::demo::spec::{DemoSpec, FPS, SIZE};
+use crate::capture::gst_source;
+use crate::cli::answers::Progress;
+use crate::cli::signals::stop_on_signals;
+use crate::clock::Stop;
+use crate::error::{Error, Kind, Result};
+
+/// How long a clip is where nobody says.
+const SECONDS: u32 = 20;
+/// Frames of a clip at most: what comes near it is a mistake.
+const MOST_FRAMES: i32 = 1_000_000;
+/// How often the stop flag is looked at.
+const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// Bits a pixel: drawn pictures look good with it in all of the codecs here.
+const BITS_A_PIXEL: f64 = 0.15;
+
+/// An encoder, and what it needs before a container takes its stream.
+struct Encoder {
+    name: &'static str,
+    /// Its properties, with RATE and KILORATE for the rate in bits and kilobits a second.
+    settings: &'static str,
+    parser: Option<&'static str>,
+}
+
+/// H.264 where there is an encoder for it; what GStreamer's libav brings else.
+const H264: &[Encoder] = &[
+    Encoder { name: "x264enc", settings: "bitrate=KILORATE speed-preset=veryfast", parser: None },
+    Encoder { name: "openh264enc", settings: "bitrate=RATE", parser: Some("h264parse") },
+    Encoder { name: "avenc_mpeg4", settings: "bitrate=RATE", parser: None },
+];
+
+/// What is written into a file of each extension.
+const CONTAINERS: [(&str, &str, &[Encoder]); 4] = [
+    ("mp4", "mp4mux", H264),
+    ("mkv", "matroskamux", H264),
+    (
+        "webm",
+        "webmmux",
+        &[Encoder { name: "vp8enc", settings: "target-bitrate=RATE deadline=1 cpu-used=4", parser: None }],
+    ),
+    ("avi", "avimux", &[Encoder { name: "jpegenc", settings: "quality=90", parser: None }]),
+];
+
+/// The muxer and the encoders for a file's extension.
+fn container(path: &Path) -> Result<(&'static str, &'static [Encoder])> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    let known = CONTAINERS.iter().find(|(name, ..)| extension.as_deref() == Some(name));
+    known.map(|(_, muxer, encoders)| (*muxer, *encoders)).ok_or_else(|| {
+        let name = path.display();
+        Error::new(
+            Kind::Usage,
+            format!("{name} is no clip that can be written; give .mp4, .mkv, .webm or .avi"),
+        )
+    })
+}
+
+fn is_there(element: &str) -> bool {
+    gst::ElementFactory::find(element).is_some()
+}
+
+/// The elements from raw video to a stream that the container takes, as GStreamer writes pipelines.
+fn encoder(encoders: &[Encoder], spec: &DemoSpec) -> Result<String> {
+    let usable = |encoder: &&Encoder| is_there(encoder.name) && encoder.parser.is_none_or(is_there);
+    let Some(encoder) = encoders.iter().find(usable) else {
+        let names: Vec<&str> = encoders.iter().map(|encoder| encoder.name).collect();
+        let text = format!("GStreamer has no encoder {}; ./build.sh setup installs one", names.join(" or "));
+        return Err(Error::new(Kind::Output, text));
+    };
+    let pixels = f64::from(spec.size.0) * f64::from(spec.size.1);
+    let rate = (pixels * f64::from(spec.fps.0) / f64::from(spec.fps.1) * BITS_A_PIXEL).clamp(1e5, 5e7) as u32;
+    let settings =
+        encoder.settings.replace("KILORATE", &(rate / 1000).to_string()).replace("RATE", &rate.to_string());
+    let parser = encoder.parser.map_or(String::new(), |parser| format!(" ! {parser}"));
+    Ok(format!("{} {settings}{parser}", encoder.name))
+}
+
+/// Writes the clip and, where it is wanted, its truth; all of it or, where it fails or is stopped, nothing.
+///
+/// # Errors
+/// [`Kind::Usage`] for what cannot be a clip; [`Kind::Output`] where it cannot be written or a signal
+/// comes.
+pub fn write(args: &DemoArgs, path: &Path) -> Result<()> {
+    gst_source::init()?;
+    let (muxer, encoders) = container(path)?;
+    let spec = DemoSpec { seed: args.seed, size: args.size.unwrap_or(SIZE), fps: args.fps.unwrap_or(FPS) };
+    let (width, height) = spec.size;
+    if width % 2 + height % 2 > 0 {
+        let text = format!("a clip has even sides, and {width}x{height} has an odd one; give another --size");
+        return Err(Error::new(Kind::Usage, text));
+    }
+    let seconds = args.seconds.unwrap_or(SECONDS);
+    let frames = (f64::from(seconds) * f64::from(spec.fps.0) / f64::from(spec.fps.1)).round().max(1.0) as i32;
+    if frames > MOST_FRAMES {
+        let text = format!("{seconds} s are {frames} frames at this rate; a clip has at most {MOST_FRAMES}");
+        return Err(Error::new(Kind::Usage, text));
+    }
+    let stop = Stop::new();
+    stop_on_signals(&stop)?;
+    let part = Part::new(path).map_err(|error| unwritten(path, error))?;
+    let chain = format!("{} ! {muxer}", encoder(encoders, &spec)?);
+    let truth = Recorder { path, frames, stop: &stop }.record(&spec, &chain, part.path())?;
+
+    let truth_part =
+        args.truth.as_deref().map(|path| truth.part(path).map(|part| (path, part))).transpose()?;
+    part.place().map_err(|error| unwritten(path, error))?;
+    if let Some((path, part)) = truth_part {
+        part.place().map_err(|error| unwritten(path, error))?;
+    }
+    let codec = chain.split(' ').next().unwrap_or_default();
+    log::info!("{} frames in {} ({codec})", truth.pictures(), path.display());
+    Ok(())
+}
+
+/// Plays the demo scene into a file.
+struct Recorder<'a> {
+    /// The clip, for messages.
+    path: &'a Path,
+    frames: i32,
+    stop: &'a Stop,
+}
+
+impl Recorder<'_> {
+    /// Writes the clip to `to`, and gives what is in it.
+    fn record(&self, spec: &DemoSpec, chain: &str, to: &Path) -> Result<Truth> {
+        let wiring =
+            |error: gst::glib::Error| self.failed("cannot put the pipeline together").caused_by(error);
+        let source = element::source(spec, false)?;
+        source.set_property("num-buffers", self.frames);
+        // Names of files are set, never written into the text: they may have any characters.
+        let rest =
+            gst::parse::bin_from_description(&format!("videoconvert ! {chain} ! filesink name=file"), true)
+                .map_err(wiring)?;
+        if let Some(file) = rest.by_name("file") {
+            file.set_property("location", to.to_string_lossy().as_ref());
+        }
+        let pipeline = Pipeline(gst::Pipeline::new());
+        pipeline
+            .0
+            .add_many([&source, rest.upcast_ref()])
+            .and_then(|()| source.link_filtered(&rest, &element::caps(spec)))
+            .map_err(|error| self.failed("cannot put the pipeline together").caused_by(error))?;
+        let truth = Arc::new(Mutex::new(Truth::new(spec.seed)));
+        self.watch(&source, spec, &truth);
+        self.play(&pipeline.0, &truth)?;
+        drop(pipeline);
+        let mut truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::replace(&mut truth, Truth::new(spec.seed)))
+    }
+
+    fn failed(&self, why: impl std::fmt::Display) -> Error {
+        Error::new(Kind::Output, format!("cannot write {}: {why}", self.path.display()))
+    }
+
+    /// Writes down what is in each frame that leaves the source.
+    fn watch(&self, source: &gst::Element, spec: &DemoSpec, truth: &Arc<Mutex<Truth>>) {
+        let (truth, size) = (truth.clone(), spec.size);
+        let Some(pad) = source.static_pad("src") else { return };
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer() {
+                let time = buffer.pts().map_or(Duration::ZERO, Duration::from);
+                let mut truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
+                truth.add(size, time, &element::truths(buffer, size));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// Plays the pipeline to its end.
+    fn play(&self, pipeline: &gst::Pipeline, truth: &Mutex<Truth>) -> Result<()> {
+        let mut progress = Progress::new(self.frames as usize);
+        let Some(bus) = pipeline.bus() else { return Err(self.failed("the pipeline has no bus")) };
+        // Why a change of state failed is on the bus.
+        let started = pipeline.set_state(gst::State::Playing);
+        loop {
+            let message = bus.timed_pop_filtered(POLL, &[gst::MessageType::Eos, gst::MessageType::Error]);
+            match message.as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Eos(_)) => return Ok(()),
+                Some(gst::MessageView::Error(message)) => {
+                    let (error, debug) = (message.error(), message.debug());
+                    log::debug!("GStreamer: {error} ({})", debug.as_deref().unwrap_or(""));
+                    return Err(self.failed(error.message().trim_end_matches('.')));
+                }
+                _ if self.stop.is_set() => {
+                    return Err(Error::new(Kind::Output, "stopped by a signal; nothing was written"));
+                }
+                _ if started.is_err() => return Err(self.failed("the encoder does not start")),
+                _ => progress.at(truth.lock().unwrap_or_else(PoisonError::into_inner).pictures()),
+            }
+        }
+    }
+}
+
+/// A pipeline that is stopped before it is dropped: else it leaks its threads.
+struct Pipeline(gst::Pipeline);
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
