@@ -125,7 +125,7 @@ pub struct Lens {
 
 impl Default for Lens {
     fn default() -> Self {
-        let mut random = Random::of(&[0x6e6f_6973_65]);
+        let mut random = Random::of(&[0x006e_6f69_7365]);
         // The mean of three: nearer to a sensor's noise than one number that is as likely anywhere.
         let sample = |random: &mut Random| (0..3).map(|_| random.between(-127.0, 127.0)).sum::<f32>() / 3.0;
         let grain = (0..GRAIN).map(|_| sample(&mut random) as i8).collect();
