@@ -9,7 +9,8 @@ use crate::backend::tflite::TfliteBackend;
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::Fit;
-use crate::model::catalogue::Catalogue;
+use crate::model::catalogue::{Catalogue, Entry, Scope};
+use crate::model::demo;
 use crate::model::file::ModelFile;
 use crate::model::head::Head;
 use crate::model::labels::Labels;
@@ -24,8 +25,10 @@ const MOST_THREADS: usize = 4;
 /// Which model to load, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadSpec {
-    /// A path or a catalogue name; the catalogue's default where there is none.
+    /// A path or a catalogue name; a default where there is none.
     pub model: Option<String>,
+    /// It looks at the demo scene: then the default is the model that knows it, else the catalogue's.
+    pub drawn: bool,
     /// A label file.
     pub labels: Option<PathBuf>,
     /// Threads that run the model; else [`default_threads`].
@@ -36,6 +39,14 @@ pub struct LoadSpec {
     pub accepted_licences: Vec<String>,
 }
 
+impl LoadSpec {
+    /// The path or the catalogue name of the model.
+    pub fn name(&self) -> &str {
+        let default = if self.drawn { demo::NAME } else { &Catalogue::embedded().default };
+        self.model.as_deref().unwrap_or(default)
+    }
+}
+
 /// A model file that was found, read and understood.
 pub struct LoadedModel {
     file: ModelFile,
@@ -43,6 +54,7 @@ pub struct LoadedModel {
     fit: Fit,
     threads: usize,
     title: Option<String>,
+    scope: Option<Scope>,
     /// Names of its classes.
     pub labels: Arc<Labels>,
 }
@@ -62,9 +74,13 @@ impl LoadedModel {
     pub fn open(spec: impl Into<LoadSpec>) -> Result<Self> {
         let spec = spec.into();
         let catalogue = Catalogue::embedded();
-        let store = Store::new(catalogue, Places::from_env());
-        let name = spec.model.as_deref().unwrap_or(&catalogue.default);
+        let name = spec.name();
         catalogue.check_runs_on_cpu(name)?;
+        if let Some(bytes) = demo::bytes(name) {
+            let file = ModelFile::from_bytes(demo::FILE, bytes.to_vec())?;
+            return Self::of(file, catalogue.get(name).ok(), &spec);
+        }
+        let store = Store::new(catalogue, Places::from_env());
         let path = store.resolve(name, &spec.accepted_licences)?;
         Self::read(&path, &spec)
     }
@@ -77,11 +93,18 @@ impl LoadedModel {
         let catalogue = Catalogue::embedded();
         let file = ModelFile::open(path)?;
         file.check_runnable_on_cpu()?;
-        let head = Head::recognise(&file)?;
+        // What cannot be used is said before it is tried.
+        Head::recognise(&file)?;
         let known = catalogue.entry_of(&file.bytes);
         if known.is_none() {
             probe::check(path)?;
         }
+        Self::of(file, known, spec)
+    }
+
+    /// A file that can be trusted, and what the catalogue knows of it.
+    fn of(file: ModelFile, known: Option<&Entry>, spec: &LoadSpec) -> Result<Self> {
+        let head = Head::recognise(&file)?;
         let labels = Labels::resolve(spec.labels.as_deref(), &file, head.classes(), known)?;
         if labels.assumed {
             log::warn!(
@@ -94,7 +117,8 @@ impl LoadedModel {
         let title = known.map(|entry| entry.title.clone());
         let fit = spec.fit.unwrap_or_else(|| head.default_fit());
         let threads = spec.threads.unwrap_or_else(default_threads);
-        Ok(Self { file, head, fit, threads, title, labels: Arc::new(labels) })
+        let scope = known.and_then(|entry| entry.scope);
+        Ok(Self { file, head, fit, threads, title, scope, labels: Arc::new(labels) })
     }
 
     /// The file and what it says of itself.
@@ -140,6 +164,7 @@ impl LoadedModel {
             classes: self.labels.len(),
             fit: self.fit.to_string(),
             labels: self.labels.source.clone(),
+            scope: self.scope,
             backend_name: detector.backend().name(),
             backend_detail: detector.backend().detail(),
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::capture::supervisor::SourceState;
 use crate::clock::milliseconds;
 use crate::exchange::Exchange;
+use crate::model::catalogue::Scope;
 use crate::publish::hub::Hub;
 use crate::scene::unix_milliseconds;
 use crate::settings::Settings;
@@ -19,7 +20,7 @@ use crate::stats::Stats;
 pub struct SourceAbout {
     /// Short name.
     pub name: String,
-    /// "file", "network", "device" or "test".
+    /// "file", "network", "device", "test" or "demo".
     pub kind: &'static str,
 }
 
@@ -40,6 +41,8 @@ pub struct ModelAbout {
     pub fit: String,
     /// Where the names of the classes come from.
     pub labels: String,
+    /// What it knows, where that is not the world.
+    pub scope: Option<Scope>,
     /// What runs it.
     pub backend_name: String,
     /// How it runs it.
@@ -57,6 +60,7 @@ impl ModelAbout {
             "classes": self.classes,
             "fit": self.fit,
             "labels": self.labels,
+            "scope": self.scope,
         })
     }
 }

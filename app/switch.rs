@@ -13,8 +13,11 @@ use crate::exchange::Model;
 use crate::geometry::Fit;
 use crate::loaded::{LoadSpec, LoadedModel};
 use crate::model::catalogue::Catalogue;
+use crate::model::chip::Chip;
 use crate::model::choice::{Choice, Keeper};
 use crate::model::decode::Thresholds;
+use crate::model::demo;
+use crate::model::store::{Places, Store};
 use crate::status::{ModelAbout, Status};
 
 /// How long a frame is waited for to try the new model on. Without one it was still tried on a made-up
@@ -100,7 +103,7 @@ pub fn start(base: &LoadSpec, keeper: Option<&Keeper>) -> Result<(LoadedModel, O
                     "{} was chosen {} and runs instead of {}",
                     choice.model,
                     choice.chosen_at,
-                    base.model.as_deref().unwrap_or("the default")
+                    base.name()
                 );
                 return Ok((model, Some(choice)));
             }
@@ -214,6 +217,31 @@ impl Switch {
         let model = Model { detector, labels: loaded.labels.clone(), about: about.clone() };
         self.status.exchange.offer(model, HANDOVER)?;
         Ok(about)
+    }
+
+    /// The models of the catalogue that can run here, so that one can be chosen.
+    pub fn models_json(&self) -> Value {
+        let store = Store::new(Catalogue::embedded(), Places::from_env());
+        let usable = store.catalogue.models.iter().filter(|entry| entry.chips.contains(&Chip::Cpu));
+        let models = usable.map(|entry| {
+            // A copy is looked for, not summed: that is done when it is chosen.
+            let copy = store.copies(entry).next();
+            let size = entry.size.or_else(|| Some(std::fs::metadata(copy.as_ref()?).ok()?.len()));
+            let here = copy.is_some() || demo::bytes(&entry.name).is_some();
+            json!({
+                "name": entry.name,
+                "title": entry.title,
+                "task": entry.task,
+                "scope": entry.scope,
+                "licence": entry.licence,
+                "accept_license": (entry.needs_consent() && !here).then_some(&entry.licence),
+                "size": size,
+                "here": here,
+            })
+        });
+        // What is neither here nor to be had is no choice.
+        let to_be_had = |model: &Value| model["here"] == true || model["scope"].is_null();
+        json!({ "models": models.filter(to_be_had).collect::<Vec<_>>() })
     }
 
     fn chosen(&self) -> Option<Choice> {

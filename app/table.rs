@@ -67,7 +67,7 @@ impl Table {
 fn style(cell: &str, heading: bool) -> Style {
     match cell {
         _ if heading => Style::new().bold(),
-        "here" => AnsiColor::Green.on_default(),
+        "here" | "built in" => AnsiColor::Green.on_default(),
         "damaged" | "unreadable" => AnsiColor::Red.on_default().bold(),
         "absent" | "–" => Style::new().dimmed(),
         _ => Style::new(),

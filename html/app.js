@@ -4,6 +4,7 @@ import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
 import { judge } from './freshness.js';
 import { legend } from './mask.js';
+import { Models } from './models.js';
 import { Delay, Seen, showStatus } from './panel.js';
 import { Stream } from './stream.js';
 import { View } from './view.js';
@@ -31,6 +32,7 @@ window.spotter = spotter;
 const view = new View($('view'), $('stage'));
 const seen = new Seen();
 const delay = new Delay();
+const models = new Models();
 const clock = new Clock(() => connection.open, takeStatus);
 const confidence = new Confidence({
   input: $('confidence'), output: $('confidence-value'), note: $('confidence-note'), scores: $('scores'),
@@ -64,6 +66,7 @@ function takeStatus(fresh) {
   spotter.status = status;
   confidence.heard(status.settings?.confidence, status.now_ms);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
+  models.heard(status);
   tell();
 }
 

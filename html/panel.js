@@ -11,9 +11,9 @@ const STAGES = ['capture', 'preprocess', 'inference', 'decode', 'publish'];
 const whole = new Intl.NumberFormat('en');
 const known = (value) => typeof value === 'number' && Number.isFinite(value);
 const ms = (value) => (!known(value) ? '–' : value < 0.995 ? value.toFixed(2) : value < 99.5 ? value.toFixed(1) : value.toFixed(0));
-const set = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+export const set = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
-function element(name, className, ...children) {
+export function element(name, className, ...children) {
   const node = document.createElement(name);
   if (className) node.className = className;
   node.append(...children);

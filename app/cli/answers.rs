@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{ModelArgs, output};
+use super::output;
 use crate::capture::still::is_still;
 use crate::capture::{self, Next, Pace, SourceSpec};
 use crate::detector::Detector;
@@ -18,7 +18,7 @@ use crate::eval::files::{listed, locate};
 use crate::eval::results::{Origin, Settings};
 use crate::findings::Findings;
 use crate::frame::Frame;
-use crate::loaded::LoadedModel;
+use crate::loaded::{LoadSpec, LoadedModel};
 use crate::model::catalogue::{Task, hex};
 use crate::model::decode::Thresholds;
 use crate::model::head::Head;
@@ -94,8 +94,8 @@ impl Answerer {
     ///
     /// # Errors
     /// Where the model cannot be found, read or run.
-    pub fn open(args: &ModelArgs, confidence: f32, iou: Option<f32>) -> Result<Self> {
-        let model = LoadedModel::open(args)?;
+    pub fn open(spec: impl Into<LoadSpec>, confidence: f32, iou: Option<f32>) -> Result<Self> {
+        let model = LoadedModel::open(spec)?;
         let iou = iou.unwrap_or_else(|| evaluation_iou(model.head()));
         let mut detector = model.detector()?;
         let about = model.about(&mut detector);

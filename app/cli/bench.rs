@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::BenchArgs;
 use crate::capture::supervisor::Policy;
-use crate::capture::{self, Next, Pace, SourceSpec, SpecOpener, gst_source};
+use crate::capture::{self, Next, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock, milliseconds};
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
 use crate::frame::Frame;
-use crate::loaded::LoadedModel;
+use crate::loaded::{LoadSpec, LoadedModel};
 use crate::model::decode::Thresholds;
 use crate::pipeline::{Parts, Pipeline};
 use crate::settings::{Settings, Values};
@@ -55,7 +55,8 @@ impl Measured {
 /// Whatever keeps the clip or the model from being used.
 pub fn bench(args: &BenchArgs) -> Result<()> {
     gst_source::init()?;
-    let model = LoadedModel::open(&args.model)?;
+    let drawn = args.source.kind() == SourceKind::Demo;
+    let model = LoadedModel::open(LoadSpec { drawn, ..LoadSpec::from(&args.model) })?;
     let total = Duration::from_secs(u64::from(args.seconds));
     let first = first_frame(&args.source)?;
     let capture = capture_alone(&args.source, total / 8)?;

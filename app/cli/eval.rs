@@ -24,6 +24,7 @@ use crate::eval::report::{ClassificationReport, DetectionReport, Run};
 use crate::eval::results::{Answer, Writer};
 use crate::findings::Findings;
 use crate::frame::Frame;
+use crate::loaded::LoadSpec;
 use crate::model::catalogue::Task;
 
 /// The published evaluations take everything above this score.
@@ -57,13 +58,13 @@ pub struct EvalArgs {
     #[arg(long, value_name = "demo", value_parser = demo_source)]
     pub source: Option<DemoSpec>,
     /// How many pictures of the demo scene, 3 seconds of it from one to the next [default: 500]
-    #[arg(long, value_name = "N", requires = "source", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", requires = "source", conflicts_with = "images", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub frames: Option<u32>,
     /// What the demo scene follows from [default: 0]
-    #[arg(long, value_name = "SEED", requires = "source")]
+    #[arg(long, value_name = "SEED", requires = "source", conflicts_with = "images")]
     pub seed: Option<u64>,
     /// Width and height of its pictures [default: 1280x720]
-    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "source", value_parser = spec::size)]
+    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "source", conflicts_with = "images", value_parser = spec::size)]
     pub size: Option<Size>,
     /// Precision and recall are of detections from this score, 0 to 1. The other figures are of all
     /// detections
@@ -215,7 +216,8 @@ fn drawn(args: &EvalArgs, source: DemoSpec) -> Result<()> {
     let name = format!("the demo scene, seed {seed}, {width}×{height}");
     let categories = CLASSES.map(str::to_owned);
 
-    let mut answerer = Answerer::open(&args.model, CONFIDENCE, args.iou)?;
+    let spec = LoadSpec { drawn: true, ..LoadSpec::from(&args.model) };
+    let mut answerer = Answerer::open(spec, CONFIDENCE, args.iou)?;
     check_task(&answerer, Task::Detection)?;
     let classes = class_map(&answerer, &categories, &name)?;
     let mut writer = args.save.as_deref().map(|path| Writer::create(path, &answerer.origin)).transpose()?;

@@ -66,7 +66,8 @@ enum Command {
 /// Which model, on what.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// A .tflite file, or a name from the catalogue [default: the catalogue's ssd-mobilenet-v2-coco]
+    /// A .tflite file, or a name from the catalogue [default: spotter-demo for the demo scene, else
+    /// ssd-mobilenet-v2-coco]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Names of the model's classes, one a line [default: those in the model file or of the catalogue]
@@ -93,6 +94,7 @@ impl From<&ModelArgs> for LoadSpec {
         let (BackendChoice::Auto | BackendChoice::Cpu) = args.backend;
         Self {
             model: args.model.clone(),
+            drawn: false,
             labels: args.labels.clone(),
             threads: args.threads.map(usize::from),
             fit: args.fit,

@@ -33,6 +33,7 @@ fn word(state: &Result<State>) -> &'static str {
     match state {
         Ok(State::Here(_)) => "here",
         Ok(State::Damaged(_)) => "damaged",
+        Ok(State::BuiltIn) => "built in",
         Ok(State::Absent) => "absent",
         Err(_) => "unreadable",
     }
@@ -71,10 +72,11 @@ fn list(store: &Store, args: &ListArgs) -> Result<()> {
         }
     }
     let mut lines = table.lines(output::styled());
-    let here = models.iter().filter(|(_, state)| matches!(state, Ok(State::Here(_)))).count();
+    let is_here = |state: &Result<State>| matches!(state, Ok(State::Here(_) | State::BuiltIn));
+    let here = models.iter().filter(|(_, state)| is_here(state)).count();
     let mut summary = format!("\n{here} of {} are here; `spotter models fetch NAME` gets one.", models.len());
     if models.iter().any(|(entry, _)| entry.name == store.catalogue.default) {
-        summary.push_str(" * is used where --model is not given.");
+        summary.push_str(" * is used where --model is not given and the source is real.");
     }
     lines.push(summary);
     output::print(&lines)
@@ -135,7 +137,7 @@ fn fetch(store: &Store, args: &FetchArgs) -> Result<()> {
         }
         // Elsewhere it is the user's file, which would hide a download; `find` says so.
         State::Damaged(_) => return store.find(&args.name).map(|_| ()),
-        State::Absent => store.download(entry, &args.accept_license)?,
+        State::Absent | State::BuiltIn => store.download(entry, &args.accept_license)?,
     };
     let mut lines = vec![
         format!("model    {} ({})", entry.name, entry.title),
@@ -176,8 +178,13 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
     for entry in entries {
         let copies: Vec<PathBuf> = store.copies(entry).collect();
         if copies.is_empty() {
-            absent.push(entry.name.as_str());
-            table.row(vec!["absent".into(), entry.name.clone(), String::new()]);
+            let state = store.state(entry);
+            if matches!(state, Ok(State::BuiltIn)) {
+                sound += 1;
+            } else {
+                absent.push(entry.name.as_str());
+            }
+            table.row(vec![word(&state).into(), entry.name.clone(), String::new()]);
         }
         for path in copies {
             let shown = path.display().to_string();
@@ -244,7 +251,7 @@ fn path(store: &Store, name: &str) -> Result<()> {
     match store.state(entry)? {
         State::Here(path) => output::print(&[path.display().to_string()]),
         State::Damaged(_) => store.find(name).map(|_| ()),
-        State::Absent => Err(not_here(store, entry)),
+        State::Absent | State::BuiltIn => Err(not_here(store, entry)),
     }
 }
 

@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 use super::RunArgs;
 use super::signals::stop_on_signals;
 use crate::capture::supervisor::Policy;
-use crate::capture::{Pace, SourceKind, SpecOpener, gst_source};
+use crate::capture::{Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
 use crate::loaded::LoadSpec;
+use crate::model::catalogue::Scope;
 use crate::model::choice::Keeper;
+use crate::model::demo;
 use crate::pipeline::{Parts, Pipeline};
 use crate::publish::jsonl::JsonLines;
 use crate::settings::{Settings, Values};
 use crate::stats::STAGES;
-use crate::status::{SourceAbout, Status};
+use crate::status::{ModelAbout, SourceAbout, Status};
 use crate::switch::{self, Switch};
 use crate::web::WebServer;
 
@@ -31,9 +33,11 @@ const LAST_WAIT: Duration = Duration::from_millis(700);
 pub fn run(args: &RunArgs) -> Result<()> {
     gst_source::init()?;
     args.source.check()?;
-    let base = LoadSpec::from(&args.model);
+    let drawn = args.source.kind() == SourceKind::Demo;
+    let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
-    let (loaded, chosen) = switch::start(&base, keeper.as_ref())?;
+    let (loaded, chosen) =
+        switch::start(&base, keeper.as_ref()).map_err(|error| no_default(error, &base, &args.source))?;
     let mut detector = loaded.detector()?;
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
     let about = Arc::new(loaded.about(&mut detector));
@@ -58,6 +62,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
         about.classes
     );
     log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
+    if let Some(warning) = misfit(&about, drawn) {
+        log::warn!("{warning}");
+    }
     log::info!("page     http://{}/", server.address());
 
     let policy = Policy { once: args.once, live: args.source.kind() != SourceKind::File };
@@ -80,6 +87,34 @@ pub fn run(args: &RunArgs) -> Result<()> {
         println!("{}", summary(&status, started.elapsed()));
     }
     result
+}
+
+/// Where nobody named a model and the default cannot be downloaded: what to do about it.
+fn no_default(error: Error, base: &LoadSpec, source: &SourceSpec) -> Error {
+    if base.model.is_some() || error.kind() != Kind::Download {
+        return error;
+    }
+    let (name, source) = (base.name(), source.name());
+    let text = format!(
+        "there is no model for {source}: {error}; with internet, `spotter models fetch {name}` gets it once, and \
+         without, `spotter run` alone shows the demo scene"
+    );
+    Error::new(Kind::Download, text)
+}
+
+/// What a model and a source have against each other, where one of them is drawn and the other real.
+fn misfit(model: &ModelAbout, drawn: bool) -> Option<String> {
+    let name = &model.title;
+    match (model.scope, drawn) {
+        (Some(Scope::Demo), false) => Some(format!(
+            "{name} knows the drawn figures of the demo scene only; choose another with --model"
+        )),
+        (None, true) => Some(format!(
+            "{name} is not made for drawn figures; --model {} knows those of the demo scene",
+            demo::NAME
+        )),
+        _ => None,
+    }
 }
 
 /// One line: frames, rate, stage times.

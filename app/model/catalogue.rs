@@ -40,6 +40,14 @@ impl fmt::Display for Task {
     }
 }
 
+/// What a model knows, where that is not the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The drawn figures of the demo scene.
+    Demo,
+}
+
 /// One published model file. A model that is compiled for several kinds of chips has an entry for each
 /// of its files.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -61,13 +69,17 @@ pub struct Entry {
     pub chips: Vec<Chip>,
     /// Input size in pixels, `WIDTHxHEIGHT`.
     pub input: String,
-    /// The label set that fits: a built-in one, or `imagenet-1000` or `imagenet-1001`, whose names the
-    /// published files bring along.
+    /// The label set that fits: a built-in one, or `imagenet-1000`, `imagenet-1001` or `demo-5`, whose
+    /// names the files bring along.
     pub labels: String,
     /// SPDX licence of the weights.
     pub licence: String,
-    /// Where it is downloaded from, https.
-    pub url: String,
+    /// Where it is downloaded from, https; absent where it comes with Spotter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What it knows, where that is not the world.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// The name its file has.
     pub file: String,
     /// SHA-256 of the file in hex, where known.
@@ -317,16 +329,27 @@ mod tests {
                 name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
                 "{name}"
             );
-            assert!(entry.url.starts_with("https://"), "{name}");
+            let own = entry.scope == Some(Scope::Demo);
+            assert_eq!(
+                entry.url.is_none(),
+                own,
+                "{name}: what comes with Spotter knows the demo scene alone"
+            );
+            assert!(entry.url.as_ref().is_none_or(|url| url.starts_with("https://")), "{name}");
             let suffix = if entry.chips == [Chip::Cv25] { ".bin" } else { ".tflite" };
             assert!(entry.file.ends_with(suffix) && !entry.file.contains(['/', '\\']), "{name}");
             assert!(entry.sha256.as_ref().is_none_or(|s| s.len() == 64 && s.is_ascii()), "{name}");
-            assert_eq!(entry.git_blob.as_ref().map(String::len), Some(40), "{name}");
+            if !own {
+                assert_eq!(entry.git_blob.as_ref().map(String::len), Some(40), "{name}");
+            }
             let classes = entry.labels.rsplit_once('-').and_then(|(_, count)| count.parse().ok());
             match Labels::built_in(&entry.labels) {
                 Some(labels) => assert_eq!(Some(labels.len()), classes, "{name}"),
                 None => {
-                    assert!(["imagenet-1000", "imagenet-1001"].contains(&entry.labels.as_str()), "{name}")
+                    assert!(
+                        ["imagenet-1000", "imagenet-1001", "demo-5"].contains(&entry.labels.as_str()),
+                        "{name}"
+                    )
                 }
             }
             assert_eq!(name.starts_with("yolov5"), entry.needs_consent(), "{name}");
@@ -415,7 +438,7 @@ mod tests {
             let wanted = name.replace(" (", "-").replace(')', "").to_ascii_lowercase();
             let entry = Catalogue::embedded().get(&wanted).unwrap();
             assert_eq!(entry.git_blob.as_deref(), Some(blob), "{name}");
-            assert_eq!(entry.url, format!("{base}{file}"));
+            assert_eq!(entry.url, Some(format!("{base}{file}")));
             assert_eq!(entry.licence, licence, "{name}");
             if sha256.len() == 64 {
                 assert_eq!(entry.sha256.as_deref(), Some(sha256), "{name}");

@@ -5,8 +5,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ureq::Agent;
 use ureq::http::header::{CONTENT_RANGE, RANGE};
+use ureq::{Agent, Timeout};
 
 use super::catalogue::Pin;
 use super::file::MAX_BYTES;
@@ -35,7 +35,7 @@ pub fn agent(security: Security) -> Agent {
         .https_only(security == Security::HttpsOnly)
         .http_status_as_error(false)
         .timeout_resolve(Some(Duration::from_secs(10)))
-        .timeout_connect(Some(Duration::from_secs(15)))
+        .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_recv_response(Some(Duration::from_secs(30)))
         .timeout_per_read(Some(Duration::from_secs(30)))
         .user_agent(concat!("spotter/", env!("CARGO_PKG_VERSION")))
@@ -150,7 +150,12 @@ fn receive(
     let request = agent.get(url);
     let request = if have > 0 { request.header(RANGE, format!("bytes={have}-")) } else { request };
     let mut response = request.call().map_err(|error| {
-        let again = matches!(error, ureq::Error::Io(_) | ureq::Error::Timeout(_));
+        // Where nobody answers, nobody does a second later.
+        let again = match &error {
+            ureq::Error::Timeout(step) => !matches!(step, Timeout::Resolve | Timeout::Connect),
+            ureq::Error::Io(_) => true,
+            _ => false,
+        };
         let text = format!("{url} cannot be reached");
         Failure { error: Error::new(Kind::Download, text).caused_by(error), again }
     })?;

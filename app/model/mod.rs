@@ -5,6 +5,7 @@ pub mod cavalry;
 pub mod chip;
 pub mod choice;
 pub mod decode;
+pub mod demo;
 pub mod fetch;
 pub mod file;
 pub mod flatbuffer;

@@ -135,7 +135,7 @@ pub fn recommend<'a>(catalogue: &'a Catalogue, wish: &Wish) -> Result<Vec<Choice
         let text = format!("--min-map is COCO mAP, which {} models do not have; leave it out", wish.task);
         return Err(Error::new(Kind::Usage, text));
     }
-    let of_task = || catalogue.models.iter().filter(|entry| entry.task == wish.task);
+    let of_task = || catalogue.models.iter().filter(|entry| entry.task == wish.task && entry.scope.is_none());
     let mut all: Vec<Choice> =
         of_task().filter(|entry| entry.chips.contains(&wish.chip)).map(|e| Choice::of(e, wish)).collect();
     if all.is_empty() {

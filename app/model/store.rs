@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Catalogue, Entry};
-use super::fetch;
+use super::{demo, fetch};
+use crate::atomic_file;
 use crate::error::{Error, Kind, Result};
 
 /// Folders that are looked into. A value, so that tests need no process environment.
@@ -61,7 +62,7 @@ pub enum Found<'a> {
     Path(PathBuf),
     /// A catalogue model whose file is here and has been checked.
     Local(&'a Entry, PathBuf),
-    /// A catalogue model that would have to be downloaded.
+    /// A catalogue model that would have to be downloaded, or written out of the program.
     Missing(&'a Entry),
 }
 
@@ -72,6 +73,8 @@ pub enum State {
     Here(PathBuf),
     /// A file of its name with other sums.
     Damaged(PathBuf),
+    /// No file, but the program has it inside.
+    BuiltIn,
     /// Nothing.
     Absent,
 }
@@ -108,7 +111,7 @@ impl<'a> Store<'a> {
         let entry = self.catalogue.get(model)?;
         match self.state(entry)? {
             State::Here(path) => Ok(Found::Local(entry, path)),
-            State::Absent => Ok(Found::Missing(entry)),
+            State::Absent | State::BuiltIn => Ok(Found::Missing(entry)),
             State::Damaged(path) => {
                 let text = format!(
                     "{} is not the file that the catalogue means by {model}: its checksum differs; \
@@ -131,7 +134,11 @@ impl<'a> Store<'a> {
     /// # Errors
     /// [`Kind::Model`] where the file cannot be read.
     pub fn state(&self, entry: &Entry) -> Result<State> {
-        self.copies(entry).next().map_or(Ok(State::Absent), |path| check(entry, path))
+        match self.copies(entry).next() {
+            Some(path) => check(entry, path),
+            None if demo::bytes(&entry.name).is_some() => Ok(State::BuiltIn),
+            None => Ok(State::Absent),
+        }
     }
 
     /// The path of a model, downloaded into the cache where it is in no folder. `accepted` are the
@@ -147,7 +154,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Downloads a catalogue model into the cache.
+    /// Downloads a catalogue model into the cache, or writes it there where it is inside the program.
     ///
     /// # Errors
     /// As for [`Store::resolve`].
@@ -167,6 +174,20 @@ impl<'a> Store<'a> {
             return Err(Error::new(Kind::Download, text));
         };
         let target = cache.join(file);
+        if let Some(bytes) = demo::bytes(name) {
+            atomic_file::write(&target, bytes).map_err(|error| {
+                let text =
+                    format!("cannot write {}; check the disk's space and permissions", target.display());
+                Error::new(Kind::Output, text).caused_by(error)
+            })?;
+            return Ok(target);
+        }
+        let Some(url) = &entry.url else {
+            let text = format!(
+                "{name} comes with Spotter's sources; put {file} of their folder models into ./models"
+            );
+            return Err(Error::new(Kind::NotFound, text));
+        };
         let failed = |error: Error| {
             if error.kind() == Kind::Busy {
                 return error;
@@ -178,7 +199,7 @@ impl<'a> Store<'a> {
             Error::new(Kind::Download, text)
         };
         let agent = fetch::agent(fetch::Security::HttpsOnly);
-        fetch::fetch(&agent, &entry.url, &target, &entry.pin(), &mut fetch::Progress::on_stderr(name))
+        fetch::fetch(&agent, url, &target, &entry.pin(), &mut fetch::Progress::on_stderr(name))
             .map_err(failed)?;
         Ok(target)
     }
@@ -216,7 +237,8 @@ mod tests {
             labels: "coco-80".into(),
             licence: licence.into(),
             // The inner download refuses what is not https, without touching the network.
-            url: "http://127.0.0.1:9/m.tflite".into(),
+            url: Some("http://127.0.0.1:9/m.tflite".into()),
+            scope: None,
             file: file.into(),
             sha256: Some(sha256.into()),
             git_blob: None,

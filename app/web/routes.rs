@@ -43,6 +43,7 @@ pub fn handle(request: Request, status: &Status, switch: &Switch) {
     match path {
         "/api/live" | "/api/events" | "/stream.mjpg" => reply::not_allowed("GET").send(request),
         "/api/model" => models::handle(request, query, switch),
+        "/api/models" if reading => reply::json(200, &switch.models_json()).send(request),
         "/api/settings" if *request.method() == Method::Patch => patch_settings(request, status),
         "/api/settings" if !reading => reply::not_allowed("GET, HEAD, PATCH").send(request),
         _ if !reading => reply::not_allowed("GET, HEAD").send(request),

@@ -101,9 +101,9 @@ impl Truth {
     }
 }
 
-/// What picture `index` of the demo scene is called.
+/// What picture `index` of the demo scene is called: as tools that take a clip apart can name its frames.
 pub fn picture_name(index: usize) -> String {
-    format!("frame-{index:06}")
+    format!("frame-{index:06}.png")
 }
 
 /// The error of a file that cannot be written.

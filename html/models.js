@@ -1,0 +1,105 @@
+// Says where the model and the picture do not belong together, and offers models that do.
+
+import { element, set } from './panel.js';
+
+const $ = (id) => document.getElementById(id);
+const DEMO_MODEL = 'spotter-demo';
+
+const size = (bytes) => (bytes ? `${(bytes / 1e6).toFixed(1)} MB` : '');
+
+/** The notice: what the model knows, and what else could run. */
+export class Models {
+  #known = ''; // what the notice is about; built anew when it changes
+  #busy = false;
+
+  constructor() {
+    $('models-open').addEventListener('click', () => this.#open($('models').hidden));
+  }
+
+  /** A status came. */
+  heard({ source, model }) {
+    const drawn = source?.kind === 'demo';
+    const demo = model?.scope === 'demo';
+    const about = `${drawn} ${demo} ${model?.name}`;
+    if (about === this.#known) return;
+    this.#known = about;
+    const fits = !model || (!demo && !drawn);
+    $('model-notice').hidden = fits;
+    if (fits) return;
+    const title = model.title || model.name;
+    set($('model-notice-title'), demo ? 'Demo model' : 'Demo scene');
+    if (demo && drawn) set($('model-notice-text'), 'This model knows the drawn figures of the demo scene only. It is of no use on real video.');
+    else if (demo) set($('model-notice-text'), 'This model knows drawn figures only, and this is real video: what it marks means nothing. Choose a model for real video.');
+    else set($('model-notice-text'), `The picture is drawn, and ${title} is made for real video: it finds some of the figures at best.`);
+    set($('models-open'), demo ? 'Models for real video' : 'Choose a model');
+    this.#open(false);
+  }
+
+  async #open(open) {
+    // Whoever has pressed a key in the list stays where it was.
+    if (!open && $('models').contains(document.activeElement)) $('models-open').focus();
+    $('models').hidden = !open;
+    $('models-open').setAttribute('aria-expanded', String(open));
+    set($('models-said'), '');
+    if (!open) return;
+    try {
+      const answer = await fetch('api/models');
+      const { models } = await answer.json();
+      const running = window.spotter?.status?.model;
+      const wanted = models.filter((model) => model.task === 'detection' && (running?.scope === 'demo') !== (model.scope === 'demo'));
+      // The demo model first, then what is here already.
+      wanted.sort((a, b) => (b.name === DEMO_MODEL) - (a.name === DEMO_MODEL) || b.here - a.here);
+      $('models').replaceChildren(...wanted.map((model) => this.#row(model)));
+    } catch {
+      set($('models-said'), 'Spotter did not say which models there are; try again.');
+    }
+  }
+
+  #row(model) {
+    const run = element('button', '', model.here ? 'Run' : 'Get and run');
+    run.type = 'button';
+    run.setAttribute('aria-label', `${run.textContent} ${model.title}`);
+    run.dataset.testid = `run-${model.name}`;
+    const facts = [size(model.size), model.licence, model.here ? 'on this machine' : 'to be downloaded'];
+    const row = element('li', '', element('span', '', model.title), element('small', '', facts.filter(Boolean).join(' · ')));
+    const accept = model.accept_license;
+    if (accept) {
+      const box = element('input');
+      box.type = 'checkbox';
+      row.append(element('label', '', box, `I accept ${accept}, which also binds programs that use it over a network`));
+      run.disabled = true;
+      box.addEventListener('change', () => { run.disabled = !box.checked || this.#busy; });
+    }
+    row.append(run);
+    run.addEventListener('click', () => this.#run(model));
+    return row;
+  }
+
+  /** Asks for the model. The picture goes on meanwhile, with the model before. */
+  async #run(model) {
+    if (this.#busy) return;
+    this.#busy = true;
+    const buttons = [...$('models').querySelectorAll('button')].filter((button) => !button.disabled);
+    for (const button of buttons) button.disabled = true;
+    set($('models-said'), `${model.here ? 'Loading' : 'Downloading and loading'} ${model.title} …`);
+    const wish = { model: model.name };
+    if (model.accept_license) wish.accept_license = model.accept_license;
+    let said = `${model.title} runs.`;
+    try {
+      const answer = await fetch('api/model', {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(wish),
+      });
+      if (!answer.ok) {
+        const problem = await answer.json().catch(() => ({}));
+        said = `Not changed: ${problem.detail || problem.title || `HTTP status ${answer.status}`}`;
+      }
+    } catch {
+      said = 'Not changed: Spotter did not answer.';
+    }
+    this.#busy = false;
+    for (const button of buttons) button.disabled = false;
+    set($('models-said'), said);
+  }
+}
