@@ -241,7 +241,7 @@ impl Switch {
         });
         // What is neither here nor to be had is no choice.
         let to_be_had = |model: &Value| model["here"] == true || model["scope"].is_null();
-        json!({ "models": models.filter(to_be_had).collect::<Vec<_>>() })
+        json!({ "default": store.catalogue.default, "models": models.filter(to_be_had).collect::<Vec<_>>() })
     }
 
     fn chosen(&self) -> Option<Choice> {

@@ -44,11 +44,12 @@ export class Models {
     if (!open) return;
     try {
       const answer = await fetch('api/models');
-      const { models } = await answer.json();
+      const { models, default: usual } = await answer.json();
       const running = window.spotter?.status?.model;
       const wanted = models.filter((model) => model.task === 'detection' && (running?.scope === 'demo') !== (model.scope === 'demo'));
-      // The demo model first, then what is here already.
-      wanted.sort((a, b) => (b.name === DEMO_MODEL) - (a.name === DEMO_MODEL) || b.here - a.here);
+      // The one that Spotter itself would take first, then what is here already.
+      const rank = (model) => (model.name === DEMO_MODEL || model.name === usual ? 2 : Number(model.here));
+      wanted.sort((a, b) => rank(b) - rank(a));
       $('models').replaceChildren(...wanted.map((model) => this.#row(model)));
     } catch {
       set($('models-said'), 'Spotter did not say which models there are; try again.');
@@ -56,9 +57,9 @@ export class Models {
   }
 
   #row(model) {
-    const run = element('button', '', model.here ? 'Run' : 'Get and run');
+    const run = element('button', '', model.here ? 'Run' : 'Get');
     run.type = 'button';
-    run.setAttribute('aria-label', `${run.textContent} ${model.title}`);
+    run.setAttribute('aria-label', `${model.here ? 'Run' : 'Get and run'} ${model.title}`);
     run.dataset.testid = `run-${model.name}`;
     const facts = [size(model.size), model.licence, model.here ? 'on this machine' : 'to be downloaded'];
     const row = element('li', '', element('span', '', model.title), element('small', '', facts.filter(Boolean).join(' · ')));

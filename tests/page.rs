@@ -313,7 +313,7 @@ fn fits_every_screen() {
     assert_eq!(json!(reached), json!(["pause", "confidence", "dropped", "fullscreen"]));
     let unnamed = browser.eval(
         "[...document.querySelectorAll('button, input')].filter((node) =>
-           !node.labels?.[0]?.textContent.trim() && !node.getAttribute('aria-label')).length",
+           !node.textContent.trim() && !node.labels?.[0]?.textContent.trim() && !node.getAttribute('aria-label')).length",
     );
     assert_eq!(unnamed, json!(0));
     assert_eq!(browser.console_problems(), Vec::<String>::new());
@@ -368,6 +368,84 @@ fn the_classes_of_a_classifier_are_a_list() {
     mock.state().confidence = 0.5;
     browser.wait_for("document.querySelector('[data-testid=seen]').innerText.includes('person')", SOON);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_demo_model_is_told_and_others_are_offered() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    let hidden = "document.querySelector('[data-testid=model-notice]').hidden";
+    assert_eq!(browser.eval(hidden), true, "a model for real video on real video needs no word");
+    let entry = |name: &str, size: Value, accept: Value, here: bool| {
+        json!({ "name": name, "title": format!("Model {name}"), "task": "detection", "scope": null, "licence": "L",
+                "accept_license": accept, "size": size, "here": here })
+    };
+    {
+        let mut state = mock.state();
+        (state.source_kind, state.scope) = ("demo", json!("demo"));
+        let mut other = entry("d", Value::Null, Value::Null, true);
+        other["task"] = json!("segmentation");
+        let own = json!({ "name": "spotter-demo", "title": "Own", "task": "detection", "scope": "demo",
+                          "licence": "Apache-2.0", "accept_license": null, "size": 9, "here": true });
+        let bound = entry("a", json!(4_200_000), json!("AGPL-3.0"), false);
+        let usual = entry("b", Value::Null, Value::Null, false);
+        state.models = json!([own, bound, usual, entry("c", json!(1_000_000), Value::Null, true), other]);
+    }
+    browser.wait_for(&format!("!{hidden}"), SOON);
+    let notice = "document.querySelector('[data-testid=model-notice]').innerText";
+    let said = browser.eval(notice);
+    assert!(said.as_str().unwrap().contains("knows the drawn figures of the demo scene only"), "{said}");
+
+    // By keyboard alone.
+    browser.eval("document.querySelector('[data-testid=models-open]').focus()");
+    browser.key("Enter");
+    browser.wait_for("document.querySelectorAll('[data-testid=models] li').length === 3", SOON);
+    let titles =
+        "[...document.querySelectorAll('[data-testid=models] span')].map((node) => node.textContent)";
+    assert_eq!(browser.eval(titles), json!(["Model b", "Model c", "Model a"]));
+    let facts =
+        "[...document.querySelectorAll('[data-testid=models] small')].map((node) => node.textContent)";
+    assert_eq!(
+        browser.eval(facts),
+        json!(["L · to be downloaded", "1.0 MB · L · on this machine", "4.2 MB · L · to be downloaded"])
+    );
+    browser.eval("document.querySelector('[data-testid=run-b]').focus()");
+    browser.key("Enter");
+    let words = "document.querySelector('[data-testid=models-said]').textContent";
+    browser.wait_for(&format!("{words} === 'Model b runs.'"), SOON);
+
+    // What needs a word is not sent without it.
+    assert_eq!(browser.eval("document.querySelector('[data-testid=run-a]').disabled"), true);
+    mock.state().refusal = Some("cannot download a (no route); put it there");
+    browser.eval("document.querySelector('[data-testid=models] input').click()");
+    browser.eval("document.querySelector('[data-testid=run-a]').click()");
+    browser.wait_for(&format!("{words} === 'Not changed: cannot download a (no route); put it there'"), SOON);
+    assert_eq!(
+        mock.state().wishes,
+        [json!({ "model": "b" }), json!({ "model": "a", "accept_license": "AGPL-3.0" })]
+    );
+
+    // A model for real video on the drawn scene, then the demo model on real video.
+    mock.state().scope = Value::Null;
+    browser.wait_for(&format!("{notice}.includes('The picture is drawn')"), SOON);
+    browser.eval("document.querySelector('[data-testid=models-open]').click()");
+    browser.wait_for("document.querySelector('[data-testid=run-spotter-demo]') !== null", SOON);
+    assert_eq!(browser.eval(titles), json!(["Own"]));
+    {
+        let mut state = mock.state();
+        (state.source_kind, state.scope) = ("file", json!("demo"));
+    }
+    browser.wait_for(&format!("{notice}.includes('this is real video')"), SOON);
+    for (width, height) in [(1440, 900), (1000, 800), (360, 740)] {
+        browser.set_viewport(width, height, 1.0, true);
+        browser.eval("document.querySelector('[data-testid=models-open]').getAttribute('aria-expanded') === 'true' || document.querySelector('[data-testid=models-open]').click()");
+        browser.wait_for("document.querySelectorAll('[data-testid=models] li').length === 3", SOON);
+        let sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.eval(sideways), 0, "{width}");
+    }
+    // The refusal is what the browser logs.
+    assert!(browser.console_problems().iter().all(|problem| problem.contains("503")));
 }
 
 #[test]

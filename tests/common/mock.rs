@@ -38,6 +38,15 @@ pub struct State {
     /// Fields that a model of another task adds to a scene.
     pub more: Value,
     pub seq: u64,
+    pub source_kind: &'static str,
+    /// What the model knows: null, or "demo".
+    pub scope: Value,
+    /// What `/api/models` lists.
+    pub models: Value,
+    /// The bodies of requests for another model.
+    pub wishes: Vec<Value>,
+    /// Why another model is refused.
+    pub refusal: Option<&'static str>,
 }
 
 pub struct Mock {
@@ -68,6 +77,11 @@ impl Mock {
             patches: Vec::new(),
             more: Value::Null,
             seq: 0,
+            source_kind: "file",
+            scope: Value::Null,
+            models: json!([]),
+            wishes: Vec::new(),
+            refusal: None,
         }));
         let stop = Arc::new(AtomicBool::new(false));
         let accepting = {
@@ -113,6 +127,21 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
         "/api/status" => {
             let body = status(&state.lock().expect("no panic in the mock"));
             respond(request, 200, "application/json", body.to_string().into_bytes());
+        }
+        "/api/models" => {
+            let body =
+                json!({ "default": "b", "models": state.lock().expect("no panic in the mock").models });
+            respond(request, 200, "application/json", body.to_string().into_bytes());
+        }
+        "/api/model" => {
+            let wish: Value = serde_json::from_reader(request.as_reader()).expect("JSON from the page");
+            let mut state = state.lock().expect("no panic in the mock");
+            state.wishes.push(wish);
+            let (code, body) = match state.refusal {
+                Some(why) => (503, json!({ "detail": why })),
+                None => (200, json!({})),
+            };
+            respond(request, code, "application/json", body.to_string().into_bytes());
         }
         "/api/settings" => {
             if *request.method() == Method::Patch {
@@ -292,12 +321,13 @@ fn status(state: &State) -> Value {
     json!({
         "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": "live", "message": null,
         "source": {
-            "name": "mock.mp4", "kind": "file", "state": state.source_state, "message": state.source_message,
+            "name": "mock.mp4", "kind": state.source_kind, "state": state.source_state, "message": state.source_message,
             "retry_in_ms": state.retry_in_ms, "width": WIDTH, "height": HEIGHT, "fps": 25.0,
         },
         "model": {
             "name": "mock.tflite", "title": "A model for tests", "head": "SSD with post-process",
             "input": "300×300 uint8", "classes": 90, "fit": "stretch", "labels": "COCO, 90 classes",
+            "scope": state.scope,
         },
         "backend": { "name": "No backend", "detail": "drawn, not inferred" },
         "settings": { "confidence": state.confidence, "iou": 0.45 },
