@@ -1,7 +1,7 @@
 //! Downloads one file, resumes what was cut off, and keeps it only where its sums are right.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -153,7 +153,13 @@ fn receive(
         // Where nobody answers, nobody does a second later.
         let again = match &error {
             ureq::Error::Timeout(step) => !matches!(step, Timeout::Resolve | Timeout::Connect),
-            ureq::Error::Io(_) => true,
+            ureq::Error::Io(error) => matches!(
+                error.kind(),
+                ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::UnexpectedEof
+            ),
             _ => false,
         };
         let text = format!("{url} cannot be reached");

@@ -167,6 +167,40 @@ mod imp {
     pub struct DemoSrc {
         seed: Mutex<u64>,
         stream: Mutex<Option<Stream>>,
+        waiting: Mutex<Waiting>,
+    }
+
+    /// What a live element waits for.
+    #[derive(Default)]
+    struct Waiting {
+        flushing: bool,
+        id: Option<gst::SingleShotClockId>,
+    }
+
+    impl DemoSrc {
+        /// Waits until the buffer's time. The base class could do so, but it then moves the timestamps by
+        /// the time that the start took, and a picture would no longer be that of its timestamp.
+        fn wait(&self, buffer: &gst::BufferRef) -> Result<(), gst::FlowError> {
+            let (element, pts) = (self.obj(), buffer.pts());
+            let (Some(clock), Some(base), Some(pts)) = (element.clock(), element.base_time(), pts) else {
+                return Ok(());
+            };
+            let id = clock.new_single_shot_id(base + pts);
+            {
+                let mut waiting = lock(&self.waiting);
+                if waiting.flushing {
+                    return Err(gst::FlowError::Flushing);
+                }
+                waiting.id = Some(id.clone());
+            }
+            let (waited, _) = id.wait();
+            lock(&self.waiting).id = None;
+            match waited {
+                Err(gst::ClockError::Unscheduled) => Err(gst::FlowError::Flushing),
+                // A time that has passed is no error.
+                _ => Ok(()),
+            }
+        }
     }
 
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -295,13 +329,18 @@ mod imp {
             self.parent_decide_allocation(query)
         }
 
-        /// A live element is paced by its base class: it waits until the time that is given here.
-        fn times(&self, buffer: &gst::BufferRef) -> (Option<gst::ClockTime>, Option<gst::ClockTime>) {
-            if !self.obj().is_live() {
-                return (None, None);
+        fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+            let mut waiting = lock(&self.waiting);
+            waiting.flushing = true;
+            if let Some(id) = waiting.id.take() {
+                id.unschedule();
             }
-            let end = buffer.pts().zip(buffer.duration()).map(|(pts, duration)| pts + duration);
-            (buffer.pts(), end)
+            Ok(())
+        }
+
+        fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+            lock(&self.waiting).flushing = false;
+            Ok(())
         }
 
         fn query(&self, query: &mut gst::QueryRef) -> bool {
@@ -320,8 +359,13 @@ mod imp {
 
     impl PushSrcImpl for DemoSrc {
         fn create(&self, given: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
+            let live = self.obj().is_live();
             if let Some(buffer) = given {
-                return PushSrcImpl::fill(self, buffer).map(|_| CreateSuccess::FilledBuffer);
+                PushSrcImpl::fill(self, buffer)?;
+                if live {
+                    self.wait(buffer)?;
+                }
+                return Ok(CreateSuccess::FilledBuffer);
             }
             let mut buffer = match self.obj().buffer_pool() {
                 Some(pool) => pool.acquire_buffer(None)?,
@@ -332,6 +376,9 @@ mod imp {
                 }
             };
             PushSrcImpl::fill(self, buffer.make_mut())?;
+            if live {
+                self.wait(&buffer)?;
+            }
             Ok(CreateSuccess::NewBuffer(buffer))
         }
 

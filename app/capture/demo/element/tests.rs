@@ -144,11 +144,18 @@ fn rows_with_gaps_between_them_are_filled() {
 fn a_live_one_gives_frames_at_their_time_and_leaves_out_late_ones() {
     let (pipeline, source, sink) = pipeline(true, "video/x-raw,width=64,height=64,framerate=50/1");
     let running = || source.current_running_time().unwrap();
+    let (mut demo, mut wanted) = (Demo::new(9, 64, 64), vec![0; 64 * 64 * PIXEL_BYTES]);
     let mut last = None;
     for _ in 0..10 {
         let (sample, now) = (pull(&sink), running());
         let buffer = sample.buffer().unwrap();
-        assert!(now >= buffer.pts().unwrap(), "{now} is before {}", buffer.pts().unwrap());
+        let pts = buffer.pts().unwrap();
+        assert!(now >= pts, "{now} is before {pts}");
+        // However long the start took: the picture is that of its timestamp.
+        assert_eq!(pts, gst::ClockTime::from_mseconds(20 * buffer.offset()));
+        assert!(demo.draw(Duration::from_nanos(pts.nseconds()), &mut wanted));
+        assert!(buffer.map_readable().unwrap().as_slice() == wanted);
+        assert_eq!(truths(buffer, (64, 64)), demo.truths());
         assert!(last < Some(buffer.offset()));
         last = Some(buffer.offset());
     }
