@@ -60,7 +60,7 @@ pub struct EvalArgs {
     /// How many pictures of the demo scene, 3 seconds of it from one to the next [default: 500]
     #[arg(long, value_name = "N", requires = "source", conflicts_with = "images", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub frames: Option<u32>,
-    /// What the demo scene follows from [default: 0]
+    /// What the demo scene follows from [default: 15]
     #[arg(long, value_name = "SEED", requires = "source", conflicts_with = "images")]
     pub seed: Option<u64>,
     /// Width and height of its pictures [default: 1280x720]

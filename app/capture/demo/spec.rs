@@ -12,6 +12,8 @@ pub type Size = (u32, u32);
 pub const SIZE: Size = (1280, 720);
 /// Its frame rate where nobody says another, as a fraction.
 pub const FPS: (i32, i32) = (25, 1);
+/// What it follows from where nobody says: its first scene is a street by day with figures of all classes.
+pub const SEED: u64 = 15;
 /// Frames a second at most; more than any screen or model takes.
 const MOST_FPS: f64 = 240.0;
 
@@ -28,7 +30,7 @@ pub struct DemoSpec {
 
 impl Default for DemoSpec {
     fn default() -> Self {
-        Self { seed: 0, size: SIZE, fps: FPS }
+        Self { seed: SEED, size: SIZE, fps: FPS }
     }
 }
 
@@ -64,7 +66,7 @@ impl fmt::Display for DemoSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, size, fps } = *self;
         let parts = [
-            (seed != 0).then(|| format!("seed={seed}")),
+            (seed != SEED).then(|| format!("seed={seed}")),
             (size != SIZE).then(|| format!("size={}x{}", size.0, size.1)),
             (fps != FPS).then(|| match fps {
                 (n, 1) => format!("fps={n}"),
@@ -139,7 +141,7 @@ mod tests {
             assert_eq!(read(text).map(|spec| spec.to_string()), Ok(text.to_owned()));
         }
         assert_eq!(read("fps=5,seed=1"), read("seed=1,,fps=5,"));
-        assert_eq!(read("seed=0,size=1280x720,fps=25"), Ok(DemoSpec::default()));
+        assert_eq!(read("seed=15,size=1280x720,fps=25"), Ok(DemoSpec::default()));
         assert_eq!(
             read("sed=7").unwrap_err(),
             "the demo scene has no setting \"sed=7\"; write demo:seed=7,size=640x360,fps=15 with what is to differ"

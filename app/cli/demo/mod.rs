@@ -45,7 +45,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = spec::size)]
     pub size: Option<Size>,
     /// What the scenes follow from
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "SEED", default_value_t = spec::SEED)]
     pub seed: u64,
 }
 
