@@ -1,18 +1,10 @@
-//! Lists the files of `html/` so that the program carries them, and sees whether there is a demo model.
+//! Lists the files of `html/` so that the program carries them.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let project = std::env::var("CARGO_MANIFEST_DIR")?;
-    // A tree without the demo model still gives a program, which says that it has none.
-    let model = Path::new(&project).join("models/demo_ssd_mobilenet_v2.tflite");
-    println!("cargo::rustc-check-cfg=cfg(demo_model)");
-    println!("cargo::rerun-if-changed={}", model.display());
-    if model.is_file() {
-        println!("cargo::rustc-cfg=demo_model");
-    }
-    let root = Path::new(&project).join("html");
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("html");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     collect(&root, &root, &mut files)?;

@@ -25,13 +25,18 @@ pub struct StageTimes {
     pub decode: Duration,
 }
 
-/// A model that is loaded and ready, with all memory it needs.
+/// A model that is loaded and ready, with all memory it needs; or nothing, which finds nothing.
+#[derive(Default)]
 pub struct Detector {
+    loaded: Option<Loaded>,
+    findings: Findings,
+}
+
+struct Loaded {
     backend: Box<dyn Backend>,
     preprocessor: Preprocessor,
     decoder: Box<dyn Decoder>,
     outputs: Vec<TensorInfo>,
-    findings: Findings,
 }
 
 impl Detector {
@@ -50,32 +55,41 @@ impl Detector {
                 format!("the model has {} outputs; Spotter reads 1 to {OUTPUT_LIMIT}", outputs.len());
             return Err(Error::new(Kind::Model, message));
         }
-        Ok(Self { backend, preprocessor, decoder, outputs, findings: Findings::default() })
+        let loaded = Loaded { backend, preprocessor, decoder, outputs };
+        Ok(Self { loaded: Some(loaded), findings: Findings::default() })
     }
 
-    /// What runs the model.
-    pub fn backend(&mut self) -> &mut dyn Backend {
-        self.backend.as_mut()
+    /// What runs the model, where there is one.
+    pub fn backend(&mut self) -> Option<&mut dyn Backend> {
+        // A closure would have to name the lifetime of the box.
+        match &mut self.loaded {
+            Some(loaded) => Some(loaded.backend.as_mut()),
+            None => None,
+        }
     }
 
-    /// Finds what is in one frame; boxes and masks are relative to the frame.
+    /// Finds what is in one frame; boxes and masks are relative to the frame. Without a model there is
+    /// nothing.
     ///
     /// # Errors
     /// Where the frame cannot be read or the backend fails; the next frame may succeed.
     pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&Findings, StageTimes)> {
+        let Some(Loaded { backend, preprocessor, decoder, outputs: infos }) = &mut self.loaded else {
+            return Ok((&self.findings, StageTimes::default()));
+        };
         let start = Instant::now();
-        let mapping = self.preprocessor.run(frame, self.backend.input_mut()?)?;
+        let mapping = preprocessor.run(frame, backend.input_mut()?)?;
         let prepared = Instant::now();
-        self.backend.run()?;
+        backend.run()?;
         let inferred = Instant::now();
-        let Some(first) = self.outputs.first() else {
+        let Some(first) = infos.first() else {
             return Err(Error::new(Kind::Model, "the model has no outputs"));
         };
         let mut outputs = [Output { info: first, data: &[] }; OUTPUT_LIMIT];
-        for (index, (output, info)) in outputs.iter_mut().zip(&self.outputs).enumerate() {
-            *output = Output { info, data: self.backend.output(index)? };
+        for (index, (output, info)) in outputs.iter_mut().zip(&*infos).enumerate() {
+            *output = Output { info, data: backend.output(index)? };
         }
-        self.decoder.decode(&outputs[..self.outputs.len()], thresholds, &mut self.findings)?;
+        decoder.decode(&outputs[..infos.len()], thresholds, &mut self.findings)?;
         let Findings { detections, mask, .. } = &mut self.findings;
         for detection in detections.iter_mut() {
             detection.rect = mapping.to_source(&detection.rect);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
 use crate::frame::Frame;
+use crate::loaded::LoadedModel;
 use crate::model::labels::Labels;
 use crate::status::ModelAbout;
 
@@ -22,6 +23,24 @@ pub struct Model {
     pub labels: Arc<Labels>,
     /// What a person is told of it.
     pub about: Arc<ModelAbout>,
+}
+
+impl Model {
+    /// Loads a model into its backend.
+    ///
+    /// # Errors
+    /// As for [`LoadedModel::detector`].
+    pub fn load(loaded: &LoadedModel) -> Result<Self> {
+        let mut detector = loaded.detector()?;
+        let about = Arc::new(loaded.about(&mut detector));
+        Ok(Self { detector, labels: loaded.labels.clone(), about })
+    }
+
+    /// No model, and why: the picture is shown, and nothing is found in it.
+    pub fn none(why: String) -> Self {
+        let about = Arc::new(ModelAbout::none(why));
+        Self { detector: Detector::default(), labels: Arc::default(), about }
+    }
 }
 
 #[derive(Default)]

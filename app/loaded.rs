@@ -153,6 +153,8 @@ impl LoadedModel {
     /// What a person is told of the model and what runs it.
     pub fn about(&self, detector: &mut Detector) -> ModelAbout {
         let input = self.file.signature.inputs.first();
+        let backend = detector.backend().map(|backend| (backend.name(), backend.detail()));
+        let (backend_name, backend_detail) = backend.unwrap_or_default();
         ModelAbout {
             name: self.file.name.clone(),
             title: self.title.clone().unwrap_or_else(|| self.file.name.clone()),
@@ -165,8 +167,9 @@ impl LoadedModel {
             fit: self.fit.to_string(),
             labels: self.labels.source.clone(),
             scope: self.scope,
-            backend_name: detector.backend().name(),
-            backend_detail: detector.backend().detail(),
+            missing: None,
+            backend_name,
+            backend_detail,
         }
     }
 }

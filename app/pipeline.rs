@@ -209,9 +209,8 @@ impl Inference {
 
     /// The model that runs now stays; the one before is given back.
     fn accept(&self, before: Model) {
-        let about = &self.model.about;
-        log::info!("model    {} ({}, {}, {} classes)", about.title, about.head, about.input, about.classes);
-        self.status.set_model(about.clone());
+        log::info!("model    {}", self.model.about);
+        self.status.set_model(self.model.about.clone());
         self.status.exchange.answer(Ok(()), before);
     }
 

@@ -1,5 +1,6 @@
 //! What Spotter is doing now: shared by all threads, read by the page and the interface.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -43,6 +44,8 @@ pub struct ModelAbout {
     pub labels: String,
     /// What it knows, where that is not the world.
     pub scope: Option<Scope>,
+    /// Why there is none, where no model runs.
+    pub missing: Option<String>,
     /// What runs it.
     pub backend_name: String,
     /// How it runs it.
@@ -50,8 +53,16 @@ pub struct ModelAbout {
 }
 
 impl ModelAbout {
+    /// No model, and why.
+    pub fn none(why: String) -> Self {
+        Self { title: "no model".to_owned(), missing: Some(why), ..Self::default() }
+    }
+
     /// The model as JSON, without its backend.
     pub fn to_json(&self) -> Value {
+        if let Some(missing) = &self.missing {
+            return json!({ "name": null, "title": self.title, "missing": missing });
+        }
         json!({
             "name": self.name,
             "title": self.title,
@@ -62,6 +73,13 @@ impl ModelAbout {
             "labels": self.labels,
             "scope": self.scope,
         })
+    }
+}
+
+impl fmt::Display for ModelAbout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = if self.title == self.name { String::new() } else { format!("{}, ", self.name) };
+        write!(f, "{} ({named}{}, {}, {} classes)", self.title, self.head, self.input, self.classes)
     }
 }
 
@@ -146,6 +164,7 @@ impl Status {
     pub fn is_detecting(&self) -> bool {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         source.state == SourceState::Live
+            && self.model().missing.is_none()
             && self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).is_none()
             && self.stats.inferred.load(Ordering::Relaxed) > 0
     }
@@ -165,15 +184,19 @@ impl Status {
             SourceState::Ended => ("ended", None, None),
             SourceState::Failed { message } => ("failed", Some(message.clone()), None),
         };
-        let overall = if backend_error.is_some() { "backend-failed" } else { state };
         let (origin, model, stats) = (&self.origin, self.model(), &self.stats);
+        let overall = match (&backend_error, &model.missing) {
+            (Some(_), _) => "backend-failed",
+            (None, Some(_)) if state == "live" => "no-model",
+            _ => state,
+        };
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "now_ms": unix_milliseconds(SystemTime::now()),
             "uptime_s": (milliseconds(now - self.started) / 100.0).round() / 10.0,
             "state": overall,
-            "message": backend_error.or_else(|| message.clone()),
+            "message": backend_error.or_else(|| message.clone()).or_else(|| model.missing.clone()),
             "source": {
                 "name": origin.name,
                 "kind": origin.kind,

@@ -207,14 +207,13 @@ impl Switch {
 
     /// Loads the model, tries it on the picture that is there, and gives it to the inference thread.
     fn hand_over(&self, loaded: &LoadedModel) -> Result<Arc<ModelAbout>> {
-        let mut detector = loaded.detector()?;
-        let about = Arc::new(loaded.about(&mut detector));
+        let mut model = Model::load(loaded)?;
+        let about = model.about.clone();
         if let Some(frame) = self.status.exchange.frame(FRAME_WAIT) {
             let values = self.status.settings.values();
             let thresholds = Thresholds::live(values.confidence, values.iou);
-            detector.detect(&frame, &thresholds).map_err(|error| error.context(&about.name))?;
+            model.detector.detect(&frame, &thresholds).map_err(|error| error.context(&about.name))?;
         }
-        let model = Model { detector, labels: loaded.labels.clone(), about: about.clone() };
         self.status.exchange.offer(model, HANDOVER)?;
         Ok(about)
     }

@@ -20,19 +20,21 @@ export class Models {
   heard({ source, model }) {
     const drawn = source?.kind === 'demo';
     const demo = model?.scope === 'demo';
-    const about = `${drawn} ${demo} ${model?.name}`;
+    const missing = model?.missing;
+    const about = `${drawn} ${demo} ${model?.name} ${missing}`;
     if (about === this.#known) return;
     this.#known = about;
-    const fits = !model || (!demo && !drawn);
+    const fits = !model || (!demo && !drawn && !missing);
     $('model-notice').hidden = fits;
     if (fits) return;
     const title = model.title || model.name;
-    set($('model-notice-title'), demo ? 'Demo model' : 'Demo scene');
-    if (demo && drawn) set($('model-notice-text'), 'This model knows the drawn figures of the demo scene only. It is of no use on real video.');
+    set($('model-notice-title'), missing ? 'No model yet' : demo ? 'Demo model' : 'Demo scene');
+    if (missing) set($('model-notice-text'), `Nothing is looked for in this picture: ${missing}.`);
+    else if (demo && drawn) set($('model-notice-text'), 'This model knows the drawn figures of the demo scene only. It is of no use on real video.');
     else if (demo) set($('model-notice-text'), 'This model knows drawn figures only, and this is real video: what it marks means nothing. Choose a model for real video.');
     else set($('model-notice-text'), `The picture is drawn, and ${title} is made for real video: it finds some of the figures at best.`);
     set($('models-open'), demo ? 'Models for real video' : 'Choose a model');
-    this.#open(false);
+    this.#open(Boolean(missing));
   }
 
   async #open(open) {

@@ -141,7 +141,8 @@ fn inference_alone(detector: &mut Detector, frame: &Frame, time: Duration) -> Re
     while start.elapsed() < WARM_UP.min(time / 2) {
         detector.detect(frame, &thresholds)?;
     }
-    let backend = detector.backend();
+    let backend =
+        detector.backend().ok_or_else(|| Error::new(Kind::Internal, "there is no model to measure"))?;
     let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < time {
         backend.run()?;

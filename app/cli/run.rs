@@ -36,11 +36,20 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let drawn = args.source.kind() == SourceKind::Demo;
     let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
-    let (loaded, chosen) =
-        switch::start(&base, keeper.as_ref()).map_err(|error| no_default(error, &base, &args.source))?;
-    let mut detector = loaded.detector()?;
+    let (model, chosen) = match switch::start(&base, keeper.as_ref()) {
+        Ok((loaded, chosen)) => (Model::load(&loaded)?, chosen),
+        // Whoever looks at the page can choose another model or send one; a clip that is played once ends
+        // with a result, and there would be none.
+        Err(error) if is_default_lost(&error, &base) && !args.once => {
+            (Model::none(no_default(&error, &base, &args.source)), None)
+        }
+        Err(error) if is_default_lost(&error, &base) => {
+            return Err(Error::new(error.kind(), no_default(&error, &base, &args.source)));
+        }
+        Err(error) => return Err(error),
+    };
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
-    let about = Arc::new(loaded.about(&mut detector));
+    let about = model.about.clone();
     let origin = SourceAbout { name: args.source.name(), kind: args.source.kind().word() };
     let settings = Settings::new(Values { confidence: args.confidence, iou: args.iou });
     let status = Arc::new(Status::new(origin, about.clone(), settings));
@@ -53,15 +62,13 @@ pub fn run(args: &RunArgs) -> Result<()> {
     stop_on_signals(&stop)?;
 
     log::info!("source   {}", args.source);
-    let named = if about.title == about.name { String::new() } else { format!("{}, ", about.name) };
-    log::info!(
-        "model    {} ({named}{}, {}, {} classes)",
-        about.title,
-        about.head,
-        about.input,
-        about.classes
-    );
-    log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
+    match &about.missing {
+        Some(why) => log::error!("{why}; the page shows the picture, and takes another model"),
+        None => {
+            log::info!("model    {about}");
+            log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
+        }
+    }
     if let Some(warning) = misfit(&about, drawn) {
         log::warn!("{warning}");
     }
@@ -72,7 +79,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         opener: Box::new(SpecOpener { spec: args.source.clone(), pace: Pace::Real }),
         policy,
         lossless: false,
-        model: Model { detector, labels: loaded.labels.clone(), about },
+        model,
         output,
         clock: Arc::new(SystemClock),
     };
@@ -89,17 +96,18 @@ pub fn run(args: &RunArgs) -> Result<()> {
     result
 }
 
-/// Where nobody named a model and the default cannot be downloaded: what to do about it.
-fn no_default(error: Error, base: &LoadSpec, source: &SourceSpec) -> Error {
-    if base.model.is_some() || error.kind() != Kind::Download {
-        return error;
-    }
+/// True where nobody named a model and the default cannot be downloaded.
+fn is_default_lost(error: &Error, base: &LoadSpec) -> bool {
+    base.model.is_none() && error.kind() == Kind::Download
+}
+
+/// What to do where there is no default model.
+fn no_default(error: &Error, base: &LoadSpec, source: &SourceSpec) -> String {
     let (name, source) = (base.name(), source.name());
-    let text = format!(
+    format!(
         "there is no model for {source}: {error}; with internet, `spotter models fetch {name}` gets it once, and \
          without, `spotter run` alone shows the demo scene"
-    );
-    Error::new(Kind::Download, text)
+    )
 }
 
 /// What a model and a source have against each other, where one of them is drawn and the other real.

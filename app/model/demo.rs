@@ -6,19 +6,12 @@ pub const NAME: &str = "spotter-demo";
 pub const FILE: &str = "demo_ssd_mobilenet_v2.tflite";
 
 /// The file's bytes where `name` is the model's.
-#[cfg(demo_model)]
 pub fn bytes(name: &str) -> Option<&'static [u8]> {
     static BYTES: &[u8] = include_bytes!("../../models/demo_ssd_mobilenet_v2.tflite");
     (name == NAME).then_some(BYTES)
 }
 
-/// A build from a tree that has no such file.
-#[cfg(not(demo_model))]
-pub fn bytes(_name: &str) -> Option<&'static [u8]> {
-    None
-}
-
-#[cfg(all(test, demo_model))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::catalogue::{Catalogue, hex};

@@ -31,7 +31,7 @@ const BUILT_IN: [(&str, &str, bool); 4] = [
 ];
 
 /// The names of a model's classes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
     names: Vec<String>,
     named: Vec<bool>,
