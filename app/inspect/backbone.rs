@@ -127,27 +127,28 @@ fn residual_widths(blocks: &[Block]) -> Vec<usize> {
     first.into_iter().chain(rest).map(|block| block.projects).collect()
 }
 
-/// The multiplier that makes `standard` widths of `widths`, as far as both go. Widths are rounded to 8, or
-/// not at all.
+/// The multiplier that makes `standard` widths of `widths`, as far as both go. Widths are rounded to 8 or not
+/// at all, or all of them to 6, as ARTPEC-8 likes them.
 fn multiplier(widths: &[usize], standard: &[usize]) -> Option<String> {
     if widths.len() < AGREEING {
         return None;
     }
     let agrees = |multiplier: f64| {
-        widths.iter().zip(standard).all(|(width, standard)| {
-            let exact = *standard as f64 * multiplier;
-            let eighth = divisible_by_8(exact);
-            *width == eighth || *width == exact.round() as usize
-        })
+        let all = |fits: &dyn Fn(usize, f64) -> bool| {
+            widths.iter().zip(standard).all(|(width, standard)| fits(*width, *standard as f64 * multiplier))
+        };
+        all(&|width, exact| width == divisible_by(8, exact) || width == exact.round() as usize)
+            || all(&|width, exact| width == divisible_by(6, exact))
     };
     MULTIPLIERS.into_iter().find(|m| agrees(*m)).map(|m| if m == 1.0 { "1.0".into() } else { m.to_string() })
 }
 
-/// The nearest multiple of 8 that loses no more than a tenth (`_make_divisible` of the MobileNet papers'
-/// reference code).
-fn divisible_by_8(exact: f64) -> usize {
-    let rounded = ((exact + 4.0) / 8.0).floor().max(1.0) * 8.0;
-    (if rounded < 0.9 * exact { rounded + 8.0 } else { rounded }) as usize
+/// The nearest multiple that loses no more than a tenth (`_make_divisible` of the MobileNet papers' reference
+/// code, whose divisor is 8).
+fn divisible_by(divisor: usize, exact: f64) -> usize {
+    let divisor = divisor as f64;
+    let rounded = ((exact + divisor / 2.0) / divisor).floor().max(1.0) * divisor;
+    (if rounded < 0.9 * exact { rounded + divisor } else { rounded }) as usize
 }
 
 /// EfficientNet by its number of blocks: stages of 1, 2, 2, 3, 3, 4, 1 times the depth multiplier.
