@@ -33,6 +33,8 @@ Spotter finds objects in live video and shows them on a web page.
   ./build.sh setup        install what is missing: GStreamer and a C compiler with apt, TensorFlow Lite
   ./build.sh run [ARGS]   setup, build, then `spotter run ARGS` (try: ./build.sh run --help)
   ./build.sh test         setup, what only tests need, then all tests
+  ./build.sh train [WHAT] setup, build, then train the demo models; WHAT is detector, yolo, classifier,
+                          advice or all (an hour for the detector; needs Python 3.11 or 3.12 and 3 GB)
   ./build.sh help         this text
 
 It needs Debian 12, Ubuntu 24.04 or newer, with Rust (https://rustup.rs), Python 3 and apt.
@@ -284,6 +286,29 @@ setup_test_venv() {
     say "skipped: mAP: no python3 of version 3.11 or 3.12"
 }
 
+# Trains the demo models; sets and checkpoints in target/train make a second run go on where the first stopped.
+train() {
+    local venv=$root/target/train-venv list=$root/models/train/requirements.txt python stamp
+    setup
+    (cd "$root" && cargo build --release --locked)
+    stamp=$(sha256sum <"$list")
+    if [[ ! -x $venv/bin/python || $(cat "$venv/stamp" 2>/dev/null) != "$stamp" ]]; then
+        for python in python3 /usr/bin/python3 python3.11 python3.12 none; do
+            [[ $python != none ]] || die "training needs a python3 of version 3.11 or 3.12 with venv"
+            "$python" -c 'import sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || continue
+            break
+        done
+        say "setup: $venv with TensorFlow"
+        rm -rf "$venv"
+        quietly "$python" -m venv "$venv" || die "$python could not make $venv; install python3-venv"
+        quietly "$venv/bin/python" -m pip install --only-binary=:all: --no-deps -r "$list" ||
+            die "pip could not install $list"
+        say "$stamp" >"$venv/stamp"
+    fi
+    quietly "$venv/bin/python" "$root/models/train/test_train.py" || die "the tests of the training failed"
+    SPOTTER=${CARGO_TARGET_DIR:-$root/target}/release/spotter "$venv/bin/python" "$root/models/train/main.py" "$@"
+}
+
 deny_version=0.20.2
 deny=
 setup_cargo_deny() {
@@ -338,6 +363,10 @@ run)
     run "$@"
     ;;
 test) run_tests ;;
+train)
+    shift
+    train "$@"
+    ;;
 help | -h | --help) usage ;;
 *)
     printf "build.sh: no command '%s'; see ./build.sh help\n" "$1" >&2
