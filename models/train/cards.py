@@ -30,6 +30,8 @@ def card(name, content, figures, minutes, kind):
     labels = ["background"] * classifier + CLASSES
     size = "64x64" if classifier else f"{WIDTH}x{HEIGHT}"
     task = {"classifier": "classifier", "yolo": "yolo"}.get(kind, "detector")
+    use = ("Give it a picture with about a fifth of margin around the figure: Spotter shows classifiers the inner 87.5 % of "
+           "a picture.\n\n" if classifier else "")
     return f"""# {name}
 
 {WHAT[kind]}.
@@ -48,12 +50,14 @@ def card(name, content, figures, minutes, kind):
 ## Accuracy
 
 {accuracy(figures, classifier, labels)}
-Time of one run on one core of the machine that trained it (AVX-512, shared with other work): {figures["ms"]:.1f} ms.
+Time of one run on one core of the machine that trained it (AVX-512, shared with other work): {figures["ms"]:.2g} ms.
 
 ## Data
 
-{data(classifier)} Evaluation is on scenes of another seed, which training has not seen. Pictures are drawn by
-`spotter demo` and scaled by the product's own code.
+{data(classifier)}
+
+Evaluation is on scenes of another seed, which training has not seen. Pictures are drawn by `spotter demo` and scaled
+by the product's own code.
 
 ## Training
 
@@ -64,7 +68,7 @@ so that another run gives other bytes and figures that differ a little.
 
 ## Limits
 
-It knows drawn figures of Spotter's own scene, not photographs: on pictures of a real camera its answers mean nothing.
+{use}It knows drawn figures of Spotter's own scene, not photographs: on pictures of a real camera its answers mean nothing.
 Figures lower than 4.5 % of the picture, or of which less than 40 % is to be seen, were neither taught nor counted.
 """
 
@@ -80,7 +84,7 @@ def accuracy(figures, classifier, labels):
 
 def data(classifier):
     if classifier:
-        return ("Squares around figures of 2000 frames of 640x360, and of places without any, each class as often as "
+        return ("Squares around figures of 2000 frames of 640x360, and of places without any, each class as often as\n"
                 "every other, mirrored, with other brightness, contrast and colour.")
-    return ("Frames of random scenes (7000 for SSD, 5000 more for YOLOv5), mirrored, with other brightness, contrast "
+    return ("Frames of random scenes (7000 for SSD, 5000 more for YOLOv5), mirrored, with other brightness, contrast\n"
             "and colour; in the first part of the training, parts of them of half the size.")

@@ -105,7 +105,8 @@ class Yolo(Detector):
         p = tf.sigmoid(self(x))
         slope, offset, size = yolo_rows()
         centre = p[..., 0:2] * slope + offset
-        extent = tf.square(p[..., 2:4]) * size
+        # Not `tf.square`, which TensorFlow Lite has not in 8 bits.
+        extent = p[..., 2:4] * p[..., 2:4] * size
         return {"detections": tf.concat([centre, extent, p[..., 4:]], -1)}
 
 

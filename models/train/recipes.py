@@ -36,5 +36,5 @@ def train_detector(frames, work):
     work.fit(net, loss, lambda step: frames.half_batch(step, 16, SEED), 2000, 4e-3, "detector/half")
     values = work.fit(net, loss, lambda step: frames.batch(step, 8, SEED), 3600, 3e-3, "detector/whole")
     net.fold(values, [prepare(frames.batch(step, 8, SEED + 1)[0], [SEED, step]) for step in range(FOLDING_BATCHES)])
-    work.fit(net, loss, lambda step: frames.batch(step, 8, SEED + 2), 1400, 7e-4, "detector/rounded")
+    work.fit(net, loss, lambda step: frames.batch(step, 8, SEED + 2), 2600, 1.5e-3, "detector/rounded")
     return net
