@@ -5,8 +5,10 @@ written to `models/`, with a card each in `models/cards/`.
 """
 
 import argparse
+import hashlib
 import json
 import os
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -29,9 +31,12 @@ SIZE = (HEIGHT, WIDTH)
 
 
 def write(name, content, card):
-    """A file and its card, each whole or not at all."""
+    """A file, its card, and its sum where the catalogue has the file; each whole or not at all."""
     (MODELS / "cards").mkdir(exist_ok=True)
-    for path, value in [(MODELS / f"{name}.tflite", content),
+    catalogue = (MODELS / "catalogue.json").read_text()
+    pinned = re.sub(rf'("file": "{name}\.tflite",\s*"sha256": )"[0-9a-f]*"(,\s*"size": )\d+',
+                    rf'\1"{hashlib.sha256(content).hexdigest()}"\g<2>{len(content)}', catalogue)
+    for path, value in [(MODELS / f"{name}.tflite", content), (MODELS / "catalogue.json", pinned.encode()),
                         (MODELS / "cards" / f"{name}.md", cards.card(name, content, **card).encode())]:
         part = path.with_suffix(".part")
         part.write_bytes(value)
