@@ -246,6 +246,9 @@ impl Inference {
         scene.mask.clone_from(&found.mask);
         scene.timing =
             Timing { queue, preprocess: times.preprocess, inference: times.inference, decode: times.decode };
+        if self.model.about.missing.is_some() {
+            return Ok(scene);
+        }
         let stats = &self.status.stats;
         stats.time(Stage::Preprocess, times.preprocess);
         stats.time(Stage::Inference, times.inference);

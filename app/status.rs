@@ -164,7 +164,6 @@ impl Status {
     pub fn is_detecting(&self) -> bool {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         source.state == SourceState::Live
-            && self.model().missing.is_none()
             && self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).is_none()
             && self.stats.inferred.load(Ordering::Relaxed) > 0
     }

@@ -29,7 +29,7 @@ export class Models {
     if (fits) return;
     const title = model.title || model.name;
     set($('model-notice-title'), missing ? 'No model yet' : demo ? 'Demo model' : 'Demo scene');
-    if (missing) set($('model-notice-text'), `Nothing is looked for in this picture: ${missing}.`);
+    if (missing) set($('model-notice-text'), `Nothing is looked for in this picture. ${missing}.`);
     else if (demo && drawn) set($('model-notice-text'), 'This model knows the drawn figures of the demo scene only. It is of no use on real video.');
     else if (demo) set($('model-notice-text'), 'This model knows drawn figures only, and this is real video: what it marks means nothing. Choose a model for real video.');
     else set($('model-notice-text'), `The picture is drawn, and ${title} is made for real video: it finds some of the figures at best.`);
@@ -48,7 +48,7 @@ export class Models {
       const answer = await fetch('api/models');
       const { models, default: usual } = await answer.json();
       const running = window.spotter?.status?.model;
-      const wanted = models.filter((model) => model.task === 'detection' && (running?.scope === 'demo') !== (model.scope === 'demo'));
+      const wanted = models.filter((model) => model.task === 'detection' && (running?.scope === 'demo' || Boolean(running?.missing)) !== (model.scope === 'demo'));
       // The one that Spotter itself would take first, then what is here already.
       const rank = (model) => (model.name === DEMO_MODEL || model.name === usual ? 2 : Number(model.here));
       wanted.sort((a, b) => rank(b) - rank(a));

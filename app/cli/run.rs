@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::RunArgs;
 use super::signals::stop_on_signals;
 use crate::capture::supervisor::Policy;
-use crate::capture::{Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
+use crate::capture::{Pace, SourceKind, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
@@ -38,13 +38,16 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let keeper = Keeper::from_env();
     let (model, chosen) = match switch::start(&base, keeper.as_ref()) {
         Ok((loaded, chosen)) => (Model::load(&loaded)?, chosen),
-        // Whoever looks at the page can choose another model or send one; a clip that is played once ends
-        // with a result, and there would be none.
-        Err(error) if is_default_lost(&error, &base) && !args.once => {
-            (Model::none(no_default(&error, &base, &args.source)), None)
-        }
-        Err(error) if is_default_lost(&error, &base) => {
-            return Err(Error::new(error.kind(), no_default(&error, &base, &args.source)));
+        Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
+            let (source, how) = (args.source.name(), no_default(&base));
+            let text = format!("there is no model for {source}: {error}");
+            // Whoever looks at the page can choose another model; a clip that is played once is to give a
+            // result.
+            if args.once {
+                return Err(Error::new(Kind::Download, format!("{text}; {how}")));
+            }
+            log::error!("{text}");
+            (Model::none(how), None)
         }
         Err(error) => return Err(error),
     };
@@ -63,7 +66,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
 
     log::info!("source   {}", args.source);
     match &about.missing {
-        Some(why) => log::error!("{why}; the page shows the picture, and takes another model"),
+        Some(why) => {
+            log::warn!("model    none yet: the page shows the picture alone and offers models; {why}")
+        }
         None => {
             log::info!("model    {about}");
             log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
@@ -96,18 +101,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
     result
 }
 
-/// True where nobody named a model and the default cannot be downloaded.
-fn is_default_lost(error: &Error, base: &LoadSpec) -> bool {
-    base.model.is_none() && error.kind() == Kind::Download
-}
-
-/// What to do where there is no default model.
-fn no_default(error: &Error, base: &LoadSpec, source: &SourceSpec) -> String {
-    let (name, source) = (base.name(), source.name());
-    format!(
-        "there is no model for {source}: {error}; with internet, `spotter models fetch {name}` gets it once, and \
-         without, `spotter run` alone shows the demo scene"
-    )
+/// What to do where the default model cannot be downloaded.
+fn no_default(base: &LoadSpec) -> String {
+    let name = base.name();
+    format!("{name} could not be downloaded; `spotter models fetch {name}` gets it once there is internet")
 }
 
 /// What a model and a source have against each other, where one of them is drawn and the other real.
