@@ -1,6 +1,6 @@
 //! Shapes of figures and things, in metres: x to the right, y up, the origin where it stands.
 
-use tiny_skia::{FillRule, Path, PathBuilder, Rect, Transform};
+use tiny_skia::{FillRule, Path, PathBuilder, Rect};
 
 /// A colour without transparency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,6 @@ pub struct Sketch {
     alpha: Option<u8>,
     loose: bool,
     glow: bool,
-    shift: Option<Transform>,
 }
 
 impl Sketch {
@@ -79,18 +78,9 @@ impl Sketch {
         self.alpha = before;
     }
 
-    /// Runs `draw`; what it draws is moved, turned or scaled.
-    pub fn moved(&mut self, by: Transform, draw: impl FnOnce(&mut Self)) {
-        let before = self.shift;
-        self.shift = Some(before.map_or(by, |before| before.pre_concat(by)));
-        draw(self);
-        self.shift = before;
-    }
-
     fn push(&mut self, path: Option<Path>, rule: FillRule, colour: Colour) {
-        let shift = self.shift.unwrap_or_default();
         // No path: a shape without extent.
-        if let Some(path) = path.and_then(|path| path.transform(shift)) {
+        if let Some(path) = path {
             let alpha = self.alpha.unwrap_or(255);
             self.shapes.push(Shape { path, rule, colour, alpha, body: !self.loose, glow: self.glow });
         }

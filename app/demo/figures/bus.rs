@@ -1,6 +1,6 @@
 //! A bus: single or double-decked.
 
-use super::{Facing, Lamps, paint, wheel};
+use super::{Facing, Lamps, end_lamp, paint, wheel};
 use crate::demo::random::Random;
 use crate::demo::sketch::{Colour, Sketch};
 
@@ -143,12 +143,7 @@ impl Bus {
         sketch.rect((-w * 0.7, h - 0.4), (w * 0.7, h - 0.12), Colour::grey(18));
         sketch.glowing(true, |sketch| sketch.rect((-w * 0.5, h - 0.34), (w * 0.45, h - 0.18), self.display));
         let lit = lamps == Lamps::On;
-        let lamp = match (facing, lit) {
-            (Facing::Back, true) => Colour(255, 50, 40),
-            (Facing::Back, false) => Colour(160, 24, 24),
-            (_, true) => Colour(255, 252, 225),
-            (_, false) => Colour(224, 230, 234),
-        };
+        let lamp = end_lamp(facing, lit);
         for side in [-1.0f32, 1.0] {
             sketch.glowing(lit, |sketch| {
                 sketch.rounded((side * w * 0.9, 0.62), (side * w * 0.62, 0.84), 0.08, lamp);

@@ -1,6 +1,6 @@
 //! A car.
 
-use super::{Facing, Lamps, paint, wheel};
+use super::{Facing, Lamps, end_lamp, paint, wheel};
 use crate::demo::random::Random;
 use crate::demo::sketch::{Colour, Sketch};
 
@@ -196,12 +196,7 @@ impl Car {
         });
         sketch.rounded((-w * 0.99, self.wheel * 0.55), (w * 0.99, belt * 0.36), 0.06, self.paint.shaded(0.5));
         let lit = lamps == Lamps::On;
-        let lamp = match (facing, lit) {
-            (Facing::Back, true) => Colour(255, 50, 40),
-            (Facing::Back, false) => Colour(160, 24, 24),
-            (_, true) => Colour(255, 252, 225),
-            (_, false) => Colour(224, 230, 234),
-        };
+        let lamp = end_lamp(facing, lit);
         for side in [-1.0f32, 1.0] {
             sketch.glowing(lit, |sketch| {
                 sketch.rounded((side * w * 0.95, belt * 0.6), (side * w * 0.6, belt * 0.82), 0.06, lamp);

@@ -125,6 +125,16 @@ fn vary(random: &mut Random, colour: Colour, by: f32) -> Colour {
     if random.chance(0.5) { colour.shaded(1.0 - share) } else { colour.tinted(share) }
 }
 
+/// The lamps of a vehicle that is seen from before or behind.
+fn end_lamp(facing: Facing, lit: bool) -> Colour {
+    match (facing, lit) {
+        (Facing::Back, true) => Colour(255, 50, 40),
+        (Facing::Back, false) => Colour(160, 24, 24),
+        (_, true) => Colour(255, 252, 225),
+        (_, false) => Colour(224, 230, 234),
+    }
+}
+
 /// A wheel with its tyre, seen from the side; `turned` in radians moves its spokes.
 fn wheel(sketch: &mut Sketch, (x, y): (f32, f32), radius: f32, rim: Colour, spokes: usize, turned: f32) {
     sketch.disc((x, y), radius, Colour::grey(22));
