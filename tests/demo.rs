@@ -8,13 +8,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::process::{self, Finished, Running, http};
-use common::{data, say, skip};
+use common::street::{self, truths};
+use common::{data, say};
 use serde_json::{Value, json};
 use spotter::capture::demo::bbox;
 use spotter::capture::{self, Next, Pace, SourceSpec};
-use spotter::demo::{CLASSES, Demo, PIXEL_BYTES};
-use spotter::eval::coco;
-use spotter::eval::matching::{Found, Truth};
+use spotter::demo::{CLASSES, Demo};
+use spotter::eval::matching::Truth;
 use spotter::preprocess::Preprocessor;
 use spotter::tensor::{DataType, TensorInfo};
 
@@ -60,19 +60,6 @@ fn detecting(running: &Running) -> Value {
         std::thread::sleep(Duration::from_millis(50));
     }
     running.http_get("/api/status").json()
-}
-
-/// What the scene of a seed really has in it at a time, as an evaluation takes it.
-fn truths(demo: &mut Demo, time: Duration, image: usize) -> Vec<Truth> {
-    let (width, height) = demo.size();
-    let mut pixels = vec![0; width as usize * height as usize * PIXEL_BYTES];
-    assert!(demo.draw(time, &mut pixels));
-    let truth = |object: &spotter::demo::TrueBox| {
-        let bbox = bbox(object, (width, height));
-        let area = bbox[2] * bbox[3];
-        Truth { image, category: object.class as usize, bbox, area, crowd: object.ignored }
-    };
-    demo.truths().iter().map(truth).collect()
 }
 
 #[test]
@@ -354,26 +341,20 @@ fn what_runs_live_is_what_is_there() {
     std::thread::sleep(Duration::from_secs(8));
     assert_eq!(running.stop(LIMIT).code, Some(0));
     let lines = std::fs::read_to_string(&output).unwrap();
-    let mut demo = Demo::new(9, 1280, 720);
+    let (size, mut demo) = ((1280, 720), Demo::new(9, 1280, 720));
     let (mut all, mut founds) = (Vec::new(), Vec::new());
     // One in three is enough; each is another moment.
     for (image, line) in lines.lines().step_by(3).enumerate() {
         let frame = serde_json::from_str::<Value>(line).unwrap()["frame"].take();
-        let time = Duration::from_nanos((frame["pts_ms"].as_f64().unwrap() * 1e6).round() as u64);
-        all.extend(truths(&mut demo, time, image));
+        all.extend(truths(&mut demo, street::time(&frame), image));
         for object in frame["observations"].as_array().unwrap() {
-            let side = |name: &str| object["bounding_box"][name].as_f64().unwrap();
-            let (left, top) = (side("left") * 1280.0, side("top") * 720.0);
-            let bbox = [left, top, side("right") * 1280.0 - left, side("bottom") * 720.0 - top];
-            let label = object["class"]["type"].as_str().unwrap();
-            let category = CLASSES.iter().position(|class| *class == label).unwrap();
-            founds.push(Found { image, category, bbox, score: object["class"]["score"].as_f64().unwrap() });
+            let class = &object["class"];
+            founds.push(street::found(image, size, &class["type"], &class["score"], &object["bounding_box"]));
         }
     }
-    let counts = coco::evaluate(&all, &founds, CLASSES.len()).at_score(0.5);
-    let (precision, recall) = (counts.precision().unwrap(), counts.recall().unwrap());
-    say(&format!("live: precision {precision:.3}, recall {recall:.3} of {} objects", counts.objects));
-    assert!(counts.objects > 40 && precision > 0.8 && recall > 0.5, "{precision} {recall} {counts:?}");
+    let (precision, recall, objects) = street::at_half(&all, &founds);
+    say(&format!("live: precision {precision:.3}, recall {recall:.3} of {objects} objects"));
+    assert!(objects > 40 && precision > 0.8 && recall > 0.5, "{precision} {recall} {objects}");
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use common::browser::Browser;
 use common::process::Running;
-use common::{data, say};
+use common::{data, say, street};
+use serde_json::Value;
+use spotter::demo::Demo;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -103,4 +105,44 @@ fn the_test_picture_shows_that_all_is_well_without_a_clip() {
     browser.set_viewport(390, 844, 2.0, true);
     browser.wait_for("document.documentElement.scrollWidth <= innerWidth", LIMIT);
     browser.screenshot(&picture.with_file_name("test_picture_phone.png"));
+}
+
+/// Nothing from outside: the scene that Spotter draws, its own model, and what a person sees, against the
+/// truth.
+#[test]
+fn boxes_on_the_page_are_where_the_figures_are() {
+    let Some(mut browser) = Browser::launch() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("scenes.jsonl");
+    let running = Running::start(["--source", "demo:seed=15", "--output", output.to_str().unwrap()], LIMIT);
+    browser.set_viewport(1280, 800, 1.0, false);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 5", LIMIT);
+    let mut seen: Vec<Value> = Vec::new();
+    for _ in 0..12 {
+        let shown = browser.eval("spotter.framesShown").as_u64().unwrap();
+        browser.wait_for(&format!("spotter.framesShown > {}", shown + 2), LIMIT);
+        seen.push(browser.eval("spotter.shown"));
+    }
+    let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo_page.png");
+    browser.screenshot(&picture);
+    browser.wait_for("!document.querySelector('[data-testid=model-notice]').hidden", LIMIT);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+
+    let lines = std::fs::read_to_string(&output).unwrap();
+    let frames: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["frame"].take()).collect();
+    let (size, mut demo) = ((1280, 720), Demo::new(15, 1280, 720));
+    let (mut truths, mut founds) = (Vec::new(), Vec::new());
+    for (image, shown) in seen.iter().enumerate() {
+        let frame = frames.iter().find(|frame| frame["seq"] == shown["seq"]).unwrap();
+        truths.extend(street::truths(&mut demo, street::time(frame), image));
+        for found in shown["boxes"].as_array().unwrap() {
+            founds.push(street::found(image, size, &found["label"], &found["score"], &found["rect"]));
+        }
+    }
+    let (precision, recall, objects) = street::at_half(&truths, &founds);
+    say(&format!("on the page: precision {precision:.3}, recall {recall:.3} of {objects} figures"));
+    assert!(objects > 60 && precision > 0.8 && recall > 0.6, "{precision} {recall} {objects}");
 }

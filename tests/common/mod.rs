@@ -5,6 +5,7 @@ pub mod browser;
 pub mod data;
 pub mod mock;
 pub mod process;
+pub mod street;
 
 use std::io::Write;
 
