@@ -225,6 +225,28 @@ pub trait Pixels: Send + Sync {
     /// The bytes of plane `index` from its first row on and its pitch in bytes.
     /// An empty slice where there is no such plane.
     fn plane(&self, index: usize) -> (&[u8], usize);
+
+    /// The memory that the planes lie in, where a device can be given it by its file descriptor.
+    fn shared(&self) -> Option<SharedMemory> {
+        None
+    }
+}
+
+/// A frame's memory as others can map it too: a dma-buf or a memfd that the capture keeps open and filled for
+/// as long as the frame lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SharedMemory {
+    /// The file descriptor; whoever keeps it longer than the frame duplicates it.
+    pub fd: std::os::fd::RawFd,
+    /// Where the frame begins in it, in bytes.
+    pub offset: u64,
+    /// Bytes of the frame from there on.
+    pub size: usize,
+    /// The same number for the same buffer each time the capture fills it again, and for no other buffer.
+    pub buffer: u64,
+    /// Whether it is a dma-buf: what the processor reads or writes there is then put between two
+    /// `DMA_BUF_IOCTL_SYNC`.
+    pub dma_buf: bool,
 }
 
 /// Pixels owned by the process: stills, tests.
