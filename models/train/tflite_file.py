@@ -18,7 +18,7 @@ POST_PROCESS = "TFLite_Detection_PostProcess"
 # Class by class, because a rider overlaps the bicycle.
 POST_PROCESS_OPTIONS = {
     "max_detections": 40, "max_classes_per_detection": 1, "detections_per_class": 40, "use_regular_nms": True,
-    "nms_score_threshold": 0.02, "nms_iou_threshold": 0.55, "num_classes": len(CLASSES),
+    "nms_score_threshold": 0.02, "nms_iou_threshold": 0.6, "num_classes": len(CLASSES),
     "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0,
 }
 AXIS_LABELS, VALUE_LABELS = 2, 3
