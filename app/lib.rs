@@ -37,5 +37,6 @@ pub mod status;
 pub mod switch;
 pub mod table;
 pub mod tensor;
+pub mod twin;
 pub mod web;
 pub mod words;

@@ -2,9 +2,11 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::Backend;
+use crate::backend::choice::Choice;
+use crate::backend::edgetpu::{self, EdgeTpuBackend};
 use crate::backend::tflite::TfliteBackend;
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
@@ -18,6 +20,7 @@ use crate::model::store::{Places, Store};
 use crate::preprocess::Preprocessor;
 use crate::probe;
 use crate::status::ModelAbout;
+use crate::twin;
 
 /// More threads than this help no model that a camera could run.
 const MOST_THREADS: usize = 4;
@@ -31,6 +34,8 @@ pub struct LoadSpec {
     pub drawn: bool,
     /// A label file.
     pub labels: Option<PathBuf>,
+    /// What runs it.
+    pub backend: Choice,
     /// Threads that run the model; else [`default_threads`].
     pub threads: Option<usize>,
     /// How frames are fitted into its input; else as models with its head were trained.
@@ -55,6 +60,10 @@ pub struct LoadedModel {
     threads: usize,
     title: Option<String>,
     scope: Option<Scope>,
+    /// Why it is not the model that was asked for.
+    warning: Option<String>,
+    /// An Edge TPU that has taken the model already.
+    on_edge_tpu: Mutex<Option<EdgeTpuBackend>>,
     /// Names of its classes.
     pub labels: Arc<Labels>,
 }
@@ -67,22 +76,31 @@ pub fn default_threads() -> usize {
 
 impl LoadedModel {
     /// Finds the model, downloads it where it must, reads it and its labels. A file that the catalogue
-    /// does not know is run once in a process of its own before ([`probe::check`]).
+    /// does not know is run once in a process of its own before ([`probe::check`]). Where it is compiled for
+    /// an Edge TPU that is not there, its twin for the processor is taken unless the backend was named.
     ///
     /// # Errors
-    /// `Kind::Model`, `Kind::Download` or `Kind::NotFound` with what is wrong with it.
+    /// `Kind::Model`, `Kind::Download` or `Kind::NotFound` with what is wrong with it; `Kind::Backend` or
+    /// `Kind::Busy` where there is nothing to run it on.
     pub fn open(spec: impl Into<LoadSpec>) -> Result<Self> {
         let spec = spec.into();
         let catalogue = Catalogue::embedded();
-        let name = spec.name();
-        catalogue.check_runs_on_cpu(name)?;
-        if let Some(bytes) = demo::bytes(name) {
-            let file = ModelFile::from_bytes(demo::FILE, bytes.to_vec())?;
-            return Self::of(file, catalogue.get(name).ok(), &spec);
+        let named = twin::of_name(catalogue, spec.name(), spec.backend)?;
+        let name = &named.name;
+        let mut loaded = match demo::bytes(name) {
+            Some(bytes) => {
+                let file = ModelFile::from_bytes(demo::FILE, bytes.to_vec())?;
+                Self::of(file, catalogue.get(name).ok(), &spec)?
+            }
+            None => {
+                let store = Store::new(catalogue, Places::from_env());
+                Self::read(&store.resolve(name, &spec.accepted_licences)?, &spec)?
+            }
+        };
+        if let Some(warning) = named.warning {
+            loaded.warn(warning);
         }
-        let store = Store::new(catalogue, Places::from_env());
-        let path = store.resolve(name, &spec.accepted_licences)?;
-        Self::read(&path, &spec)
+        Ok(loaded)
     }
 
     /// Reads the model at `path` as `spec` says, whatever the model that it names.
@@ -90,16 +108,53 @@ impl LoadedModel {
     /// # Errors
     /// As for [`LoadedModel::open`].
     pub fn read(path: &Path, spec: &LoadSpec) -> Result<Self> {
-        let catalogue = Catalogue::embedded();
         let file = ModelFile::open(path)?;
+        match (file.needs_edge_tpu(), spec.backend) {
+            (_, Choice::EdgeTpu) => Self::read_for_edge_tpu(file, path, spec),
+            (true, Choice::Auto) => {
+                let why = match Self::read_for_edge_tpu(file.clone(), path, spec) {
+                    Err(why) if matches!(why.kind(), Kind::Backend | Kind::Busy) => why,
+                    other => return other,
+                };
+                let store = Store::new(Catalogue::embedded(), Places::from_env());
+                let (path, warning) = twin::of_file(&store, &file, path, &spec.accepted_licences, &why)?;
+                let mut loaded = Self::read(&path, &LoadSpec { backend: Choice::Tflite, ..spec.clone() })?;
+                loaded.warn(warning);
+                Ok(loaded)
+            }
+            (_, Choice::Tflite) | (false, Choice::Auto) => Self::read_for_cpu(file, path, spec),
+        }
+    }
+
+    fn read_for_cpu(file: ModelFile, path: &Path, spec: &LoadSpec) -> Result<Self> {
         file.check_runnable_on_cpu()?;
         // What cannot be used is said before it is tried.
         Head::recognise(&file)?;
-        let known = catalogue.entry_of(&file.bytes);
+        let known = Catalogue::embedded().entry_of(&file.bytes);
         if known.is_none() {
-            probe::check(path)?;
+            probe::check(path, probe::On::Cpu)?;
         }
         Self::of(file, known, spec)
+    }
+
+    /// Also a file that is known is tried: a libedgetpu that was built for another TensorFlow Lite ends the
+    /// process that uses it.
+    fn read_for_edge_tpu(file: ModelFile, path: &Path, spec: &LoadSpec) -> Result<Self> {
+        file.check_runnable_on_edge_tpu()?;
+        Head::recognise(&file)?;
+        edgetpu::devices()?;
+        probe::check(path, probe::On::EdgeTpu)?;
+        let known = Catalogue::embedded().entry_of(&file.bytes);
+        let mut loaded = Self::of(file, known, spec)?;
+        let backend = EdgeTpuBackend::new(loaded.file.bytes.clone(), loaded.threads)?;
+        loaded.on_edge_tpu = Mutex::new(Some(backend));
+        Ok(loaded)
+    }
+
+    /// Remembers, and says, why it is not the model that was asked for.
+    fn warn(&mut self, warning: String) {
+        log::warn!("{warning}");
+        self.warning = Some(warning);
     }
 
     /// A file that can be trusted, and what the catalogue knows of it.
@@ -118,7 +173,18 @@ impl LoadedModel {
         let fit = spec.fit.unwrap_or_else(|| head.default_fit());
         let threads = spec.threads.unwrap_or_else(default_threads);
         let scope = known.and_then(|entry| entry.scope);
-        Ok(Self { file, head, fit, threads, title, scope, labels: Arc::new(labels) })
+        let labels = Arc::new(labels);
+        Ok(Self {
+            file,
+            head,
+            fit,
+            threads,
+            title,
+            scope,
+            warning: None,
+            on_edge_tpu: Mutex::default(),
+            labels,
+        })
     }
 
     /// The file and what it says of itself.
@@ -143,11 +209,20 @@ impl LoadedModel {
             .ok_or_else(|| Error::new(Kind::Model, format!("{} has no input", self.file.name)))?;
         let preprocessor = Preprocessor::new(input, self.fit)?;
         let decoder = self.head.decoder(signature)?;
-        let backend: Box<dyn Backend> = Box::new(
-            TfliteBackend::new(self.file.bytes.clone(), self.threads)
-                .map_err(|error| error.context(&self.file.name))?,
-        );
+        let backend = self.backend().map_err(|error| error.context(&self.file.name))?;
         Detector::new(backend, preprocessor, decoder, signature.outputs.clone())
+    }
+
+    fn backend(&self) -> Result<Box<dyn Backend>> {
+        let bytes = || self.file.bytes.clone();
+        if !self.file.needs_edge_tpu() {
+            return Ok(Box::new(TfliteBackend::new(bytes(), self.threads)?));
+        }
+        let ready = self.on_edge_tpu.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(Box::new(match ready {
+            Some(backend) => backend,
+            None => EdgeTpuBackend::new(bytes(), self.threads)?,
+        }))
     }
 
     /// What a person is told of the model and what runs it.
@@ -167,6 +242,7 @@ impl LoadedModel {
             fit: self.fit.to_string(),
             labels: self.labels.source.clone(),
             scope: self.scope,
+            warning: self.warning.clone(),
             missing: None,
             backend_name,
             backend_detail,

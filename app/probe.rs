@@ -12,7 +12,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
+use crate::backend::edgetpu::EdgeTpuBackend;
 use crate::backend::tflite::TfliteBackend;
+use crate::backend::tflite_shim;
 use crate::error::{Error, Kind, Result};
 use crate::findings::Findings;
 use crate::model::decode::{Output, Thresholds};
@@ -29,6 +31,15 @@ const MEMORY_LIMIT: u64 = 8 << 30;
 const ANSWER_LIMIT: u64 = 4096;
 /// How often the process is looked at.
 const POLL: Duration = Duration::from_millis(5);
+
+/// What the file is tried on: the error of a breakdown says who is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// TensorFlow Lite on the processor.
+    Cpu,
+    /// TensorFlow Lite with libedgetpu.
+    EdgeTpu,
+}
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
@@ -53,8 +64,9 @@ impl Drop for Trial {
 /// Loads and runs the model file in a process of its own.
 ///
 /// # Errors
-/// [`Kind::Model`] where that process breaks down, takes too long or refuses the model, with what it said.
-pub fn check(path: &Path) -> Result<()> {
+/// [`Kind::Model`] where that process breaks down, takes too long or refuses the model, with what it said;
+/// [`Kind::Backend`] where it is libedgetpu that breaks down.
+pub fn check(path: &Path, on: On) -> Result<()> {
     let Some(program) = PROGRAM.get() else { return Ok(()) };
     let shown = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into());
     let failed = |doing: &str, error: std::io::Error| {
@@ -91,11 +103,11 @@ pub fn check(path: &Path) -> Result<()> {
         // What cannot be read was not said.
         let _ = stdout.take(ANSWER_LIMIT).read_to_end(&mut said);
     }
-    Err(verdict(&shown, status, String::from_utf8_lossy(&said).trim()))
+    Err(verdict(&shown, on, status, String::from_utf8_lossy(&said).trim()))
 }
 
 /// What the end of the trying process means.
-fn verdict(shown: &str, status: ExitStatus, said: &str) -> Error {
+fn verdict(shown: &str, on: On, status: ExitStatus, said: &str) -> Error {
     use std::os::unix::process::ExitStatusExt;
     if !said.is_empty() {
         let backend = status.code() == Some(i32::from(Kind::Backend.exit_code()));
@@ -105,6 +117,15 @@ fn verdict(shown: &str, status: ExitStatus, said: &str) -> Error {
         Some(signal) => format!("signal {signal}"),
         None => status.to_string(),
     };
+    if on == On::EdgeTpu {
+        // The version is known once the library is open, which it need not be here.
+        let _ = tflite_shim::load();
+        let version = tflite_shim::version_text();
+        let text = format!(
+            "libedgetpu breaks down with TensorFlow Lite {version} ({how}) when it runs {shown}; install a libedgetpu that was built for this version"
+        );
+        return Error::new(Kind::Backend, text);
+    }
     let text = format!(
         "{shown} makes TensorFlow Lite break down ({how}), so it is not used; the file is damaged: convert or download it again"
     );
@@ -137,10 +158,20 @@ fn limit_process() {
 
 fn run_once(path: &Path) -> Result<()> {
     let file = ModelFile::open(path)?;
-    file.check_runnable_on_cpu()?;
+    let named = |error: Error| error.context(&file.name);
+    let mut backend: Box<dyn Backend> = if file.needs_edge_tpu() {
+        file.check_runnable_on_edge_tpu()?;
+        match EdgeTpuBackend::new(file.bytes.clone(), 1) {
+            // Most likely by the process that wants to know; it opens it again.
+            Err(error) if error.kind() == Kind::Busy => return Ok(()),
+            outcome => Box::new(outcome.map_err(named)?),
+        }
+    } else {
+        file.check_runnable_on_cpu()?;
+        Box::new(TfliteBackend::new(file.bytes.clone(), 1).map_err(named)?)
+    };
     let head = Head::recognise(&file)?;
     let mut decoder = head.decoder(&file.signature)?;
-    let mut backend = TfliteBackend::new(file.bytes.clone(), 1).map_err(|error| error.context(&file.name))?;
     // Bytes of all values: grey levels for quantised inputs, and floats that are mostly senseless.
     let mut state = 1u32;
     for byte in backend.input_mut()? {

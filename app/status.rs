@@ -44,6 +44,8 @@ pub struct ModelAbout {
     pub labels: String,
     /// What it knows, where that is not the world.
     pub scope: Option<Scope>,
+    /// Why it runs in place of the one that was asked for, where it does.
+    pub warning: Option<String>,
     /// Why there is none, where no model runs.
     pub missing: Option<String>,
     /// What runs it.
@@ -72,6 +74,7 @@ impl ModelAbout {
             "fit": self.fit,
             "labels": self.labels,
             "scope": self.scope,
+            "warning": self.warning,
         })
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::backend::choice::Choice as BackendChoice;
+use crate::backend::edgetpu;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
 use crate::geometry::Fit;
@@ -19,6 +21,7 @@ use crate::model::decode::Thresholds;
 use crate::model::demo;
 use crate::model::store::{Places, Store};
 use crate::status::{ModelAbout, Status};
+use crate::twin;
 
 /// How long a frame is waited for to try the new model on. Without one it was still tried on a made-up
 /// picture.
@@ -74,7 +77,7 @@ pub struct Switch {
 fn load(base: &LoadSpec, keeper: &Keeper, choice: &Choice) -> Result<LoadedModel> {
     let fit = choice.fit.as_deref().map(str::parse::<Fit>).transpose();
     let fit = fit.map_err(|text| Error::new(Kind::Usage, text))?;
-    let mut spec = LoadSpec { threads: base.threads, fit, ..LoadSpec::default() };
+    let mut spec = LoadSpec { threads: base.threads, backend: base.backend, fit, ..LoadSpec::default() };
     match &choice.upload {
         Some(upload) => {
             spec.labels = choice.labels.as_deref().map(|labels| keeper.path(upload, labels));
@@ -221,7 +224,11 @@ impl Switch {
     /// The models of the catalogue that can run here, so that one can be chosen.
     pub fn models_json(&self) -> Value {
         let store = Store::new(Catalogue::embedded(), Places::from_env());
-        let usable = store.catalogue.models.iter().filter(|entry| entry.chips.contains(&Chip::Cpu));
+        let edge_tpu = self.base.backend != BackendChoice::Tflite && edgetpu::devices().is_ok();
+        let usable =
+            store.catalogue.models.iter().filter(|entry| {
+                entry.chips.contains(&Chip::Cpu) || (edge_tpu && twin::is_for_edge_tpu(entry))
+            });
         let models = usable.map(|entry| {
             // A copy is looked for, not summed: that is done when it is chosen.
             let copy = store.copies(entry).next();

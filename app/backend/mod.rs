@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 
+pub mod choice;
+pub mod edgetpu;
 pub mod tflite;
 pub mod tflite_shim;
 

@@ -1,4 +1,4 @@
-//! TensorFlow Lite on the CPU, through crate `tflitec`, with XNNPACK.
+//! TensorFlow Lite, through crate `tflitec`: on the CPU with XNNPACK, or with the delegate of an accelerator.
 
 use std::sync::Arc;
 
@@ -6,8 +6,12 @@ use self_cell::self_cell;
 use tflitec::interpreter::{Interpreter, Options};
 use tflitec::model::Model;
 
+use super::tflite_shim::{Accelerator, Delegate};
 use super::{Backend, tflite_shim};
 use crate::error::{Error, Kind, Result};
+
+/// More threads than any model or machine has use for.
+const MOST_THREADS: usize = 64;
 
 self_cell!(
     struct LoadedModel {
@@ -44,14 +48,25 @@ impl TfliteBackend {
     /// # Errors
     /// `Kind::Backend` without a TensorFlow Lite library, `Kind::Model` where the library refuses the model.
     pub fn new(model: Arc<[u8]>, threads: usize) -> Result<Self> {
+        let threads = threads.clamp(1, MOST_THREADS);
+        Self::accelerated(model, threads, Accelerator::Xnnpack(threads as i32))
+    }
+
+    /// As [`TfliteBackend::new`], with a delegate in place of XNNPACK; it is deleted with the interpreter.
+    ///
+    /// # Errors
+    /// As for [`TfliteBackend::new`].
+    pub fn with_delegate(model: Arc<[u8]>, threads: usize, delegate: Delegate) -> Result<Self> {
+        Self::accelerated(model, threads.clamp(1, MOST_THREADS), Accelerator::Delegate(delegate))
+    }
+
+    fn accelerated(model: Arc<[u8]>, threads: usize, by: Accelerator) -> Result<Self> {
         tflite_shim::load()?;
-        let threads = threads.clamp(1, 64);
-        let count = i32::try_from(threads).unwrap_or(1);
         let model = LoadedModel::try_new(model, |bytes| {
             Model::from_bytes(bytes).map_err(|error| failed(Kind::Model, "read the model", &error))
         })?;
-        let options = Options { thread_count: count };
-        let (interpreter, tensors) = tflite_shim::with_xnnpack(count, || {
+        let options = Options { thread_count: threads as i32 };
+        let (interpreter, tensors) = tflite_shim::accelerated(by, || {
             LoadedInterpreter::try_new(model, |model| {
                 Interpreter::new(model.borrow_dependent(), Some(options))
                     .map_err(|error| failed(Kind::Model, "set up the model", &error))

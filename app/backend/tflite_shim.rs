@@ -2,9 +2,9 @@
 //!
 //! Crate `tflitec` calls about forty C functions. They are defined here and forwarded to whatever
 //! library was found, so the program has no link-time dependency on one: it starts without it and
-//! says what is missing. Creating an interpreter passes through here too, which is where the XNNPACK
-//! delegate is added (the C library does not apply it by itself) and where the library's own error
-//! text is caught instead of going to stderr.
+//! says what is missing. Creating an interpreter passes through here too, which is where a delegate is
+//! added (XNNPACK, which the C library does not apply by itself, or that of an accelerator) and where the
+//! library's own error text is caught instead of going to stderr.
 //!
 //! Signatures follow TensorFlow's `tensorflow/lite/core/c/c_api.h` and
 //! `tensorflow/lite/delegates/xnnpack/xnnpack_delegate.h`.
@@ -261,15 +261,41 @@ pub fn version_text() -> &'static str {
 }
 
 thread_local! {
-    static XNNPACK_THREADS: Cell<Option<i32>> = const { Cell::new(None) };
+    static PLAN: RefCell<Option<Accelerator>> = const { RefCell::new(None) };
     static CREATED: Cell<Pointer> = const { Cell::new(ptr::null_mut()) };
     static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// A delegate that an interpreter uses: it must be deleted after the interpreter.
-struct Delegate {
+/// A delegate, deleted when it is dropped. One that an interpreter uses is kept here until that is gone.
+pub struct Delegate {
     pointer: Pointer,
     delete: unsafe extern "C" fn(Pointer),
+}
+
+impl Delegate {
+    /// A delegate and the function that deletes it.
+    ///
+    /// # Safety
+    /// `pointer` is a `TfLiteDelegate` that nobody else deletes; `delete` may be called with it once, on any
+    /// thread, as long as the process lives.
+    pub unsafe fn new(pointer: Pointer, delete: unsafe extern "C" fn(Pointer)) -> Self {
+        Self { pointer, delete }
+    }
+}
+
+impl Drop for Delegate {
+    fn drop(&mut self) {
+        // SAFETY: the contract of `new`; what uses it is gone, since it is kept longer than its interpreter.
+        unsafe { (self.delete)(self.pointer) };
+    }
+}
+
+/// What makes an interpreter fast.
+pub enum Accelerator {
+    /// XNNPACK on so many threads, where the library has it.
+    Xnnpack(i32),
+    /// Another delegate.
+    Delegate(Delegate),
 }
 
 // SAFETY: a delegate has no thread affinity; it is only deleted, by whichever thread drops the interpreter.
@@ -310,6 +336,24 @@ unsafe extern "C" fn report_error(_user: Pointer, format: *const c_char, argumen
     });
 }
 
+/// An XNNPACK delegate on so many threads; none where the library has no XNNPACK.
+fn xnnpack(api: &Api, threads: i32) -> Option<Delegate> {
+    let xnnpack = api.own.xnnpack?;
+    // Before 2.10 the options were 8 bytes, returned in a register, with no quantised kernels on.
+    let mut settings = if api.version() < (2, 10) {
+        XnnpackOptions { num_threads: threads, flags: 3, rest: [0; 31] }
+    } else {
+        // SAFETY: the struct is at least as large as the library's, see its comment.
+        unsafe { (xnnpack.options_default)() }
+    };
+    settings.num_threads = threads;
+    // SAFETY: the settings outlive the call; what is made is deleted by the function that belongs to it.
+    unsafe {
+        let pointer = (xnnpack.create)(&settings);
+        (!pointer.is_null()).then(|| Delegate::new(pointer, xnnpack.delete))
+    }
+}
+
 /// Creates an interpreter with the delegate that the thread asked for.
 ///
 /// # Safety
@@ -323,38 +367,22 @@ pub unsafe extern "C" fn TfLiteInterpreterCreate(model: ConstPointer, options: C
         // SAFETY: the options are alive (the caller's contract) and the reporter is a static function.
         unsafe { set(options_mut, report_error, ptr::null_mut()) };
     }
-    let mut delegate = None;
-    if let (Some(threads), Some(xnnpack), Some(add), false) =
-        (XNNPACK_THREADS.get(), api.own.xnnpack, api.own.add_delegate, options.is_null())
-    {
-        // Before 2.10 the options were 8 bytes, returned in a register, with no quantised kernels on.
-        let mut settings = if api.version() < (2, 10) {
-            XnnpackOptions { num_threads: threads, flags: 3, rest: [0; 31] }
-        } else {
-            // SAFETY: the struct is at least as large as the library's, see its comment.
-            unsafe { (xnnpack.options_default)() }
-        };
-        settings.num_threads = threads;
-        // SAFETY: the settings outlive the call; the result is added to living options.
-        unsafe {
-            let pointer = (xnnpack.create)(&settings);
-            if !pointer.is_null() {
-                add(options_mut, pointer);
-                delegate = Some(Delegate { pointer, delete: xnnpack.delete });
-            }
-        }
+    let delegate = match PLAN.take() {
+        Some(Accelerator::Xnnpack(threads)) => xnnpack(api, threads),
+        Some(Accelerator::Delegate(delegate)) => Some(delegate),
+        None => None,
+    };
+    if let (Some(delegate), Some(add), false) = (&delegate, api.own.add_delegate, options.is_null()) {
+        // SAFETY: both are alive; the delegate is kept until the interpreter is gone, or dropped below where
+        // there is none.
+        unsafe { add(options_mut, delegate.pointer) };
     }
     // SAFETY: the caller's pointers, unchanged.
     let interpreter = unsafe { (api.own.interpreter_create)(model, options) };
     CREATED.set(interpreter);
-    if let Some(delegate) = delegate {
-        if interpreter.is_null() {
-            // SAFETY: made above, used by nobody.
-            unsafe { (delegate.delete)(delegate.pointer) };
-        } else {
-            let mut delegates = DELEGATES.lock().unwrap_or_else(PoisonError::into_inner);
-            delegates.get_or_insert_default().insert(interpreter as usize, delegate);
-        }
+    if let (Some(delegate), false) = (delegate, interpreter.is_null()) {
+        let mut delegates = DELEGATES.lock().unwrap_or_else(PoisonError::into_inner);
+        delegates.get_or_insert_default().insert(interpreter as usize, delegate);
     }
     interpreter
 }
@@ -374,19 +402,18 @@ pub unsafe extern "C" fn TfLiteInterpreterDelete(interpreter: Pointer) {
         .unwrap_or_else(PoisonError::into_inner)
         .as_mut()
         .and_then(|delegates| delegates.remove(&(interpreter as usize)));
-    if let Some(delegate) = delegate {
-        // SAFETY: its only user is gone.
-        unsafe { (delegate.delete)(delegate.pointer) };
-    }
+    // Its only user is gone, and so is the lock: closing a device may take a while.
+    drop(delegate);
 }
 
-/// Runs `create`, which makes one interpreter through `tflitec`, with XNNPACK on `threads` threads, and
-/// gives access to that interpreter's tensors.
-pub fn with_xnnpack<T>(threads: i32, create: impl FnOnce() -> T) -> (T, Tensors) {
-    XNNPACK_THREADS.set(Some(threads));
+/// Runs `create`, which makes one interpreter through `tflitec`, with what accelerates it, and gives access
+/// to that interpreter's tensors.
+pub fn accelerated<T>(by: Accelerator, create: impl FnOnce() -> T) -> (T, Tensors) {
+    PLAN.set(Some(by));
     CREATED.set(ptr::null_mut());
     let created = create();
-    XNNPACK_THREADS.set(None);
+    // What no interpreter took is dropped here.
+    drop(PLAN.take());
     (created, Tensors { interpreter: CREATED.replace(ptr::null_mut()) })
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::backend::choice::Choice;
 use crate::capture::SourceSpec;
 use crate::error::{Kind, Result};
 use crate::geometry::Fit;
@@ -74,8 +75,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// What runs the model
-    #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
-    pub backend: BackendChoice,
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub backend: Choice,
     /// Threads that run the model [default: one less than cores, 1 to 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,
@@ -90,26 +91,16 @@ pub struct ModelArgs {
 
 impl From<&ModelArgs> for LoadSpec {
     fn from(args: &ModelArgs) -> Self {
-        // On a desktop the processor is the only backend.
-        let (BackendChoice::Auto | BackendChoice::Cpu) = args.backend;
         Self {
             model: args.model.clone(),
             drawn: false,
             labels: args.labels.clone(),
+            backend: args.backend,
             threads: args.threads.map(usize::from),
             fit: args.fit,
             accepted_licences: args.accept_license.clone(),
         }
     }
-}
-
-/// What runs the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BackendChoice {
-    /// The fastest that is there
-    Auto,
-    /// TensorFlow Lite on the processor
-    Cpu,
 }
 
 /// Arguments of `spotter run`.

@@ -270,6 +270,14 @@ impl Catalogue {
         self.models.iter().find(|other| other.name == twin)
     }
 
+    /// The entry to use on an Edge TPU in place of `entry`: the one whose twin it is. `None` where it was
+    /// not compiled.
+    pub fn on_edge_tpu(&self, entry: &Entry) -> Option<&Entry> {
+        self.models.iter().find(|other| {
+            other.chips.contains(&Chip::Artpec7) && other.cpu_twin.as_deref() == Some(&entry.name)
+        })
+    }
+
     /// The entry whose file these bytes are.
     pub fn entry_of(&self, bytes: &[u8]) -> Option<&Entry> {
         let length = bytes.len();

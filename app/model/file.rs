@@ -187,8 +187,30 @@ impl ModelFile {
             );
             return Err(Error::new(Kind::Model, text));
         }
+        self.check_custom_ops(&[POST_PROCESS])?;
+        self.check_input()
+    }
+
+    /// Whether TensorFlow Lite can run the model with an Edge TPU, with one picture as its input.
+    ///
+    /// # Errors
+    /// [`Kind::Model`]: not compiled for it, and as for [`ModelFile::check_runnable_on_cpu`].
+    pub fn check_runnable_on_edge_tpu(&self) -> Result<()> {
+        if !self.needs_edge_tpu() {
+            let text = format!(
+                "{} is not compiled for the Edge TPU; give the file that edgetpu_compiler writes of it, or leave out --backend edgetpu",
+                self.name
+            );
+            return Err(Error::new(Kind::Model, text));
+        }
+        self.check_custom_ops(&[EDGE_TPU, POST_PROCESS])?;
+        self.check_input()
+    }
+
+    fn check_custom_ops(&self, known: &[&str]) -> Result<()> {
+        let name = &self.name;
         let unknown: Vec<&str> =
-            self.custom_ops.iter().map(String::as_str).filter(|op| *op != POST_PROCESS).collect();
+            self.custom_ops.iter().map(String::as_str).filter(|op| !known.contains(op)).collect();
         if !unknown.is_empty() {
             let text = format!(
                 "{name} needs the custom op {}, which TensorFlow Lite does not have; of custom ops only {POST_PROCESS} is known",
@@ -196,7 +218,7 @@ impl ModelFile {
             );
             return Err(Error::new(Kind::Model, text));
         }
-        self.check_input()
+        Ok(())
     }
 
     /// Whether the model takes one RGB picture.
