@@ -348,7 +348,7 @@ run_tests() {
     setup_cargo_deny
     say "cargo test"
     # SPOTTER_SETUP_DONE: the tests may run `./build.sh setup`, it will install nothing.
-    SPOTTER_SETUP_DONE=1 cargo test --locked --no-fail-fast || failed+=("cargo test")
+    SPOTTER_SETUP_DONE=1 cargo test --workspace --locked --no-fail-fast || failed+=("cargo test")
     check_dependencies || failed+=("cargo deny")
     if [[ ${#failed[@]} != 0 ]]; then
         (IFS=, && die "failed: ${failed[*]}")

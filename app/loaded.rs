@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::Backend;
-use crate::backend::choice::Choice;
+use crate::backend::choice::BackendChoice;
 use crate::backend::edgetpu::{self, EdgeTpuBackend};
 use crate::backend::tflite::TfliteBackend;
 use crate::detector::Detector;
@@ -35,7 +35,7 @@ pub struct LoadSpec {
     /// A label file.
     pub labels: Option<PathBuf>,
     /// What runs it.
-    pub backend: Choice,
+    pub backend: BackendChoice,
     /// Threads that run the model; else [`default_threads`].
     pub threads: Option<usize>,
     /// How frames are fitted into its input; else as models with its head were trained.
@@ -94,7 +94,12 @@ impl LoadedModel {
             }
             None => {
                 let store = Store::new(catalogue, Places::from_env());
-                Self::read(&store.resolve(name, &spec.accepted_licences)?, &spec)?
+                let path =
+                    store.resolve(name, &spec.accepted_licences).map_err(|error| match &named.warning {
+                        Some(warning) => error.context(warning),
+                        None => error,
+                    })?;
+                Self::read(&path, &spec)?
             }
         };
         if let Some(warning) = named.warning {
@@ -110,19 +115,20 @@ impl LoadedModel {
     pub fn read(path: &Path, spec: &LoadSpec) -> Result<Self> {
         let file = ModelFile::open(path)?;
         match (file.needs_edge_tpu(), spec.backend) {
-            (_, Choice::EdgeTpu) => Self::read_for_edge_tpu(file, path, spec),
-            (true, Choice::Auto) => {
+            (_, BackendChoice::EdgeTpu) => Self::read_for_edge_tpu(file, path, spec),
+            (true, BackendChoice::Auto) => {
                 let why = match Self::read_for_edge_tpu(file.clone(), path, spec) {
                     Err(why) if matches!(why.kind(), Kind::Backend | Kind::Busy) => why,
                     other => return other,
                 };
                 let store = Store::new(Catalogue::embedded(), Places::from_env());
                 let (path, warning) = twin::of_file(&store, &file, path, &spec.accepted_licences, &why)?;
-                let mut loaded = Self::read(&path, &LoadSpec { backend: Choice::Tflite, ..spec.clone() })?;
+                let mut loaded =
+                    Self::read(&path, &LoadSpec { backend: BackendChoice::Tflite, ..spec.clone() })?;
                 loaded.warn(warning);
                 Ok(loaded)
             }
-            (_, Choice::Tflite) | (false, Choice::Auto) => Self::read_for_cpu(file, path, spec),
+            (_, BackendChoice::Tflite) | (false, BackendChoice::Auto) => Self::read_for_cpu(file, path, spec),
         }
     }
 

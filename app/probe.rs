@@ -158,17 +158,16 @@ fn limit_process() {
 
 fn run_once(path: &Path) -> Result<()> {
     let file = ModelFile::open(path)?;
-    let named = |error: Error| error.context(&file.name);
     let mut backend: Box<dyn Backend> = if file.needs_edge_tpu() {
         file.check_runnable_on_edge_tpu()?;
         match EdgeTpuBackend::new(file.bytes.clone(), 1) {
             // Most likely by the process that wants to know; it opens it again.
             Err(error) if error.kind() == Kind::Busy => return Ok(()),
-            outcome => Box::new(outcome.map_err(named)?),
+            outcome => Box::new(outcome?),
         }
     } else {
         file.check_runnable_on_cpu()?;
-        Box::new(TfliteBackend::new(file.bytes.clone(), 1).map_err(named)?)
+        Box::new(TfliteBackend::new(file.bytes.clone(), 1).map_err(|error| error.context(&file.name))?)
     };
     let head = Head::recognise(&file)?;
     let mut decoder = head.decoder(&file.signature)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::backend::choice::Choice as BackendChoice;
+use crate::backend::choice::BackendChoice;
 use crate::backend::edgetpu;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backend::choice::Choice;
+use crate::backend::choice::BackendChoice;
 use crate::backend::edgetpu;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalogue::{Catalogue, Entry};
@@ -32,23 +32,23 @@ pub fn is_for_edge_tpu(entry: &Entry) -> bool {
 /// # Errors
 /// [`Kind::Model`] where the model is compiled for something else, [`Kind::Backend`] where `backend` insists
 /// on an Edge TPU and there is none.
-pub fn of_name(catalogue: &Catalogue, name: &str, backend: Choice) -> Result<Named> {
+pub fn of_name(catalogue: &Catalogue, name: &str, backend: BackendChoice) -> Result<Named> {
     let as_named = |name: &str| Named { name: name.to_owned(), warning: None };
     let Some(entry) = catalogue.models.iter().find(|entry| entry.name == name) else {
         return Ok(as_named(name));
     };
     match (is_for_edge_tpu(entry), backend) {
-        (true, Choice::EdgeTpu) => {
+        (true, BackendChoice::EdgeTpu) => {
             edgetpu::devices().map(|_| as_named(name)).map_err(|why| needs(name, &why))
         }
-        (true, Choice::Auto) => match (edgetpu::devices(), catalogue.on_cpu(entry)) {
+        (true, BackendChoice::Auto) => match (edgetpu::devices(), catalogue.on_cpu(entry)) {
             (Ok(_), _) => Ok(as_named(name)),
             (Err(why), Some(twin)) => {
                 Ok(Named { name: twin.name.clone(), warning: Some(instead(name, &why, &twin.name)) })
             }
             (Err(why), None) => Err(needs(name, &why)),
         },
-        (false, Choice::EdgeTpu) => match catalogue.on_edge_tpu(entry) {
+        (false, BackendChoice::EdgeTpu) => match catalogue.on_edge_tpu(entry) {
             Some(compiled) => {
                 log::info!("{name} is {} on an Edge TPU", compiled.name);
                 of_name(catalogue, &compiled.name, backend)
@@ -144,15 +144,18 @@ mod tests {
         let of = |name: &str, backend| of_name(catalogue, name, backend);
         let plain = "ssd-mobilenet-v2-coco";
         let as_named = |name: &str| Named { name: name.into(), warning: None };
-        for backend in [Choice::Auto, Choice::Tflite] {
+        for backend in [BackendChoice::Auto, BackendChoice::Tflite] {
             assert_eq!(of(plain, backend).unwrap(), as_named(plain));
         }
-        for backend in [Choice::Auto, Choice::Tflite, Choice::EdgeTpu] {
+        for backend in [BackendChoice::Auto, BackendChoice::Tflite, BackendChoice::EdgeTpu] {
             assert_eq!(of("some.tflite", backend).unwrap(), as_named("some.tflite"));
         }
-        let error = of("spotter-demo", Choice::EdgeTpu).unwrap_err();
+        let error = of("spotter-demo", BackendChoice::EdgeTpu).unwrap_err();
         assert!(error.to_string().starts_with("spotter-demo is not compiled for the Edge TPU; "), "{error}");
-        assert_eq!(of("ssd-mobilenet-v2-coco-edgetpu", Choice::Tflite).unwrap_err().kind(), Kind::Model);
-        assert_eq!(of("yolov5s-cv25", Choice::Auto).unwrap_err().kind(), Kind::Model);
+        assert_eq!(
+            of("ssd-mobilenet-v2-coco-edgetpu", BackendChoice::Tflite).unwrap_err().kind(),
+            Kind::Model
+        );
+        assert_eq!(of("yolov5s-cv25", BackendChoice::Auto).unwrap_err().kind(), Kind::Model);
     }
 }

@@ -36,6 +36,7 @@ impl Home {
         let mut command = process::spotter();
         command.args(arguments.split_whitespace()).current_dir(self.folder.path());
         command.env("XDG_CACHE_HOME", self.path("cache")).env("SPOTTER_MODELS", self.path("own"));
+        command.env("SPOTTER_EDGETPU", "/nonexistent/libedgetpu.so.1");
         // A proxy that is not there: as without a network, whatever this machine has.
         for name in ["ALL_PROXY", "HTTPS_PROXY", "https_proxy", "all_proxy"] {
             command.env(name, "http://127.0.0.1:9");
@@ -264,12 +265,33 @@ fn verify_tells_sound_damaged_and_absent_files() {
 #[test]
 fn what_is_compiled_for_a_chip_is_not_downloaded_to_run_here() {
     let home = Home::new();
-    let line = home.fails("detect --model ssdlite-mobiledet-coco-edgetpu a.jpg", 4);
+    let line = home.fails("detect --backend tflite --model ssdlite-mobiledet-coco-edgetpu a.jpg", 4);
     assert_eq!(
         line,
-        "ssdlite-mobiledet-coco-edgetpu is compiled for ARTPEC-7 and runs nowhere else; \
+        "ssdlite-mobiledet-coco-edgetpu is compiled for ARTPEC-7 and does not run on a processor; \
          use ssdlite-mobiledet-coco, the same model for any processor"
     );
+    let line = home.fails("detect --model yolov5s-cv25 a.jpg", 4);
+    assert!(line.contains("and does not run on a processor; "), "{line}");
+}
+
+#[test]
+fn without_an_edge_tpu_it_is_the_twin_that_is_downloaded() {
+    let home = Home::new();
+    let line = home.fails("detect --model ssdlite-mobiledet-coco-edgetpu a.jpg", 7);
+    let start = "ssdlite-mobiledet-coco-edgetpu does not run on an Edge TPU (/nonexistent/libedgetpu.so.1 cannot be \
+                 opened; install libedgetpu, or set SPOTTER_EDGETPU to its path";
+    assert!(line.starts_with(start), "{line}");
+    let end =
+        "; ssdlite-mobiledet-coco runs on the processor instead: cannot download ssdlite-mobiledet-coco (";
+    assert!(line.contains(end), "{line}");
+    // Who asks for an Edge TPU gets no other, by whichever of the two names.
+    for name in ["ssdlite-mobiledet-coco-edgetpu", "ssdlite-mobiledet-coco"] {
+        let line = home.fails(&format!("detect --backend edgetpu --model {name} a.jpg"), 5);
+        let start =
+            "ssdlite-mobiledet-coco-edgetpu needs an Edge TPU: /nonexistent/libedgetpu.so.1 cannot be opened";
+        assert!(line.starts_with(start), "{line}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 /// What runs the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Choice {
+pub enum BackendChoice {
     /// What suits the model: an Edge TPU for models compiled for it, else the processor; without an Edge
     /// TPU the model's twin on the processor
     #[default]

@@ -331,7 +331,8 @@ unsafe extern "C" fn report_error(_user: Pointer, format: *const c_char, argumen
         let mut last = last.borrow_mut();
         // The first message names the cause; those after it say that the callers failed too.
         if last.is_empty() {
-            last.push_str(text.trim());
+            // After the first line comes advice to programmers.
+            last.push_str(text.trim().lines().next().unwrap_or_default().trim_end_matches('.'));
         }
     });
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::backend::choice::Choice;
+use crate::backend::choice::BackendChoice;
 use crate::capture::SourceSpec;
 use crate::error::{Kind, Result};
 use crate::geometry::Fit;
@@ -75,8 +75,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// What runs the model
-    #[arg(long, value_enum, default_value_t = Choice::Auto)]
-    pub backend: Choice,
+    #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
+    pub backend: BackendChoice,
     /// Threads that run the model [default: one less than cores, 1 to 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,

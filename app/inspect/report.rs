@@ -7,6 +7,7 @@ use super::backbone::Backbone;
 use super::cost::{Cost, Layer};
 use super::rules::{Level, Rule, Subject, Verdict};
 use super::text::printable;
+use crate::backend::edgetpu;
 use crate::error::Result;
 use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
@@ -102,7 +103,13 @@ impl Report {
         let chips = Chip::ALL.into_iter().map(|chip| (chip, Verdict::of(&subject, chip))).collect();
         let head = Head::recognise(file);
         let hinted = file.cavalry.as_ref().and_then(|cavalry| cavalry.head.clone());
-        let refusal = file.check_runnable_on_cpu().and(head.as_ref().map(|_| ()).map_err(again)).err();
+        // A model that runs here: on the processor, or on an Edge TPU where there is one.
+        let runnable = if file.needs_edge_tpu() && edgetpu::devices().is_ok() {
+            file.check_runnable_on_edge_tpu()
+        } else {
+            file.check_runnable_on_cpu()
+        };
+        let refusal = runnable.and(head.as_ref().map(|_| ()).map_err(again)).err();
         let classes = head.as_ref().ok().and_then(Head::classes);
         let classes = classes.or_else(|| file.cavalry.as_ref().and_then(|cavalry| cavalry.classes));
         let known = catalogue.entry_of(&file.bytes);

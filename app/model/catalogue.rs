@@ -256,7 +256,10 @@ impl Catalogue {
             Some(twin) => format!("use {}, the same model for any processor", twin.name),
             None => "`spotter models list --chip cpu` shows what runs here".to_string(),
         };
-        let text = format!("{model} is compiled for {} and runs nowhere else; {instead}", chips.join(", "));
+        let text = format!(
+            "{model} is compiled for {} and does not run on a processor; {instead}",
+            chips.join(", ")
+        );
         Err(Error::new(Kind::Model, text))
     }
 
@@ -407,7 +410,7 @@ mod tests {
         let sentence = |name: &str| catalogue.check_runs_on_cpu(name).unwrap_err().to_string();
         assert_eq!(
             sentence("ssd-mobilenet-v2-coco-edgetpu"),
-            "ssd-mobilenet-v2-coco-edgetpu is compiled for ARTPEC-7 and runs nowhere else; use \
+            "ssd-mobilenet-v2-coco-edgetpu is compiled for ARTPEC-7 and does not run on a processor; use \
              ssd-mobilenet-v2-coco, the same model for any processor"
         );
         assert!(sentence("yolov5s-cv25").ends_with("`spotter models list --chip cpu` shows what runs here"));

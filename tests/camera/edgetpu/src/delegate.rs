@@ -9,6 +9,8 @@ use crate::tflite::{
     Context, Delegate, DelegateParams, ERROR, IntArray, Node, OK, Registration, Status, Tensor, Twin,
 };
 
+/// `kTfLiteDelegateFlagsAllowDynamicTensors`.
+const ALLOW_DYNAMIC_TENSORS: i64 = 1;
 const OPERATOR: &CStr = c"edgetpu-custom-op";
 
 /// One operator on the device.
@@ -29,7 +31,8 @@ pub fn create() -> *mut Delegate {
         copy_from_buffer_handle: ptr::null(),
         copy_to_buffer_handle: ptr::null(),
         free_buffer_handle: ptr::null(),
-        flags: 0,
+        // Else TensorFlow Lite prepares all operators before, and knows no such one.
+        flags: ALLOW_DYNAMIC_TENSORS,
         opaque_delegate_builder: ptr::null_mut(),
     }))
 }
