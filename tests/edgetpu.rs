@@ -302,7 +302,8 @@ fn without_a_library_or_a_twin_the_sentence_says_what_is_missing() {
     let line = error_line(&process::run_command(command, LIMIT), 4);
     for part in [
         "m_edgetpu.tflite needs an Edge TPU: custom op edgetpu-custom-op, and",
-        "/nonexistent/libedgetpu.so.1 cannot be opened; install libedgetpu, or set SPOTTER_EDGETPU to its path",
+        "/nonexistent/libedgetpu.so.1 cannot be opened; install libedgetpu, or set SPOTTER_EDGETPU to its path (",
+        "No such file or directory",
         "give the model's CPU version (the file without _edgetpu)",
     ] {
         assert!(line.contains(part), "{line}");

@@ -2,6 +2,7 @@
 //!
 //! Declarations follow `tflite/public/edgetpu_c.h` of google-coral/libedgetpu.
 
+use std::error::Error as _;
 use std::ffi::{CStr, OsString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
@@ -80,7 +81,10 @@ impl Runtime {
         let name = library_name();
         // SAFETY: libedgetpu has only C++ static constructors, which may run here; what the user names in
         // $SPOTTER_EDGETPU is as trusted as the program itself.
-        let library = unsafe { Library::new(&name) }.map_err(|error| error.to_string())?;
+        let library = unsafe { Library::new(&name) }.map_err(|error| match error.source() {
+            Some(why) => why.to_string(),
+            None => error.to_string(),
+        })?;
         let wrong = |_| format!("{} is no libedgetpu", name.display());
         // SAFETY: the types are those that edgetpu_c.h gives these names.
         unsafe {
