@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::findings::{Findings, Mask};
 use crate::frame::Frame;
-use crate::geometry::Mapping;
+use crate::geometry::{Fit, Mapping};
 use crate::model::decode::{Decoder, Output, Thresholds};
 use crate::preprocess::Preprocessor;
 use crate::tensor::TensorInfo;
@@ -66,6 +66,11 @@ impl Detector {
             Some(loaded) => Some(loaded.backend.as_mut()),
             None => None,
         }
+    }
+
+    /// Columns and rows of the model's input, and how frames are fitted into it, where there is a model.
+    pub fn input(&self) -> Option<((usize, usize), Fit)> {
+        self.loaded.as_ref().map(|loaded| loaded.preprocessor.input())
     }
 
     /// Finds what is in one frame; boxes and masks are relative to the frame. Without a model there is
@@ -131,7 +136,6 @@ fn cut_to_frame(mask: &mut Mask, mapping: &Mapping) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Fit;
 
     fn numbered(width: usize, height: usize) -> Mask {
         let classes = (0..width * height).map(|i| (i / width * 10 + i % width) as u8).collect();

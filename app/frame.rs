@@ -31,6 +31,8 @@ pub enum PixelFormat {
     Rgbx,
     /// One plane B G R and a byte that is ignored.
     Bgrx,
+    /// Planes R, G, B.
+    PlanarRgb,
 }
 
 /// Where the samples of one colour component are.
@@ -54,7 +56,7 @@ const fn component(plane: usize, offset: usize, step: usize, sub_x: usize, sub_y
 
 impl PixelFormat {
     /// All formats, in the order in which they are offered to a decoder.
-    pub const ALL: [PixelFormat; 13] = [
+    pub const ALL: [PixelFormat; 14] = [
         Self::Nv12,
         Self::I420,
         Self::Yv12,
@@ -68,6 +70,7 @@ impl PixelFormat {
         Self::Bgr,
         Self::Rgbx,
         Self::Bgrx,
+        Self::PlanarRgb,
     ];
 
     /// The components: Y, U, V or R, G, B in this order, or Y alone.
@@ -98,6 +101,7 @@ impl PixelFormat {
         const BGRX: [Component; 3] =
             [component(0, 2, 4, 1, 1), component(0, 1, 4, 1, 1), component(0, 0, 4, 1, 1)];
         match self {
+            Self::PlanarRgb => &Y444,
             Self::I420 => &I420,
             Self::Yv12 => &YV12,
             Self::Nv12 => &NV12,
@@ -116,7 +120,7 @@ impl PixelFormat {
 
     /// True where the components are R, G, B rather than Y, U, V or Y.
     pub fn is_rgb(self) -> bool {
-        matches!(self, Self::Rgb | Self::Bgr | Self::Rgbx | Self::Bgrx)
+        matches!(self, Self::Rgb | Self::Bgr | Self::Rgbx | Self::Bgrx | Self::PlanarRgb)
     }
 
     /// How many planes a frame of this format has.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::capture::Opener;
 use crate::capture::supervisor::{Policy, Supervisor};
+use crate::capture::vdo::ladder::Workload;
+use crate::capture::{Opener, Pictures};
 use crate::clock::{Clock, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
@@ -37,6 +38,10 @@ pub struct Parts {
     pub model: Model,
     /// A file for the scenes.
     pub output: Option<JsonLines>,
+    /// Pictures that the source makes by itself.
+    pub pictures: Option<Box<dyn Pictures>>,
+    /// Where it is told how long detection takes.
+    pub workload: Arc<Workload>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,7 +75,7 @@ impl Pipeline {
     /// # Errors
     /// `Kind::Internal` where the system gives no thread.
     pub fn start(parts: Parts, status: Arc<Status>, stop: &Stop) -> Result<Self> {
-        let Parts { opener, policy, lossless, model, output, clock } = parts;
+        let Parts { opener, policy, lossless, model, output, pictures, workload, clock } = parts;
         let frames: Arc<Slot<Frame>> = Arc::default();
         let scenes: Arc<Slot<(Frame, Arc<Scene>)>> = Arc::default();
         let result = Arc::new(Mutex::new(Ok(())));
@@ -78,7 +83,7 @@ impl Pipeline {
 
         let publish = {
             let (scenes, done) = (scenes.clone(), done.clone());
-            let publisher = Publisher::new(status.clone());
+            let publisher = Publisher::new(status.clone(), pictures);
             spawn("publish", move || {
                 publisher.run(&scenes);
                 done.set();
@@ -88,7 +93,7 @@ impl Pipeline {
             let (frames, status, stop) = (frames.clone(), status.clone(), stop.clone());
             let result = result.clone();
             spawn("inference", move || {
-                let mut inference = Inference { model, status, stop, lossless, output };
+                let mut inference = Inference { model, status, stop, lossless, output, workload };
                 inference.run(&frames, &scenes);
                 inference.status.exchange.close();
                 // The file is whole before the publisher reports the end.
@@ -160,6 +165,7 @@ struct Inference {
     stop: Stop,
     lossless: bool,
     output: Option<JsonLines>,
+    workload: Arc<Workload>,
 }
 
 impl Inference {
@@ -240,6 +246,7 @@ impl Inference {
         let thresholds = Thresholds::live(values.confidence.min(filter::FLOOR), values.iou);
         let queue = frame.arrived.elapsed();
         let (found, times) = self.model.detector.detect(frame, &thresholds)?;
+        self.workload.add(times.preprocess + times.inference + times.decode);
         let mut scene = Scene::of(frame, self.model.labels.clone());
         filter::by_confidence(&found.detections, values.confidence, &mut scene.kept, &mut scene.dropped);
         scene.classes.clone_from(&found.classes);

@@ -118,6 +118,10 @@ pub struct Stats {
     pub inferred: AtomicU64,
     /// Frames that were replaced by a newer one before the model had time for them.
     pub dropped: AtomicU64,
+    /// Pictures for the page that the source made by itself.
+    pub pictures_given: AtomicU64,
+    /// Pictures for the page that were encoded here.
+    pub pictures_made: AtomicU64,
     /// Rate of captured frames.
     pub capture_rate: Rate,
     /// Rate of inferred frames.

@@ -21,7 +21,7 @@ use crate::stats::Stats;
 pub struct SourceAbout {
     /// Short name.
     pub name: String,
-    /// "file", "network", "device", "test" or "demo".
+    /// "file", "network", "device", "test", "demo" or "camera".
     pub kind: &'static str,
 }
 
@@ -216,6 +216,10 @@ impl Status {
                 "captured": count(&stats.captured),
                 "inferred": count(&stats.inferred),
                 "dropped": count(&stats.dropped),
+            },
+            "pictures": {
+                "from_source": count(&stats.pictures_given),
+                "encoded": count(&stats.pictures_made),
             },
             "fps": {
                 "capture": hundredths(stats.capture_rate.per_second(now)),

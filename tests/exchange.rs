@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use spotter::backend::Backend;
-use spotter::capture::supervisor::Policy;
+use spotter::capture::supervisor::{LONGEST_WAIT, Policy};
 use spotter::capture::{FrameSource, Next, Opener};
 use spotter::clock::{Stop, SystemClock};
 use spotter::detection::Detection;
@@ -147,10 +147,12 @@ fn start(model: Model, silent: bool) -> (Pipeline, Arc<Status>, Stop) {
     let stop = Stop::new();
     let parts = Parts {
         opener: Box::new(Open { silent }),
-        policy: Policy { once: false, live: false },
+        policy: Policy { once: false, live: false, longest_wait: LONGEST_WAIT },
         lossless: false,
         model,
         output: None,
+        pictures: None,
+        workload: Arc::default(),
         clock: Arc::new(SystemClock),
     };
     (Pipeline::start(parts, status.clone(), &stop).unwrap(), status, stop)

@@ -4,6 +4,7 @@
 //! [`pixels::FORMATS`] through and only touches others (10-bit video, palettes).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use gst::prelude::*;
@@ -12,7 +13,8 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
-use super::{FrameSource, Next, Pace, SourceSpec, demo, pixels};
+use super::vdo::ladder::{Ladder, Workload};
+use super::{FrameSource, Next, Pace, SourceSpec, demo, pixels, vdo};
 use crate::error::{Error, Kind, Result};
 use crate::frame::{Frame, FrameLayout};
 
@@ -21,16 +23,20 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 /// A capture time further back than this is a clock gone wrong, not a delay.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
-/// Starts GStreamer, once for the process, and makes the demo scene's element known to it.
+/// Starts GStreamer, once for the process, and makes Spotter's own elements known to it.
 ///
 /// # Errors
 /// `Kind::Source` where it cannot.
 pub fn init() -> Result<()> {
     gst::init().map_err(|error| Error::new(Kind::Source, "GStreamer does not start").caused_by(error))?;
-    if demo::element::register() {
-        return Ok(());
+    let elements =
+        [(demo::element::NAME, demo::element::register()), (vdo::element::NAME, vdo::element::register())];
+    match elements.iter().find(|(_, registered)| !registered) {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(Error::new(Kind::Internal, format!("GStreamer does not take the element {name}")))
+        }
     }
-    Err(Error::new(Kind::Internal, format!("GStreamer does not take the element {}", demo::element::NAME)))
 }
 
 /// A running GStreamer pipeline that ends in an appsink.
@@ -41,8 +47,31 @@ pub struct GstSource {
     sink: gst_app::AppSink,
     cut_off: Option<CutOff>,
     caps: Option<(gst::Caps, gst_video::VideoInfo, FrameLayout)>,
+    camera: Option<Camera>,
     waiting_since: Option<Instant>,
     frames: u64,
+}
+
+/// The camera's video, whose rate follows detection.
+struct Camera {
+    element: vdo::element::VdoSrc,
+    ladder: Ladder,
+    workload: Option<Arc<Workload>>,
+}
+
+impl Camera {
+    /// Asks for more or fewer frames where detection has become faster or slower.
+    fn follow(&mut self) {
+        let Some(mean) = self.workload.as_ref().and_then(|workload| workload.take()) else { return };
+        let before = self.ladder.rate();
+        if let Some(rate) = self.ladder.update(mean, Instant::now()) {
+            log::info!(
+                "detection takes {:.0} ms a frame: {rate} frames a second, not {before}",
+                mean.as_secs_f64() * 1e3
+            );
+            self.element.set_property("framerate", rate);
+        }
+    }
 }
 
 impl Drop for GstSource {
@@ -132,6 +161,19 @@ fn uri_decoder(uri: &str, live: bool, first: &gst::Element) -> Result<gst::Eleme
     Ok(decoder)
 }
 
+/// A pipeline of the camera's video. No element of any plugin: this runs wherever GStreamer itself does.
+fn build_camera(
+    spec: &vdo::spec::VdoSpec,
+    sink: gst_app::AppSink,
+) -> Result<(gst::Pipeline, gst_app::AppSink, Camera)> {
+    let sensor = vdo::sensor(spec, spec.format.unwrap_or(vdo::spec::Format::Nv12))?;
+    let element = vdo::source(&sensor.requests(spec), &sensor)?;
+    let pipeline = gst::Pipeline::new();
+    pipeline.add_many([element.upcast_ref::<gst::Element>(), sink.upcast_ref()]).map_err(wiring)?;
+    element.link(&sink).map_err(wiring)?;
+    Ok((pipeline, sink, Camera { element, ladder: Ladder::new(spec.rate()), workload: None }))
+}
+
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     let sink = appsink(spec, pace);
@@ -179,8 +221,8 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
             pipeline.add(&test).map_err(wiring)?;
             test.link_filtered(&first, &caps).map_err(wiring)?;
         }
-        // Linked above.
-        SourceSpec::Demo(_) => {}
+        // Linked elsewhere.
+        SourceSpec::Demo(_) | SourceSpec::Vdo(_) => {}
     }
     Ok((pipeline, sink))
 }
@@ -224,7 +266,13 @@ impl GstSource {
             SourceSpec::File(path) => cut_off(path),
             _ => None,
         };
-        let (pipeline, sink) = build(spec, pace)?;
+        let (pipeline, sink, camera) = match spec {
+            SourceSpec::Vdo(camera) => {
+                let built = build_camera(camera, appsink(spec, pace));
+                built.map(|(pipeline, sink, camera)| (pipeline, sink, Some(camera)))
+            }
+            _ => build(spec, pace).map(|(pipeline, sink)| (pipeline, sink, None)),
+        }?;
         if pace == Pace::Unpaced {
             give_way(&pipeline);
         }
@@ -235,6 +283,7 @@ impl GstSource {
             sink,
             cut_off,
             caps: None,
+            camera,
             waiting_since: None,
             frames: 0,
         };
@@ -291,9 +340,11 @@ impl GstSource {
         };
         let buffer = sample.buffer_owned().ok_or_else(|| self.error("a frame came without pixels"))?;
         let pts = buffer.pts();
-        let pixels = pixels::map(buffer, info)?;
+        let origin = vdo::element::origin(&buffer);
+        let pixels = pixels::map(buffer, info, origin.map(|(memory, _)| memory))?;
         let mut frame = Frame::now(0, *layout, pixels);
-        frame.pts = pts.map(Duration::from);
+        // The camera's own time: its compressed pictures have the same.
+        frame.pts = origin.map_or(pts.map(Duration::from), |(_, time)| Some(Duration::from_micros(time)));
         let waited = self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         frame.capture = if self.pace == Pace::Real { self.delay(sample, pts) } else { waited };
         if self.pace == Pace::Real {
@@ -318,6 +369,9 @@ impl GstSource {
 
 impl FrameSource for GstSource {
     fn next(&mut self, time: Duration) -> Result<Next> {
+        if let Some(camera) = &mut self.camera {
+            camera.follow();
+        }
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let timeout = gst::ClockTime::from_nseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         if let Some(sample) = self.sink.try_pull_sample(timeout) {
@@ -346,7 +400,16 @@ impl FrameSource for GstSource {
         Ok(())
     }
 
+    fn follow(&mut self, workload: Arc<Workload>) {
+        if let Some(camera) = &mut self.camera {
+            camera.workload = Some(workload);
+        }
+    }
+
     fn frame_rate(&self) -> Option<f64> {
+        if let Some(camera) = &self.camera {
+            return Some(camera.ladder.rate());
+        }
         let (_, info, _) = self.caps.as_ref()?;
         let fps = info.fps();
         (fps.numer() > 0 && fps.denom() > 0).then(|| f64::from(fps.numer()) / f64::from(fps.denom()))

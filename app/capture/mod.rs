@@ -1,5 +1,6 @@
 //! Frames from files, networks and devices.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -12,8 +13,10 @@ pub mod pixels;
 pub mod spec;
 pub mod still;
 pub mod supervisor;
+pub mod vdo;
 
 pub use spec::{SourceKind, SourceSpec};
+use vdo::ladder::Workload;
 
 /// What a source gives next.
 pub enum Next {
@@ -50,6 +53,9 @@ pub trait FrameSource: Send {
 
     /// Frames a second as the source declares it, where it does.
     fn frame_rate(&self) -> Option<f64>;
+
+    /// From now on no more frames than detection has time for, where the source can give fewer.
+    fn follow(&mut self, _: Arc<Workload>) {}
 }
 
 /// Opens a source that the user named, at this pace.
@@ -70,11 +76,35 @@ pub struct SpecOpener {
     pub spec: SourceSpec,
     /// At which pace to play it.
     pub pace: Pace,
+    /// How long detection takes, for a source that can give fewer frames.
+    pub workload: Option<Arc<Workload>>,
 }
 
 impl Opener for SpecOpener {
     fn open(&self) -> Result<Box<dyn FrameSource>> {
-        open(&self.spec, self.pace)
+        let mut source = open(&self.spec, self.pace)?;
+        if let Some(workload) = &self.workload {
+            source.follow(workload.clone());
+        }
+        Ok(source)
+    }
+}
+
+/// Compressed pictures that the source makes by itself, for the page.
+pub trait Pictures: Send {
+    /// Somebody watches, or nobody does any more. Returns at once.
+    fn watch(&mut self, watched: bool);
+
+    /// The picture of the frame that was captured at this time of the source ([`Frame::pts`]), as JPEG; waits for it
+    /// up to `wait` where it may still come.
+    fn of(&mut self, time: Duration, wait: Duration) -> Option<Arc<[u8]>>;
+}
+
+/// The pictures that this source makes by itself, where it does.
+pub fn pictures(spec: &SourceSpec) -> Option<Box<dyn Pictures>> {
+    match spec {
+        SourceSpec::Vdo(spec) => Some(Box::new(vdo::pictures::VdoPictures::new(*spec))),
+        _ => None,
     }
 }
 

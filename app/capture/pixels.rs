@@ -5,10 +5,10 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Kind, Result};
-use crate::frame::{FrameLayout, Matrix, PixelFormat, Pixels, Range};
+use crate::frame::{FrameLayout, Matrix, PixelFormat, Pixels, Range, SharedMemory};
 
 /// The formats taken as they are; anything else is converted by GStreamer first.
-pub const FORMATS: [VideoFormat; 15] = [
+pub const FORMATS: [VideoFormat; 16] = [
     VideoFormat::Nv12,
     VideoFormat::I420,
     VideoFormat::Yv12,
@@ -24,6 +24,7 @@ pub const FORMATS: [VideoFormat; 15] = [
     VideoFormat::Bgrx,
     VideoFormat::Rgba,
     VideoFormat::Bgra,
+    VideoFormat::Rgbp,
 ];
 
 fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
@@ -41,6 +42,7 @@ fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
         VideoFormat::Bgr => PixelFormat::Bgr,
         VideoFormat::Rgbx | VideoFormat::Rgba => PixelFormat::Rgbx,
         VideoFormat::Bgrx | VideoFormat::Bgra => PixelFormat::Bgrx,
+        VideoFormat::Rgbp => PixelFormat::PlanarRgb,
         _ => return None,
     })
 }
@@ -79,24 +81,31 @@ pub fn layout(info: &VideoInfo) -> Result<FrameLayout> {
 }
 
 /// A mapped buffer: pixels without a copy, for as long as it lives.
-struct MappedFrame(VideoFrame<gst_video::video_frame::Readable>);
+struct MappedFrame {
+    frame: VideoFrame<gst_video::video_frame::Readable>,
+    shared: Option<SharedMemory>,
+}
 
 impl Pixels for MappedFrame {
     fn plane(&self, index: usize) -> (&[u8], usize) {
-        let Some(stride) = self.0.plane_stride().get(index) else { return (&[], 0) };
-        let data = u32::try_from(index).ok().and_then(|index| self.0.plane_data(index).ok());
+        let Some(stride) = self.frame.plane_stride().get(index) else { return (&[], 0) };
+        let data = u32::try_from(index).ok().and_then(|index| self.frame.plane_data(index).ok());
         (data.unwrap_or(&[]), usize::try_from(*stride).unwrap_or(0))
+    }
+
+    fn shared(&self) -> Option<SharedMemory> {
+        self.shared
     }
 }
 
-/// Maps a buffer for reading.
+/// Maps a buffer for reading. `shared` is how others can have its memory.
 ///
 /// # Errors
 /// `Kind::Source` where it cannot be mapped or is smaller than its caps say.
-pub fn map(buffer: gst::Buffer, info: &VideoInfo) -> Result<Box<dyn Pixels>> {
+pub fn map(buffer: gst::Buffer, info: &VideoInfo, shared: Option<SharedMemory>) -> Result<Box<dyn Pixels>> {
     let frame = VideoFrame::from_buffer_readable(buffer, info)
         .map_err(|_| Error::new(Kind::Source, "a video frame could not be mapped into memory"))?;
-    Ok(Box::new(MappedFrame(frame)))
+    Ok(Box::new(MappedFrame { frame, shared }))
 }
 
 #[cfg(test)]
@@ -146,13 +155,13 @@ mod tests {
         let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
         buffer.get_mut().unwrap().map_writable().unwrap().fill(7);
         let address = buffer.map_readable().unwrap().as_ptr();
-        let pixels = map(buffer, &info).unwrap();
+        let pixels = map(buffer, &info, None).unwrap();
         let (luma, pitch) = pixels.plane(0);
         assert_eq!((luma.as_ptr(), pitch), (address, 316));
         let (chroma, pitch) = pixels.plane(2);
         assert_eq!((pitch, chroma.len() >= 119 * 160 + 157), (160, true));
         assert_eq!(pixels.plane(3).0, &[0u8; 0]);
         let short = gst::Buffer::with_size(100).unwrap();
-        assert!(map(short, &info).is_err());
+        assert!(map(short, &info, None).is_err());
     }
 }

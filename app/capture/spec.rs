@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::demo::spec::DemoSpec;
+use super::vdo;
+use super::vdo::spec::{Suit, VdoSpec};
 use crate::error::{Error, Kind, Result};
+use crate::geometry::Fit;
 
 /// What sort of source it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum SourceKind {
     Test,
     /// The scene that Spotter draws.
     Demo,
+    /// The video of the camera that Spotter runs on.
+    Camera,
 }
 
 impl SourceKind {
@@ -31,6 +36,7 @@ impl SourceKind {
             Self::Device => "device",
             Self::Test => "test",
             Self::Demo => "demo",
+            Self::Camera => "camera",
         }
     }
 
@@ -53,6 +59,8 @@ pub enum SourceSpec {
     Test,
     /// The scene that Spotter draws.
     Demo(DemoSpec),
+    /// The video of the camera that Spotter runs on.
+    Vdo(VdoSpec),
 }
 
 impl FromStr for SourceSpec {
@@ -60,7 +68,9 @@ impl FromStr for SourceSpec {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         if text.is_empty() {
-            return Err("the source is empty; give a video file, a URI, /dev/videoN, demo or test".to_owned());
+            return Err(
+                "the source is empty; give a video file, a URI, /dev/videoN, vdo, demo or test".to_owned()
+            );
         }
         if text == "demo" {
             return Ok(Self::Demo(DemoSpec::default()));
@@ -69,6 +79,14 @@ impl FromStr for SourceSpec {
             && !settings.starts_with("//")
         {
             return settings.parse().map(Self::Demo);
+        }
+        if text == "vdo" {
+            return Ok(Self::Vdo(VdoSpec::default()));
+        }
+        if let Some(settings) = text.strip_prefix("vdo:")
+            && !settings.starts_with("//")
+        {
+            return settings.parse().map(Self::Vdo);
         }
         if text == "test" {
             return Ok(Self::Test);
@@ -109,6 +127,8 @@ impl fmt::Display for SourceSpec {
             Self::Test => f.write_str("test"),
             Self::Demo(spec) if *spec == DemoSpec::default() => f.write_str("demo"),
             Self::Demo(spec) => write!(f, "demo:{spec}"),
+            Self::Vdo(spec) if spec.to_string().is_empty() => f.write_str("vdo"),
+            Self::Vdo(spec) => write!(f, "vdo:{spec}"),
         }
     }
 }
@@ -122,7 +142,30 @@ impl SourceSpec {
             Self::Device(_) => SourceKind::Device,
             Self::Test => SourceKind::Test,
             Self::Demo(_) => SourceKind::Demo,
+            Self::Vdo(_) => SourceKind::Camera,
         }
+    }
+
+    /// The source where the user names none: the camera's video on a camera, else the demo scene.
+    pub fn of_this_machine() -> Self {
+        if vdo::is_here() { Self::Vdo(VdoSpec::default()) } else { Self::Demo(DemoSpec::default()) }
+    }
+
+    /// The same source, which need not give more than a model with this input takes: columns and rows, and how
+    /// frames are fitted into it. Only a camera's video can give less.
+    pub fn suited_to(mut self, input: Option<((usize, usize), Fit)>) -> Self {
+        if let (Self::Vdo(spec), Some(((width, height), fit))) = (&mut self, input)
+            && let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height))
+        {
+            // A part of the middle needs as much on both sides as a stretched frame, and its own shape.
+            let (input, stretched) = ((width, height), fit == Fit::Stretch);
+            let input = match fit {
+                Fit::Crop | Fit::CropInner => (width.max(height) * 2, width.max(height) * 2),
+                Fit::Letterbox | Fit::Stretch => input,
+            };
+            spec.suit = Some(Suit { input, stretched });
+        }
+        self
     }
 
     /// A short name for the page: the file's name, or the URI without credentials.
@@ -133,6 +176,7 @@ impl SourceSpec {
             }
             Self::Test => "test picture".to_owned(),
             Self::Demo(_) => "demo scene".to_owned(),
+            Self::Vdo(_) => "camera".to_owned(),
             _ => self.to_string(),
         }
     }
@@ -140,7 +184,8 @@ impl SourceSpec {
     /// Checks what can be checked without opening the source.
     ///
     /// # Errors
-    /// `Kind::Source` where a file or device is not there, is a folder, is empty or may not be read.
+    /// `Kind::Source` where a file or device is not there, is a folder, is empty or may not be read, or where this is
+    /// no camera.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::File(path) => check_file(path),
@@ -148,6 +193,7 @@ impl SourceSpec {
                 Kind::Source,
                 format!("there is no device {}; ls /dev/video* lists those there are", path.display()),
             )),
+            Self::Vdo(_) => vdo::sys::library().map(|_| ()),
             _ => Ok(()),
         }
     }
@@ -198,6 +244,10 @@ mod tests {
             assert_eq!(parse(file).unwrap().kind(), SourceKind::File, "{file}");
         }
         assert_eq!(parse("demo://x").unwrap().kind(), SourceKind::Network);
+        let vdo = parse("vdo:channel=1,fps=15").unwrap();
+        assert_eq!((vdo.to_string().as_str(), vdo.kind().word()), ("vdo:channel=1,fps=15", "camera"));
+        assert_eq!((parse("vdo").unwrap().to_string(), parse("vdo:")), ("vdo".into(), parse("vdo")));
+        assert!(parse("vdo:speed=1").is_err() && parse("vdo://x").unwrap().kind() == SourceKind::Network);
         assert!(parse("").is_err());
         assert!(parse("file://relative").is_err());
     }

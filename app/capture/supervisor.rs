@@ -10,8 +10,10 @@ use crate::frame::Frame;
 
 /// The first wait after a source was lost.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait between two attempts, as a rule.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The same for a source on this very machine, which costs nobody else anything.
+pub const LONGEST_WAIT_HERE: Duration = Duration::from_secs(4);
 /// A source that gave frames for this long has recovered: the next loss starts with the first wait.
 const RECOVERED: Duration = Duration::from_secs(5);
 /// How long one call waits for a frame; bounds the time to notice the stop flag.
@@ -52,6 +54,8 @@ pub struct Policy {
     /// The source is alive by itself (network, device): an end or an error is a loss to recover from,
     /// also at the first attempt.
     pub live: bool,
+    /// The longest wait between two attempts.
+    pub longest_wait: Duration,
 }
 
 /// Runs a source until it has ended for good or is told to stop.
@@ -116,7 +120,7 @@ impl Supervisor<'_> {
             if self.clock.wait(wait, &self.stop) {
                 return Ok(());
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
+            wait = (wait * 2).min(self.policy.longest_wait);
         }
         Ok(())
     }
@@ -261,15 +265,21 @@ mod tests {
         Outcome { result, seqs, states, waits }
     }
 
-    const LIVE: Policy = Policy { once: false, live: true };
-    const CLIP: Policy = Policy { once: false, live: false };
-    const ONCE: Policy = Policy { once: true, live: false };
+    const LIVE: Policy = Policy { once: false, live: true, longest_wait: LONGEST_WAIT };
+    const CLIP: Policy = Policy { once: false, live: false, longest_wait: LONGEST_WAIT };
+    const ONCE: Policy = Policy { once: true, live: false, longest_wait: LONGEST_WAIT };
 
     #[test]
     fn the_wait_doubles_from_one_to_thirty_seconds() {
         let outcome = run(vec![None; 9], LIVE, 8, u64::MAX);
         assert!(outcome.result.is_ok());
         assert_eq!(outcome.waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_camera_that_is_this_machine_is_asked_more_often() {
+        let here = Policy { longest_wait: LONGEST_WAIT_HERE, ..LIVE };
+        assert_eq!(run(vec![None; 6], here, 5, u64::MAX).waits, [1, 2, 4, 4, 4]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::BenchArgs;
-use crate::capture::supervisor::Policy;
+use crate::capture::supervisor::{LONGEST_WAIT, Policy};
 use crate::capture::{self, Next, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock, milliseconds};
 use crate::detector::Detector;
@@ -170,11 +170,13 @@ fn whole_pipeline(
     let status = Arc::new(Status::new(SourceAbout::default(), about, Settings::new(VALUES)));
     let stop = Stop::new();
     let parts = Parts {
-        opener: Box::new(SpecOpener { spec: spec.clone(), pace: Pace::Unpaced }),
-        policy: Policy { once: false, live: false },
+        opener: Box::new(SpecOpener { spec: spec.clone(), pace: Pace::Unpaced, workload: None }),
+        policy: Policy { once: false, live: false, longest_wait: LONGEST_WAIT },
         lossless: true,
         model: running,
         output: None,
+        pictures: None,
+        workload: Arc::default(),
         clock: Arc::new(SystemClock),
     };
     let pipeline = Pipeline::start(parts, status.clone(), &stop)?;

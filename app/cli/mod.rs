@@ -106,10 +106,11 @@ impl From<&ModelArgs> for LoadSpec {
 /// Arguments of `spotter run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// A video or image file, a URI (rtsp://, http://), a device (/dev/video0), test, or demo: a street that
-    /// Spotter draws, also demo:seed=7,size=640x360,fps=15
-    #[arg(long, value_name = "SOURCE", default_value = "demo")]
-    pub source: SourceSpec,
+    /// A video or image file, a URI (rtsp://, http://), a device (/dev/video0), test, vdo: the camera that this
+    /// runs on, also vdo:size=1280x720,fps=15, or demo: a street that Spotter draws, also
+    /// demo:seed=7,size=640x360,fps=15 [default: vdo on a camera, else demo]
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<SourceSpec>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub model: ModelArgs,

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::RunArgs;
 use super::signals::stop_on_signals;
-use crate::capture::supervisor::Policy;
-use crate::capture::{Pace, SourceKind, SpecOpener, gst_source};
+use crate::capture::supervisor::{LONGEST_WAIT, LONGEST_WAIT_HERE, Policy};
+use crate::capture::vdo::ladder::Workload;
+use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::clock::{Stop, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
@@ -32,15 +33,16 @@ const LAST_WAIT: Duration = Duration::from_millis(700);
 /// Whatever keeps it from starting, and a source that cannot be played at all.
 pub fn run(args: &RunArgs) -> Result<()> {
     gst_source::init()?;
-    args.source.check()?;
-    let drawn = args.source.kind() == SourceKind::Demo;
+    let source = args.source.clone().unwrap_or_else(SourceSpec::of_this_machine);
+    source.check()?;
+    let drawn = source.kind() == SourceKind::Demo;
     let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
     let (model, chosen) = match switch::start(&base, keeper.as_ref()) {
         Ok((loaded, chosen)) => (Model::load(&loaded)?, chosen),
         Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
-            let (source, how) = (args.source.name(), no_default(&base));
-            let text = format!("there is no model for {source}: {error}");
+            let (name, how) = (source.name(), no_default(&base));
+            let text = format!("there is no model for {name}: {error}");
             // Whoever looks at the page can choose another model; a clip that is played once is to give a
             // result.
             if args.once {
@@ -53,7 +55,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     };
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
     let about = model.about.clone();
-    let origin = SourceAbout { name: args.source.name(), kind: args.source.kind().word() };
+    let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
     let settings = Settings::new(Values { confidence: args.confidence, iou: args.iou });
     let status = Arc::new(Status::new(origin, about.clone(), settings));
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
@@ -64,7 +66,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let stop = Stop::new();
     stop_on_signals(&stop)?;
 
-    log::info!("source   {}", args.source);
+    log::info!("source   {source}");
     match &about.missing {
         Some(why) => {
             log::warn!("model    none yet: the page shows the picture alone and offers models; {why}")
@@ -79,13 +81,20 @@ pub fn run(args: &RunArgs) -> Result<()> {
     }
     log::info!("page     http://{}/", server.address());
 
-    let policy = Policy { once: args.once, live: args.source.kind() != SourceKind::File };
+    let kind = source.kind();
+    let longest_wait = if kind == SourceKind::Camera { LONGEST_WAIT_HERE } else { LONGEST_WAIT };
+    let policy = Policy { once: args.once, live: kind != SourceKind::File, longest_wait };
+    let source = source.suited_to(model.detector.input());
+    let workload = Arc::new(Workload::default());
+    let pictures = capture::pictures(&source);
     let parts = Parts {
-        opener: Box::new(SpecOpener { spec: args.source.clone(), pace: Pace::Real }),
+        opener: Box::new(SpecOpener { spec: source, pace: Pace::Real, workload: Some(workload.clone()) }),
         policy,
         lossless: false,
         model,
         output,
+        pictures,
+        workload,
         clock: Arc::new(SystemClock),
     };
     let started = Instant::now();

@@ -115,6 +115,11 @@ impl Preprocessor {
         self
     }
 
+    /// Columns and rows of the input, and how frames are fitted into it.
+    pub fn input(&self) -> ((usize, usize), Fit) {
+        ((self.width, self.height), self.fit)
+    }
+
     /// Bytes that the tensor takes.
     pub fn tensor_bytes(&self) -> usize {
         self.width * self.height * 3 * self.element.size()

@@ -1,11 +1,13 @@
 //! The publishing thread's work: scenes always, pictures while somebody watches.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::hub::{PublishedScene, Watch};
 use super::jpeg::JpegEncoder;
 use super::overlay;
+use crate::capture::Pictures;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::preprocess::{I420Buffer, ViewScaler};
@@ -22,6 +24,10 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long the thread sleeps when nothing happens; bounds the wait of a new viewer for its picture.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How long a picture that the source makes by itself is waited for; longer than a camera's encoder takes. The frame
+/// is held meanwhile, and a camera has few buffers for frames.
+const PICTURE_WAIT: Duration = Duration::from_millis(60);
 
 /// A message for the page: `u32` length of the JSON, `u32` length of the JPEG (little endian), both.
 fn message(json: &str, jpeg: &[u8]) -> Vec<u8> {
@@ -42,6 +48,14 @@ fn view_size(frame: &Frame) -> (usize, usize) {
     (side(width), side(height))
 }
 
+/// What was published last, for viewers that come later.
+struct Last {
+    /// Given back to a source that has few of them.
+    frame: Option<Frame>,
+    scene: Arc<Scene>,
+    published: Arc<PublishedScene>,
+}
+
 /// Publishes what was seen.
 pub struct Publisher {
     status: Arc<Status>,
@@ -49,7 +63,8 @@ pub struct Publisher {
     view: I420Buffer,
     annotated: I420Buffer,
     encoder: JpegEncoder,
-    last: Option<(Frame, Arc<Scene>, Arc<PublishedScene>)>,
+    pictures: Option<Box<dyn Pictures>>,
+    last: Option<Last>,
     shown: (bool, bool),
     last_status: Option<Instant>,
     last_message: Instant,
@@ -57,14 +72,15 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes into `status`' hub.
-    pub fn new(status: Arc<Status>) -> Self {
+    /// Publishes into `status`' hub, with the pictures that the source makes by itself.
+    pub fn new(status: Arc<Status>, pictures: Option<Box<dyn Pictures>>) -> Self {
         Self {
             status,
             scaler: ViewScaler::new(),
             view: I420Buffer::new(),
             annotated: I420Buffer::new(),
             encoder: JpegEncoder::default(),
+            pictures,
             last: None,
             shown: (false, false),
             last_status: None,
@@ -92,17 +108,26 @@ impl Publisher {
 
     fn publish(&mut self, frame: Frame, scene: Arc<Scene>) {
         let published = self.status.hub.publish_scene(scene.clone());
-        self.last = Some((frame, scene, published));
+        // A source whose memory is shared with devices has few buffers: they go back at once.
+        let scarce = frame.pixels.shared().is_some();
+        self.last = Some(Last { frame: Some(frame), scene, published });
         self.shown = (false, false);
         self.show();
+        if scarce && let Some(last) = &mut self.last {
+            last.frame = None;
+        }
     }
 
     /// Encodes the last frame for those who watch and have not got it.
     fn show(&mut self) {
         let hub = &self.status.hub;
         hub.forget_unwatched();
-        let live = hub.viewers(Watch::Live) > 0 && !self.shown.0;
+        let watched = hub.viewers(Watch::Live) > 0;
+        let live = watched && !self.shown.0;
         let mjpeg = hub.viewers(Watch::Mjpeg) > 0 && !self.shown.1;
+        if let Some(pictures) = &mut self.pictures {
+            pictures.watch(watched);
+        }
         if !live && !mjpeg {
             return;
         }
@@ -112,8 +137,8 @@ impl Publisher {
             }
             self.picture_failed = true;
             // The page shows boxes without a picture rather than nothing.
-            if live && let Some((_, _, published)) = &self.last {
-                let text = self.with_status(published.json());
+            if live && let Some(last) = &self.last {
+                let text = self.with_status(last.published.json());
                 self.send(&text, &[]);
             }
         } else {
@@ -123,9 +148,15 @@ impl Publisher {
     }
 
     fn encode(&mut self, live: bool, mjpeg: bool) -> Result<()> {
-        let Some((frame, scene, published)) = &self.last else { return Ok(()) };
-        let (width, height) = view_size(frame);
-        self.scaler.run(frame, width, height, &mut self.view)?;
+        let Some(Last { frame: Some(frame), scene, published }) = &self.last else { return Ok(()) };
+        let made = match (&mut self.pictures, frame.pts) {
+            (Some(pictures), Some(time)) if live => pictures.of(time, PICTURE_WAIT),
+            _ => None,
+        };
+        if mjpeg || made.is_none() {
+            let (width, height) = view_size(frame);
+            self.scaler.run(frame, width, height, &mut self.view)?;
+        }
         if mjpeg {
             self.annotated.clone_from(&self.view);
             overlay::draw(scene, &mut self.annotated);
@@ -134,8 +165,20 @@ impl Publisher {
             self.status.hub.publish_bytes(Watch::Mjpeg, jpeg);
         }
         if live {
-            let mut jpeg = Vec::new();
-            self.encoder.encode(&self.view, &mut jpeg)?;
+            let counter = if made.is_some() {
+                &self.status.stats.pictures_given
+            } else {
+                &self.status.stats.pictures_made
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+            let jpeg = match made {
+                Some(made) => made,
+                None => {
+                    let mut jpeg = Vec::new();
+                    self.encoder.encode(&self.view, &mut jpeg)?;
+                    jpeg.into()
+                }
+            };
             let with_status = self.last_status.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL);
             let json = published.json();
             let text = if with_status {
@@ -163,6 +206,9 @@ impl Publisher {
     fn idle(&mut self) {
         let hub = &self.status.hub;
         if hub.viewers(Watch::Live) + hub.viewers(Watch::Mjpeg) == 0 {
+            if let Some(pictures) = &mut self.pictures {
+                pictures.watch(false);
+            }
             hub.forget_unwatched();
             self.shown = (false, false);
             return;

@@ -1,15 +1,22 @@
-//! Builds the simulators of `tests/camera`, which are crates of their own.
+//! The simulated camera: its libraries, built once a test program, and the folder through which it is told to fail.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-/// Builds a simulator's library, once for each profile, and gives it the name by which programs ask for it,
-/// in a folder of its own. Returns the file.
+/// Builds the library of a crate of `tests/camera` (cargo calls it `built`) and gives it the name by which programs
+/// ask for it, in a folder of its own. Returns the file.
 pub fn library(package: &str, built: &str, soname: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(file) = done.get(package) {
+        return file.clone();
+    }
     let profile = Path::new(env!("CARGO_BIN_EXE_spotter")).parent().expect("programs are in a folder");
     let target = profile.parent().expect("profiles are in the target folder");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", package, "--target-dir"]).arg(target);
+    cargo.args(["build", "--quiet", "--locked", "--package", package, "--target-dir"]).arg(target);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     if profile.ends_with("release") {
         cargo.arg("--release");
@@ -22,5 +29,39 @@ pub fn library(package: &str, built: &str, soname: &str) -> PathBuf {
     let part = folder.join(format!("{soname}.{}.part", std::process::id()));
     std::fs::copy(profile.join(built), &part).expect("the library was built");
     std::fs::rename(&part, &file).expect("a file in the same folder can be renamed");
+    done.insert(package.to_owned(), file.clone());
     file
 }
+
+/// The simulated libvdostream.
+pub fn vdo() -> PathBuf {
+    library("sim-vdo", "libvdostream.so", "libvdostream.so.1")
+}
+
+/// The folder through which faults are injected and counters read.
+pub struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("there is room for a folder") }
+    }
+
+    /// What `SPOTTER_SIM_DIR` is to be.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// These faults and no others from now on.
+    pub fn faults(&self, lines: &str) {
+        let new = self.path().join("faults.new");
+        std::fs::write(&new, lines).expect("the folder can be written");
+        std::fs::rename(new, self.path().join("faults")).expect("the folder can be written");
+    }
+
+    /// What the simulated libvdostream has counted; null before the first time.
+    pub fn vdo(&self) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.path().join("vdo.json")).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }

@@ -1,0 +1,257 @@
+//! The camera's own compressed pictures, for the page: its encoder is there and costs nothing.
+//!
+//! They come as a second stream of the same sensor. A picture belongs to a frame where both have the same capture
+//! time; the last pictures are kept until detection has got as far. The stream is open only while somebody watches,
+//! in a thread of its own: neither capture nor detection waits for it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+
+use super::element;
+use super::spec::{Format, VdoSpec};
+use crate::capture::Pictures;
+use crate::clock::Stop;
+use crate::error::{Error, Kind, Result};
+
+/// Pictures are kept for the slowest detection that a rate of one frame a second leaves.
+const KEPT: Duration = Duration::from_millis(1500);
+/// How many pictures, and how many bytes of them, are kept at most.
+const MOST: usize = 48;
+const MOST_BYTES: usize = 8 << 20;
+/// A stream that has given nothing for this long is not waited for.
+const SILENT: Duration = Duration::from_secs(1);
+/// How long one look for a picture is; bounds the time to notice that nobody watches any more.
+const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// How long to wait before a stream that failed is opened again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The last pictures, oldest first.
+#[derive(Default)]
+struct Ring {
+    pictures: VecDeque<(Duration, Arc<[u8]>)>,
+    bytes: usize,
+    last: Option<Instant>,
+}
+
+impl Ring {
+    fn put(&mut self, time: Duration, jpeg: Arc<[u8]>) {
+        self.last = Some(Instant::now());
+        self.bytes += jpeg.len();
+        self.pictures.push_back((time, jpeg));
+        while let Some((oldest, jpeg)) = self.pictures.front()
+            && (self.pictures.len() > MOST || self.bytes > MOST_BYTES || *oldest + KEPT < time)
+        {
+            self.bytes -= jpeg.len();
+            self.pictures.pop_front();
+        }
+    }
+
+    fn of(&self, time: Duration) -> Option<Arc<[u8]>> {
+        self.pictures.iter().rev().find(|(of, _)| *of == time).map(|(_, jpeg)| jpeg.clone())
+    }
+
+    /// Whether the picture of this time may still come.
+    fn may_come(&self, time: Duration) -> bool {
+        self.last.is_some_and(|last| last.elapsed() < SILENT)
+            && self.pictures.back().is_none_or(|(newest, _)| *newest < time)
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    ring: Mutex<Ring>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The camera's compressed pictures.
+pub struct VdoPictures {
+    spec: VdoSpec,
+    shared: Arc<Shared>,
+    running: Option<(Stop, JoinHandle<()>)>,
+}
+
+impl VdoPictures {
+    /// Pictures of the same view as the frames of `spec`. No stream is opened yet.
+    pub fn new(spec: VdoSpec) -> Self {
+        Self { spec, shared: Arc::default(), running: None }
+    }
+}
+
+impl Drop for VdoPictures {
+    fn drop(&mut self) {
+        self.watch(false);
+    }
+}
+
+impl Pictures for VdoPictures {
+    fn watch(&mut self, watched: bool) {
+        if watched && self.running.is_none() {
+            let (stop, shared, spec) = (Stop::new(), self.shared.clone(), self.spec);
+            let stopped = stop.clone();
+            let thread = std::thread::Builder::new().name("pictures".to_owned());
+            // Without a thread the page's pictures are made here.
+            if let Ok(thread) = thread.spawn(move || feed(&spec, &shared, &stopped)) {
+                self.running = Some((stop, thread));
+            }
+        } else if !watched && let Some((stop, _)) = self.running.take() {
+            // It ends by itself within a moment; nobody waits for it.
+            stop.set();
+            *self.shared.lock() = Ring::default();
+        }
+    }
+
+    fn of(&mut self, time: Duration, wait: Duration) -> Option<Arc<[u8]>> {
+        let (ring, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.lock(), wait, |ring| {
+                ring.of(time).is_none() && ring.may_come(time)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        ring.of(time)
+    }
+}
+
+/// Keeps the stream going until told to stop.
+fn feed(spec: &VdoSpec, shared: &Shared, stop: &Stop) {
+    let mut said = false;
+    while !stop.is_set() {
+        let outcome = play(spec, shared, stop);
+        if let Err(error) = outcome
+            && !stop.is_set()
+        {
+            if !said {
+                log::info!("the camera gives no compressed pictures ({error}); the page's are made here");
+            }
+            said = true;
+            stop.wait(AGAIN);
+        }
+    }
+}
+
+fn play(spec: &VdoSpec, shared: &Shared, stop: &Stop) -> Result<()> {
+    let broken = |what: &str| Error::new(Kind::Source, what.to_owned());
+    let sensor = super::sensor(spec, Format::Jpeg)?;
+    let source = element::source(&sensor.page_request(spec))?;
+    let sink = gst_app::AppSink::builder()
+        .caps(&gst::Caps::new_empty_simple("image/jpeg"))
+        .sync(false)
+        .max_buffers(2)
+        .drop(true)
+        .enable_last_sample(false)
+        .build();
+    let pipeline = Playing(gst::Pipeline::new());
+    let chain = [source.upcast_ref::<gst::Element>(), sink.upcast_ref()];
+    pipeline.0.add_many(chain).map_err(|_| broken("the pipeline cannot be put together"))?;
+    gst::Element::link_many(chain).map_err(|_| broken("the pipeline cannot be put together"))?;
+    // The cause of a failed change of state is on the bus.
+    let started = pipeline.0.set_state(gst::State::Playing);
+    while !stop.is_set() {
+        if started.is_ok()
+            && let Some(sample) = sink.try_pull_sample(POLL)
+        {
+            let buffer = sample.buffer().ok_or_else(|| broken("a picture came without bytes"))?;
+            let (_, time) =
+                element::origin(buffer).ok_or_else(|| broken("a picture came without its capture time"))?;
+            let bytes = buffer.map_readable().map_err(|_| broken("a picture could not be read"))?;
+            let jpeg: Arc<[u8]> = bytes.as_slice().into();
+            let mut ring = shared.lock();
+            if !stop.is_set() {
+                ring.put(Duration::from_micros(time), jpeg);
+                shared.changed.notify_all();
+            }
+            continue;
+        }
+        if let Some(message) = pipeline.0.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]))
+            && let gst::MessageView::Error(error) = message.view()
+        {
+            return Err(broken(error.error().message().trim_end_matches('.')));
+        }
+        if started.is_err() {
+            return Err(broken("its stream does not start"));
+        }
+    }
+    Ok(())
+}
+
+/// A pipeline that ends when it is dropped.
+struct Playing(gst::Pipeline);
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        // A pipeline that is dropped while it plays leaks its threads.
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn picture(byte: u8) -> Arc<[u8]> {
+        vec![byte; 1000].into()
+    }
+
+    #[test]
+    fn the_picture_of_that_very_time_is_found_and_no_other() {
+        let mut ring = Ring::default();
+        for index in 0..10u8 {
+            ring.put(ms(1000 + 40 * u64::from(index)), picture(index));
+        }
+        assert_eq!(ring.of(ms(1120)).as_deref(), Some(&*picture(3)));
+        assert!(ring.of(ms(1121)).is_none() && ring.of(ms(960)).is_none());
+        assert!(ring.may_come(ms(1400)));
+        // What is past does not come any more.
+        assert!(!ring.may_come(ms(1100)) && !ring.may_come(ms(1360)));
+    }
+
+    #[test]
+    fn only_the_last_are_kept() {
+        let mut ring = Ring::default();
+        for index in 0..200u64 {
+            ring.put(ms(33 * index), picture(0));
+        }
+        assert!(ring.pictures.len() <= MOST);
+        assert_eq!(ring.bytes, 1000 * ring.pictures.len());
+        ring.put(ms(60_000), picture(1));
+        assert_eq!((ring.pictures.len(), ring.bytes), (1, 1000));
+        for index in 0..20u64 {
+            ring.put(ms(60_001 + index), vec![0; 1 << 20].into());
+        }
+        assert!(ring.bytes <= MOST_BYTES);
+    }
+
+    #[test]
+    fn a_picture_is_waited_for_while_it_may_come_and_not_without_a_stream() {
+        let mut pictures = VdoPictures::new(VdoSpec::default());
+        let begun = Instant::now();
+        assert!(pictures.of(ms(5), ms(5000)).is_none());
+        assert!(begun.elapsed() < ms(1000), "there is no stream");
+        pictures.shared.lock().put(ms(5), picture(1));
+        let shared = pictures.shared.clone();
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(ms(50));
+            shared.lock().put(ms(10), picture(2));
+            shared.changed.notify_all();
+        });
+        assert_eq!(pictures.of(ms(10), ms(5000)).as_deref(), Some(&*picture(2)));
+        late.join().unwrap();
+        assert!(pictures.of(ms(7), ms(5000)).is_none(), "left out by the camera");
+    }
+}

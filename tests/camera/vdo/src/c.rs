@@ -1,0 +1,368 @@
+//! The functions as C calls them. Each takes what Axis's headers say it takes: pointers that this library gave out and
+//! that were not released, C strings, and null or a place for an error. That is the contract of every `unsafe` here.
+#![allow(clippy::missing_safety_doc, missing_docs)]
+
+use std::ffi::{CStr, CString, c_char, c_double, c_int, c_uint, c_void};
+use std::ptr;
+use std::sync::Arc;
+
+use glib_sys::{GError, GQuark, gboolean};
+
+use crate::camera::camera;
+use crate::map::{Value, Values};
+use crate::object::Class;
+use crate::stream::{Stream, VdoBuffer, VdoFrame};
+use crate::{Failure, error};
+
+static MAP: Class<Values> = Class::new(c"VdoMap");
+static STREAM: Class<Arc<Stream>> = Class::new(c"VdoStream");
+static CHANNEL: Class<Channel> = Class::new(c"VdoChannel");
+
+pub struct Channel(u32);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pair {
+    w: u32,
+    h: u32,
+}
+
+type Errors = *mut *mut GError;
+
+/// Gives the value, or its failure to the caller.
+unsafe fn given<T>(outcome: Result<T, Failure>, errors: Errors, other: T) -> T {
+    outcome.unwrap_or_else(|(code, text)| {
+        if !errors.is_null() {
+            let text = CString::new(text).unwrap_or_default();
+            // SAFETY: the caller gave a place for an error; the text is copied.
+            unsafe { *errors = glib_sys::g_error_new_literal(vdo_error_quark(), code, text.as_ptr()) }
+        }
+        other
+    })
+}
+
+unsafe fn text<'a>(text: *const c_char) -> std::borrow::Cow<'a, str> {
+    if text.is_null() { "".into() } else { unsafe { CStr::from_ptr(text) }.to_string_lossy() }
+}
+
+unsafe fn values<'a>(map: *const c_void) -> &'a Values {
+    static NONE: std::sync::LazyLock<Values> = std::sync::LazyLock::new(Values::default);
+    unsafe { MAP.value(map) }.unwrap_or(&NONE)
+}
+
+unsafe fn stream<'a>(stream: *const c_void) -> Result<&'a Arc<Stream>, Failure> {
+    unsafe { STREAM.value(stream) }.ok_or_else(|| (error::INVALID_ARGUMENT, "no stream".to_owned()))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn vdo_error_quark() -> GQuark {
+    // SAFETY: a C string that lives for ever.
+    unsafe { glib_sys::g_quark_from_static_string(c"vdo-error-quark".as_ptr()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_error_is_expected(errors: Errors) -> gboolean {
+    unsafe {
+        let error = errors.as_ref().and_then(|error| error.as_ref());
+        error.is_some_and(|error| matches!(error.code, error::NO_DATA | error::INTERFACE_DOWN)).into()
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn vdo_map_new() -> *mut c_void {
+    MAP.object(Values::default())
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_set_uint32(map: *mut c_void, key: *const c_char, value: u32) {
+    unsafe { values(map).set(&text(key), Value::Number(value)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_set_boolean(map: *mut c_void, key: *const c_char, value: gboolean) {
+    unsafe { values(map).set(&text(key), Value::Boolean(value != 0)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_set_double(map: *mut c_void, key: *const c_char, value: c_double) {
+    unsafe { values(map).set(&text(key), Value::Double(value)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_set_string(map: *mut c_void, key: *const c_char, value: *const c_char) {
+    unsafe {
+        let value = CString::new(text(value).as_bytes()).unwrap_or_default();
+        values(map).set(&text(key), Value::Text(value));
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_set_pair32u(map: *mut c_void, key: *const c_char, value: Pair) {
+    unsafe { values(map).set(&text(key), Value::Pair(value.w, value.h)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_get_uint32(map: *const c_void, key: *const c_char, other: u32) -> u32 {
+    unsafe { values(map).number(&text(key)).unwrap_or(other) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_get_boolean(
+    map: *const c_void,
+    key: *const c_char,
+    other: gboolean,
+) -> gboolean {
+    unsafe { values(map).boolean(&text(key)).map_or(other, gboolean::from) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_get_double(
+    map: *const c_void,
+    key: *const c_char,
+    other: c_double,
+) -> c_double {
+    unsafe { values(map).double(&text(key)).unwrap_or(other) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_get_pair32u(map: *const c_void, key: *const c_char, other: Pair) -> Pair {
+    unsafe { values(map).pair(&text(key)).map_or(other, |(w, h)| Pair { w, h }) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_get_string(
+    map: *const c_void,
+    key: *const c_char,
+    size: *mut usize,
+    other: *const c_char,
+) -> *const c_char {
+    unsafe {
+        let found = values(map).with(&text(key), |value| match value {
+            // Lives as long as the map does not change, as on a camera.
+            Value::Text(text) => Some((text.as_ptr(), text.as_bytes().len())),
+            _ => None,
+        });
+        let (found, length) = found.unwrap_or((other, 0));
+        if let Some(size) = size.as_mut() {
+            *size = length;
+        }
+        found
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_map_dump(map: *const c_void) {
+    eprintln!("{:?}", unsafe { values(map) }.keys());
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_new(
+    settings: *mut c_void,
+    _: *const c_void,
+    errors: Errors,
+) -> *mut c_void {
+    unsafe {
+        let made = Stream::new(values(settings)).map(|stream| STREAM.object(stream));
+        given(made, errors, ptr::null_mut())
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_start(this: *mut c_void, errors: Errors) -> gboolean {
+    unsafe { given(stream(this).and_then(Stream::start).map(|()| 1), errors, 0) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_stop(this: *mut c_void) {
+    if let Ok(stream) = unsafe { stream(this) } {
+        stream.stop();
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_get_fd(this: *mut c_void, errors: Errors) -> c_int {
+    unsafe { given(stream(this).map(|stream| stream.fd()), errors, -1) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_get_info(this: *mut c_void, errors: Errors) -> *mut c_void {
+    unsafe { given(stream(this).map(|stream| MAP.object(stream.info())), errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_get_settings(this: *mut c_void, errors: Errors) -> *mut c_void {
+    unsafe { given(stream(this).map(|stream| MAP.object(stream.settings.clone())), errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_get_event(_: *mut c_void, errors: Errors) -> *mut c_void {
+    unsafe { given(Err((error::NO_EVENT, "no event".to_owned())), errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_get_buffer(this: *mut c_void, errors: Errors) -> *mut VdoBuffer {
+    unsafe { given(stream(this).and_then(|stream| stream.take()), errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_buffer_unref(
+    this: *mut c_void,
+    buffer: *mut *mut VdoBuffer,
+    errors: Errors,
+) -> gboolean {
+    unsafe {
+        let taken = stream(this).and_then(|stream| match buffer.as_mut() {
+            Some(buffer) if !buffer.is_null() => {
+                let taken = stream.give_back(*buffer);
+                *buffer = ptr::null_mut();
+                taken
+            }
+            _ => Err((error::INVALID_ARGUMENT, "no buffer".to_owned())),
+        });
+        given(taken.map(|()| 1), errors, 0)
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_stream_set_framerate(
+    this: *mut c_void,
+    rate: c_double,
+    errors: Errors,
+) -> gboolean {
+    unsafe { given(stream(this).and_then(|stream| stream.set_rate(rate)).map(|()| 1), errors, 0) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_buffer_get_data(buffer: *mut VdoBuffer) -> *mut c_void {
+    unsafe { buffer.as_ref() }.map_or(ptr::null_mut(), |buffer| buffer.data)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_buffer_get_fd(buffer: *mut VdoBuffer) -> c_int {
+    unsafe { buffer.as_ref() }.map_or(-1, |buffer| buffer.fd)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_buffer_get_offset(buffer: *mut VdoBuffer) -> i64 {
+    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.offset)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_buffer_get_capacity(buffer: *mut VdoBuffer) -> usize {
+    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.capacity)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_buffer_get_id(buffer: *mut VdoBuffer) -> u32 {
+    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.id)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_buffer_get_frame(buffer: *mut VdoBuffer) -> *mut VdoFrame {
+    unsafe { buffer.as_mut() }.map_or(ptr::null_mut(), |buffer| &mut buffer.frame)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_frame_get_timestamp(frame: *mut VdoFrame) -> u64 {
+    unsafe { frame.as_ref() }.map_or(0, |frame| frame.timestamp)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_frame_get_size(frame: *mut VdoFrame) -> usize {
+    unsafe { frame.as_ref() }.map_or(0, |frame| frame.size)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_frame_get_sequence_nbr(frame: *mut VdoFrame) -> c_uint {
+    unsafe { frame.as_ref() }.map_or(0, |frame| frame.sequence)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_frame_get_frame_type(frame: *mut VdoFrame) -> c_int {
+    unsafe { frame.as_ref() }.map_or(0, |frame| frame.kind)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get(number: c_uint, errors: Errors) -> *mut c_void {
+    let found = match number {
+        0 | 1 => Ok(CHANNEL.object(Channel(number))),
+        _ => Err((error::NOT_FOUND, format!("no channel {number}"))),
+    };
+    unsafe { given(found, errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get_ex(wanted: *mut c_void, errors: Errors) -> *mut c_void {
+    let wanted = unsafe { values(wanted) };
+    let found = match (wanted.number("input"), wanted.number("channel")) {
+        (Some(1), None) => Ok(CHANNEL.object(Channel(1))),
+        (None, Some(number @ (0 | 1))) => Ok(CHANNEL.object(Channel(number))),
+        (input, channel) => {
+            Err((error::NOT_FOUND, format!("no view of input {input:?}, channel {channel:?}")))
+        }
+    };
+    unsafe { given(found, errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get_info(channel: *mut c_void, errors: Errors) -> *mut c_void {
+    let made = unsafe { CHANNEL.value(channel) }
+        .ok_or_else(|| (error::INVALID_ARGUMENT, "no channel".to_owned()))
+        .map(|Channel(id)| {
+            let (camera, info) = (camera(), Values::default());
+            info.set("id", Value::Number(*id));
+            info.set("rotation", Value::Number(camera.faults().rotation));
+            info.set("aspect_ratio", Value::Pair(camera.size.0, camera.size.1));
+            MAP.object(info)
+        });
+    unsafe { given(made, errors, ptr::null_mut()) }
+}
+
+/// `{count, resolutions[]}`, for `g_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get_resolutions(
+    channel: *mut c_void,
+    filter: *mut c_void,
+    errors: Errors,
+) -> *mut c_void {
+    if unsafe { CHANNEL.value(channel) }.is_none() {
+        return unsafe {
+            given(Err((error::INVALID_ARGUMENT, "no channel".to_owned())), errors, ptr::null_mut())
+        };
+    }
+    let filter = unsafe { values(filter) };
+    let (width, height) = camera().size;
+    let native = filter.text("aspect_ratio").is_some_and(|aspect| aspect == "native");
+    let mut sizes: Vec<(u32, u32)> = [(1, 1), (2, 3), (1, 2), (3, 8), (1, 4)]
+        .map(|(n, d)| ((width * n / d) & !1, (height * n / d) & !1))
+        .into_iter()
+        .chain((!native).then_some([(640, 480), (320, 240)]).into_iter().flatten())
+        .filter(|size| size.0 <= width && size.1 <= height)
+        .collect();
+    sizes.sort_by_key(|(width, height)| width * height);
+    match filter.text("select").as_deref() {
+        Some("min") => sizes.truncate(1),
+        Some("max") => sizes = sizes.split_off(sizes.len().saturating_sub(1)),
+        Some("minmax") => sizes = sizes.first().into_iter().chain(sizes.last()).copied().collect(),
+        _ => {}
+    }
+    // SAFETY: as many bytes as are written: the count, and two numbers each.
+    unsafe {
+        let set = glib_sys::g_malloc(size_of::<usize>() + sizes.len() * 8).cast::<usize>();
+        *set = sizes.len();
+        let mut place = set.add(1).cast::<u32>();
+        for (width, height) in sizes {
+            *place = width;
+            *place.add(1) = height;
+            place = place.add(2);
+        }
+        set.cast()
+    }
+}
+
+/// How many buffers are with the program, over all streams. Of this library alone, for its tests.
+pub fn out() -> u64 {
+    let mut out = 0;
+    camera().count(|counts| out = counts.given - counts.returned);
+    out
+}

@@ -1,0 +1,244 @@
+//! Pictures: of a clip or drawn; scaled, turned and laid out as a stream wants them.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+
+use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
+
+/// Planes Y, U and V, limited range, BT.601, chroma halved both ways, no gaps.
+#[derive(Clone, Default)]
+pub struct Picture {
+    pub width: usize,
+    pub height: usize,
+    pub planes: [Vec<u8>; 3],
+}
+
+impl Picture {
+    fn size_of_plane(&self, plane: usize) -> (usize, usize) {
+        if plane == 0 { (self.width, self.height) } else { (self.width.div_ceil(2), self.height.div_ceil(2)) }
+    }
+
+    pub fn new(width: usize, height: usize) -> Self {
+        let mut picture = Self { width, height, planes: Default::default() };
+        for plane in 0..3 {
+            let (w, h) = picture.size_of_plane(plane);
+            picture.planes[plane] = vec![128; w * h];
+        }
+        picture
+    }
+
+    /// Frame `number` of the drawn scene: its number above, below it a ramp over which a disc goes.
+    fn draw(&mut self, number: u64) {
+        let (width, height) = (self.width, self.height);
+        let band = height / 8;
+        let radius = (height / 8) as i64;
+        let x = (number * 7 % (width as u64)) as i64;
+        let y = (height / 2) as i64 + ((number as f64 / 20.0).sin() * height as f64 / 5.0) as i64;
+        for row in 0..height {
+            for column in 0..width {
+                let luma = if row < band {
+                    let cell = (column * 32 / width).min(31);
+                    if number as u32 >> (31 - cell) & 1 == 1 { 235 } else { 16 }
+                } else {
+                    let (dx, dy) = (column as i64 - x, row as i64 - y);
+                    if dx * dx + dy * dy < radius * radius { 220 } else { 40 + (column * 120 / width) as u8 }
+                };
+                self.planes[0][row * width + column] = luma;
+            }
+        }
+    }
+
+    /// The part of this picture that starts at `from` and has `size`, as another size: every pixel is the mean of
+    /// what it covers.
+    pub fn scaled(&self, from: (f64, f64), size: (f64, f64), width: usize, height: usize) -> Self {
+        let mut out = Self::new(width, height);
+        for plane in 0..3 {
+            let (in_w, in_h) = self.size_of_plane(plane);
+            let (out_w, out_h) = out.size_of_plane(plane);
+            let across = edges(from.0, size.0, in_w, out_w);
+            let down = edges(from.1, size.1, in_h, out_h);
+            for (y, rows) in down.iter().enumerate() {
+                for (x, columns) in across.iter().enumerate() {
+                    let mut sum = 0u32;
+                    for row in rows.clone() {
+                        for byte in &self.planes[plane][row * in_w + columns.start..row * in_w + columns.end]
+                        {
+                            sum += u32::from(*byte);
+                        }
+                    }
+                    let count = (rows.len() * columns.len()).max(1) as u32;
+                    out.planes[plane][y * out_w + x] = ((sum + count / 2) / count) as u8;
+                }
+            }
+        }
+        out
+    }
+
+    /// Turned clockwise by 0, 90, 180 or 270 degrees.
+    pub fn turned(self, degrees: u32) -> Self {
+        if degrees == 0 {
+            return self;
+        }
+        let (width, height) =
+            if degrees == 180 { (self.width, self.height) } else { (self.height, self.width) };
+        let mut out = Self::new(width, height);
+        for plane in 0..3 {
+            let (in_w, in_h) = self.size_of_plane(plane);
+            let (out_w, out_h) = out.size_of_plane(plane);
+            for y in 0..out_h {
+                for x in 0..out_w {
+                    let (from_x, from_y) = match degrees {
+                        90 => (y, in_h - 1 - x),
+                        180 => (in_w - 1 - x, in_h - 1 - y),
+                        _ => (in_w - 1 - y, x),
+                    };
+                    out.planes[plane][y * out_w + x] = self.planes[plane][from_y * in_w + from_x];
+                }
+            }
+        }
+        out
+    }
+
+    /// Planes Y and UV, rows `pitch` bytes apart.
+    pub fn nv12(&self, pitch: usize, out: &mut [u8]) {
+        let (y, uv) = out.split_at_mut(pitch * self.height);
+        for (to, from) in y.chunks_mut(pitch).zip(self.planes[0].chunks_exact(self.width)) {
+            to[..self.width].copy_from_slice(from);
+        }
+        let half = self.width.div_ceil(2);
+        let chroma = self.planes[1].chunks_exact(half).zip(self.planes[2].chunks_exact(half));
+        for (to, (u, v)) in uv.chunks_mut(pitch).zip(chroma) {
+            for (to, (u, v)) in to.chunks_exact_mut(2).zip(u.iter().zip(v)) {
+                to.copy_from_slice(&[*u, *v]);
+            }
+        }
+    }
+
+    fn rgb_at(&self, x: usize, y: usize) -> [u8; 3] {
+        let chroma = y / 2 * self.width.div_ceil(2) + x / 2;
+        let luma = 1.164 * (f32::from(self.planes[0][y * self.width + x]) - 16.0);
+        let (u, v) = (f32::from(self.planes[1][chroma]) - 128.0, f32::from(self.planes[2][chroma]) - 128.0);
+        [luma + 1.596 * v, luma - 0.392 * u - 0.813 * v, luma + 2.017 * u]
+            .map(|value| value.round().clamp(0.0, 255.0) as u8)
+    }
+
+    /// R, G and B side by side.
+    pub fn rgb(&self, pitch: usize, out: &mut [u8]) {
+        for (y, row) in out.chunks_mut(pitch).take(self.height).enumerate() {
+            for (x, to) in row.chunks_exact_mut(3).take(self.width).enumerate() {
+                to.copy_from_slice(&self.rgb_at(x, y));
+            }
+        }
+    }
+
+    /// Planes R, G and B.
+    pub fn planar(&self, pitch: usize, out: &mut [u8]) {
+        for y in 0..self.height {
+            for x in 0..self.width {
+                for (plane, value) in self.rgb_at(x, y).into_iter().enumerate() {
+                    out[plane * pitch * self.height + y * pitch + x] = value;
+                }
+            }
+        }
+    }
+
+    /// As JPEG has it, full range. How many bytes; none where `out` is too small.
+    pub fn jpeg(&self, compressor: &mut Compressor, out: &mut [u8]) -> Option<usize> {
+        let full = |plane: usize, zero: f32, scale: f32| -> Vec<u8> {
+            let table: Vec<u8> = (0..=255u8)
+                .map(|v| {
+                    ((f32::from(v) - zero) * scale + if plane == 0 { 0.0 } else { 128.0 })
+                        .round()
+                        .clamp(0.0, 255.0) as u8
+                })
+                .collect();
+            self.planes[plane].iter().map(|v| table[usize::from(*v)]).collect()
+        };
+        let (y, u, v) =
+            (full(0, 16.0, 255.0 / 219.0), full(1, 128.0, 255.0 / 224.0), full(2, 128.0, 255.0 / 224.0));
+        let half = self.width.div_ceil(2);
+        let image = YuvPlanesImage {
+            y_plane: &y[..],
+            u_plane: &u[..],
+            v_plane: &v[..],
+            width: self.width,
+            height: self.height,
+            y_stride: self.width,
+            u_stride: half,
+            v_stride: half,
+            subsamp: Subsamp::Sub2x2,
+        };
+        compressor.compress_yuv_planes_to_slice(&image, out).ok()
+    }
+}
+
+/// The samples that each output covers, at least one.
+fn edges(from: f64, size: f64, samples: usize, outputs: usize) -> Vec<std::ops::Range<usize>> {
+    let edge =
+        |index: usize| ((from + size * index as f64 / outputs as f64) * samples as f64).round() as usize;
+    (0..outputs)
+        .map(|index| {
+            let start = edge(index).min(samples - 1);
+            start..edge(index + 1).clamp(start + 1, samples)
+        })
+        .collect()
+}
+
+/// Where pictures come from.
+pub enum Source {
+    Drawn,
+    Clip { path: String, child: Option<Child> },
+}
+
+impl Source {
+    pub fn of_environment() -> Self {
+        match std::env::var("SPOTTER_SIM_SOURCE") {
+            Ok(path) if !path.is_empty() => Self::Clip { path, child: None },
+            _ => Self::Drawn,
+        }
+    }
+
+    /// The next picture, with this number.
+    pub fn next(&mut self, number: u64, into: &mut Picture) {
+        let Self::Clip { path, child } = self else {
+            into.draw(number);
+            return;
+        };
+        // Once more from the start at the end of the clip; the picture before stays where it cannot be played.
+        for _ in 0..2 {
+            if child.is_none() {
+                *child = play(path, into);
+            }
+            let Some(player) = child else { return };
+            let read = player
+                .stdout
+                .as_mut()
+                .is_some_and(|pipe| into.planes.iter_mut().all(|plane| pipe.read_exact(plane).is_ok()));
+            if read {
+                return;
+            }
+            if let Some(mut player) = child.take() {
+                let _ = player.kill();
+                let _ = player.wait();
+            }
+        }
+    }
+}
+
+fn play(path: &str, like: &Picture) -> Option<Child> {
+    let caps = format!(
+        "video/x-raw,format=I420,width={},height={},framerate=30/1,pixel-aspect-ratio=1/1,colorimetry=bt601",
+        like.width, like.height
+    );
+    let child = Command::new("gst-launch-1.0")
+        .args(["-q", "filesrc", &format!("location={path}"), "!", "decodebin", "!", "videoconvert", "!"])
+        .args(["videoscale", "add-borders=true", "!", "videorate", "!", &caps, "!", "fdsink", "fd=1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = &child {
+        eprintln!("simulated camera: gst-launch-1.0 does not start: {error}");
+    }
+    child.ok()
+}
