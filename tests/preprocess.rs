@@ -247,7 +247,7 @@ fn chroma_siting_moves_colour() {
 #[test]
 fn formats_with_the_same_samples_give_the_same_tensor() {
     use PixelFormat::*;
-    for family in [&[I420, Yv12, Nv12, Nv21][..], &[Y42b, Yuy2, Uyvy], &[Rgb, Bgr, Rgbx, Bgrx]] {
+    for family in [&[I420, Yv12, Nv12, Nv21][..], &[Y42b, Yuy2, Uyvy], &[Rgb, Bgr, Rgbx, Bgrx, PlanarRgb]] {
         for (width, height) in [(97, 55), (64, 48), (1, 1)] {
             let tensor = |format: PixelFormat, gap| {
                 let frame = frame(FrameLayout::new(format, width, height), gap, texture);
@@ -316,7 +316,9 @@ fn known_colours_come_out_right() {
 
 #[test]
 fn red_is_not_blue() {
-    for format in [PixelFormat::Rgb, PixelFormat::Bgr, PixelFormat::Rgbx, PixelFormat::Bgrx] {
+    for format in
+        [PixelFormat::Rgb, PixelFormat::Bgr, PixelFormat::Rgbx, PixelFormat::Bgrx, PixelFormat::PlanarRgb]
+    {
         let frame = frame(FrameLayout::new(format, 9, 9), 1, |c, _, _| [10, 20, 30][c]);
         let (tensor, _) = run(&frame, (4, 4), DataType::U8, Fit::Stretch, Resample::Auto);
         assert!(tensor.chunks_exact(3).all(|rgb| rgb == [10, 20, 30]), "{format:?}");

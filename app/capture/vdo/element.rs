@@ -225,7 +225,7 @@ mod imp {
         /// Says on the bus what the camera refused.
         fn report(&self, failure: &Failure) -> gst::FlowError {
             let text = failure.to_string();
-            gst::element_imp_error!(self, gst::ResourceError::Read, ["{text}"]);
+            gst::element_imp_error!(self, gst::ResourceError::Read, ("{text}"));
             gst::FlowError::Error
         }
 
@@ -456,7 +456,7 @@ mod imp {
     impl BaseSrcImpl for VdoSrc {
         fn start(&self) -> Result<(), gst::ErrorMessage> {
             let request = lock(&self.settings).request();
-            let broken = |text: String| gst::error_msg!(gst::ResourceError::OpenRead, ["{text}"]);
+            let broken = |text: String| gst::error_msg!(gst::ResourceError::OpenRead, ("{text}"));
             let functions = sys::library().map_err(|error| broken(error.to_string()))?;
             let refused = |failure: Failure| broken(failure.to_string());
             // How it is turned may have changed since the last time.
