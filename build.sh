@@ -19,6 +19,13 @@ packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
 )
 
+# What a build for cameras needs beside it; the compilers are those of both architectures.
+camera_packages=(
+    gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc gcc-arm-linux-gnueabihf:arm-linux-gnueabihf-gcc
+    libc6-dev-arm64-cross libc6-dev-armhf-cross qemu-user-static:qemu-aarch64-static
+    meson:meson ninja-build:ninja flex:flex bison:bison dpkg-dev:dpkg-source debian-archive-keyring
+)
+
 # What only the tests use; they go on without.
 test_packages=(
     chromium:chromium python3-venv shellcheck:shellcheck
@@ -33,6 +40,13 @@ Spotter finds objects in live video and shows them on a web page.
   ./build.sh setup        install what is missing: GStreamer and a C compiler with apt, TensorFlow Lite
   ./build.sh run [ARGS]   setup, build, then `spotter run ARGS` (try: ./build.sh run --help)
   ./build.sh test         setup, what only tests need, then all tests
+  ./build.sh eap [ARCH]   build the packages for Axis cameras into target/acap; ARCH is aarch64, armv7hf or all (default).
+                          --model MODEL puts a model in: a file, or a name of the catalogue (free licences; for
+                          others add --accept-license LICENCE). 15 minutes the first time
+  ./build.sh install HOST [--user NAME]
+                          put the package onto a camera, start it, wait until it answers (try: install --help)
+  ./build.sh status|logs|remove HOST
+                          ask a camera about Spotter, read its log, take it off
   ./build.sh train [WHAT] setup, build, then train the demo models; WHAT is detector, yolo, classifier,
                           advice or all (an hour for the detector; needs Python 3.11 or 3.12 and 3 GB)
   ./build.sh help         this text
@@ -237,6 +251,102 @@ run() {
     exec "${CARGO_TARGET_DIR:-$root/target}/release/spotter" run "$@"
 }
 
+# `cargo` has built spotter-package; `tool` is its path.
+tool=${CARGO_TARGET_DIR:-$root/target}/debug/spotter-package
+build_tool() { (cd "$root" && cargo build --quiet --locked --package spotter-package); }
+
+# Asks a camera, or changes what is on it.
+camera() {
+    need_rust
+    build_tool
+    rm -rf "$scratch"
+    case $1 in
+    install)
+        shift
+        exec "$tool" install "$root/target/acap" "$@"
+        ;;
+    *) exec "$tool" "$@" ;;
+    esac
+}
+
+# Builds the program for a camera: build_for_camera aarch64|armv7hf. GStreamer is linked into it from the sysroot
+# that package/gstreamer.sh makes; `binary` is its path afterwards.
+build_for_camera() {
+    local target gnu flags upper lower sysroot include name
+    case $1 in
+    aarch64) target=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu flags='' ;;
+    # Every ARTPEC-7 has NEON.
+    armv7hf) target=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf flags='-C target-feature=+neon' ;;
+    esac
+    if [[ ! -d $(cd "$root" && rustc --print sysroot)/lib/rustlib/$target ]]; then
+        has rustup || die "Rust's library for $target is missing, and there is no rustup to get it; see https://rustup.rs"
+        say "setup: rustup target add $target"
+        (cd "$root" && quietly rustup target add "$target") || die "rustup could not get the library for $target"
+    fi
+    "$root/package/gstreamer.sh" "$1" "$root/target/camera/$1"
+    sysroot=$root/target/camera/$1/sysroot
+    include="--sysroot=$sysroot -isystem $sysroot/usr/include/$gnu -isystem $sysroot/usr/include"
+    lower=${target//-/_}
+    upper=${lower^^}
+    say "camera: Spotter for $1"
+    (
+        cd "$root"
+        # Only what is built for the camera is looked for there; build scripts run here.
+        export PKG_CONFIG_ALLOW_CROSS=1 "PKG_CONFIG_SYSROOT_DIR_$lower=$sysroot" \
+            "PKG_CONFIG_LIBDIR_$lower=$sysroot/usr/lib/$gnu/pkgconfig:$sysroot/usr/share/pkgconfig"
+        for name in GSTREAMER GSTREAMER_BASE GSTREAMER_APP GSTREAMER_VIDEO; do
+            export "SYSTEM_DEPS_${name}_1_0_LINK=static"
+        done
+        export "CFLAGS_$lower=$include -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -ffile-prefix-map=$root=." \
+            "BINDGEN_EXTRA_CLANG_ARGS_$lower=$include" "CARGO_TARGET_${upper}_LINKER=$gnu-gcc"
+        # -lgcc: GStreamer's atomic operations are functions of libgcc. Nothing is unwound: a panic ends the program.
+        # The paths are kept out, so that the bytes are the same wherever it is built.
+        export "CARGO_TARGET_${upper}_RUSTFLAGS=$flags -C force-unwind-tables=no -L native=$sysroot/usr/lib/$gnu -L native=$sysroot/fix \
+            -C link-arg=--sysroot=$sysroot -C link-arg=-B$sysroot/usr/lib/$gnu -C link-arg=-lgcc \
+            -C link-arg=-Wl,-rpath-link,$sysroot/usr/lib/$gnu:$sysroot/lib/$gnu -C link-arg=-Wl,--gc-sections \
+            --remap-path-prefix=$root=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
+        cargo build --locked --profile camera --no-default-features --target "$target"
+    )
+    binary=${CARGO_TARGET_DIR:-$root/target}/$target/camera/spotter
+}
+
+# The packages for cameras, checked.
+eap() {
+    local archs=() arch model='' options=() accept=() out=$root/target/acap spotter made=()
+    while [[ $# != 0 ]]; do
+        case $1 in
+        aarch64 | armv7hf) archs+=("$1") ;;
+        all) archs+=(aarch64 armv7hf) ;;
+        --model | --accept-license)
+            [[ $# -ge 2 ]] || die "$1 needs a value; see ./build.sh help"
+            if [[ $1 == --model ]]; then model=$2; else accept+=(--accept-license "$2"); fi
+            shift
+            ;;
+        *) die "eap takes aarch64, armv7hf or all, --model and --accept-license, not '$1'" ;;
+        esac
+        shift
+    done
+    [[ ${#archs[@]} != 0 ]] || archs=(aarch64 armv7hf)
+    packages+=("${camera_packages[@]}")
+    setup
+    build_tool
+    if [[ -n $model && ! -f $model ]]; then
+        (cd "$root" && cargo build --release --locked)
+        spotter=${CARGO_TARGET_DIR:-$root/target}/release/spotter
+        "$spotter" models fetch "$model" "${accept[@]}" || die "there is no model $model to pack"
+        model=$("$spotter" models path "$model")
+    fi
+    if [[ -n $model ]]; then options+=(--model "$model"); fi
+    for arch in "${archs[@]}"; do
+        build_for_camera "$arch"
+        "$tool" pack --arch "$arch" --binary "$binary" --project "$root" --out "$out" "${options[@]}" "${accept[@]}"
+        made+=("$out"/Spotter_*_"$arch"*.eap)
+        mkdir -p "$out/gstreamer-sources"
+        cp -u "$root/package/gstreamer.sh" "$root/target/camera/$arch/sources"/* "$out/gstreamer-sources"
+    done
+    "$tool" lint "${made[@]}" || die "a package is not as it should be"
+}
+
 # Extras for the tests. Each one that cannot be had is named, and the tests that need it say so too.
 setup_test_packages() {
     local name wanted=() stale=no
@@ -330,13 +440,13 @@ setup_cargo_deny() {
 check_dependencies() {
     [[ -n $deny ]] || return 0
     say "cargo deny: licences, bans, sources"
-    "$deny" --locked check --show-stats licenses bans sources || return 1
+    "$deny" --workspace --locked check --show-stats licenses bans sources || return 1
     # The advisories come from a git host, which not every machine reaches.
     if ! timeout 120 "$deny" fetch db >"$scratch/log" 2>&1; then
         say "skipped: cargo deny check advisories: advisory database not reachable"
         return
     fi
-    "$deny" --locked check --disable-fetch advisories
+    "$deny" --workspace --locked check --disable-fetch advisories
 }
 
 run_tests() {
@@ -367,6 +477,11 @@ train)
     shift
     train "$@"
     ;;
+eap)
+    shift
+    eap "$@"
+    ;;
+install | status | logs | remove) camera "$@" ;;
 help | -h | --help) usage ;;
 *)
     printf "build.sh: no command '%s'; see ./build.sh help\n" "$1" >&2

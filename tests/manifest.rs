@@ -19,26 +19,32 @@ fn it_agrees_with_cargo() {
 }
 
 #[test]
-fn it_has_the_keys_of_schema_1() {
+fn it_is_of_schema_2_from_which_both_packages_are_made() {
     let manifest = manifest();
     let setup = &manifest["acapPackageConf"]["setup"];
-    // Schema 1.x is for AXIS OS 11 and 12; reverseProxy came with 1.5.0.
-    let schema: Vec<u32> =
-        manifest["schemaVersion"].as_str().unwrap().split('.').map(|part| part.parse().unwrap()).collect();
-    assert!(schema.len() == 3 && schema[0] == 1 && schema[1] >= 5, "{schema:?}");
-
-    let name = setup["appName"].as_str().unwrap();
-    assert!((2..=26).contains(&name.len()) && name.starts_with(|c: char| c.is_ascii_alphabetic()));
-    assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+    assert!(manifest["schemaVersion"].as_str().unwrap().starts_with("2."));
     assert_eq!(setup["vendor"], "Spotter");
     assert_eq!(setup["runMode"], "respawn");
-    assert_eq!(setup["embeddedSdkVersion"], "3.0");
-    // No setup.user: AXIS OS gives the application a user of its own. Schema 2's keys are not known here.
-    for key in ["user", "vendorId", "compatibleOsVersions"] {
+    let versions = setup["compatibleOsVersions"].as_array().unwrap();
+    assert_eq!(versions.iter().map(|range| range["min"].as_str()).collect::<Vec<_>>(), [Some("12.10")]);
+    // No setup.user: AXIS OS gives the application a user of its own. The architecture is the packer's to say.
+    for key in ["user", "architecture", "embeddedSdkVersion"] {
         assert!(setup.get(key).is_none(), "{key}");
     }
     let groups = manifest["resources"]["linux"]["user"]["groups"].as_array().unwrap();
     assert!(groups.iter().any(|group| group == "video"), "VDO and larod are for group video");
+    let processor = &manifest["resources"]["deepLearningProcessor"];
+    assert_eq!((&processor["enabled"], &processor["required"]), (&Value::Bool(true), &Value::Bool(false)));
+}
+
+/// Who may look may not change anything: two ways to the program, one for each.
+#[test]
+fn viewers_and_administrators_have_ways_of_their_own() {
+    let manifest = manifest();
+    let proxies = manifest["acapPackageConf"]["configuration"]["reverseProxy"].as_array().unwrap();
+    let ways: Vec<_> =
+        proxies.iter().map(|proxy| (proxy["apiPath"].as_str(), proxy["access"].as_str())).collect();
+    assert_eq!(ways, [(Some("api"), Some("viewer")), (Some("admin"), Some("admin"))]);
 }
 
 #[test]

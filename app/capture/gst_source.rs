@@ -83,10 +83,13 @@ impl Drop for GstSource {
 
 fn element(factory: &str) -> Result<gst::Element> {
     gst::ElementFactory::make(factory).build().map_err(|_| {
-        let message = format!(
-            "GStreamer has no element {factory}; install its base and good plugins (./build.sh setup)"
-        );
-        Error::new(Kind::Source, message)
+        let hint = if cfg!(feature = "desktop") {
+            "install its base and good plugins (./build.sh setup)"
+        } else {
+            "this build of Spotter is for a camera and plays no files, streams or devices; \
+             take the demo scene (--source demo)"
+        };
+        Error::new(Kind::Source, format!("GStreamer has no element {factory}; {hint}"))
     })
 }
 

@@ -140,7 +140,13 @@ impl Still {
         Ok((rgb, width, height))
     }
 
+    #[cfg(not(feature = "desktop"))]
+    fn other(&self, _: &[u8]) -> Result<(Vec<u8>, usize, usize)> {
+        Err(self.error("this build of Spotter reads JPEG alone; convert the picture"))
+    }
+
     /// PNG, BMP, WebP; transparency is left out.
+    #[cfg(feature = "desktop")]
     fn other(&self, bytes: &[u8]) -> Result<(Vec<u8>, usize, usize)> {
         let mut reader = image::ImageReader::new(std::io::Cursor::new(bytes))
             .with_guessed_format()

@@ -14,15 +14,24 @@ use crate::model::catalogue::Task;
 use crate::model::chip::Chip;
 use crate::probe;
 
+#[cfg(feature = "desktop")]
 pub mod answers;
+#[cfg(feature = "desktop")]
 pub mod bench;
+#[cfg(feature = "desktop")]
 pub mod compare;
+#[cfg(feature = "desktop")]
 pub mod demo;
+#[cfg(feature = "desktop")]
 pub mod detect;
+#[cfg(feature = "desktop")]
 pub mod eval;
 pub mod inspect;
+#[cfg(feature = "desktop")]
 pub mod models;
+#[cfg(feature = "desktop")]
 pub mod output;
+#[cfg(feature = "desktop")]
 pub mod recommend;
 pub mod run;
 pub mod signals;
@@ -40,21 +49,28 @@ enum Command {
     /// Detect in a video source and show it live on a web page
     Run(RunArgs),
     /// Detect in images or clips, nothing left out, results to standard output
+    #[cfg(feature = "desktop")]
     Detect(DetectArgs),
     /// Measure how fast a clip goes through a model on this machine
+    #[cfg(feature = "desktop")]
     Bench(BenchArgs),
     /// List, download and check the models of the catalogue
     #[command(subcommand)]
+    #[cfg(feature = "desktop")]
     Models(ModelsCommand),
     /// Rank the catalogue's models for a chip by published figures
+    #[cfg(feature = "desktop")]
     Recommend(RecommendArgs),
     /// Tell what a model is, what it costs and how it suits each chip
     Inspect(InspectArgs),
     /// Measure how good a model is on pictures whose content is known
+    #[cfg(feature = "desktop")]
     Eval(eval::EvalArgs),
     /// Hold two models' answers, or two files of answers, against each other
+    #[cfg(feature = "desktop")]
     Compare(compare::CompareArgs),
     /// Write the demo scene to disk, with the true boxes of what is in it
+    #[cfg(feature = "desktop")]
     Demo(demo::DemoArgs),
     /// Load and run a model once, in a process that may break down: what the other commands start
     #[command(hide = true)]
@@ -62,6 +78,10 @@ enum Command {
         /// The model file
         file: PathBuf,
     },
+    /// What this build leaves out
+    #[cfg(not(feature = "desktop"))]
+    #[command(external_subcommand)]
+    Other(Vec<std::ffi::OsString>),
 }
 
 /// Which model, on what.
@@ -291,15 +311,30 @@ fn share(text: &str) -> std::result::Result<f32, String> {
 pub fn execute(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Run(args) => run::run(&args),
+        #[cfg(feature = "desktop")]
         Command::Detect(args) => detect::detect(&args),
+        #[cfg(feature = "desktop")]
         Command::Bench(args) => bench::bench(&args),
+        #[cfg(feature = "desktop")]
         Command::Models(command) => models::models(&command),
+        #[cfg(feature = "desktop")]
         Command::Recommend(args) => recommend::recommend(&args),
+        #[cfg(feature = "desktop")]
         Command::Eval(args) => eval::eval(&args),
+        #[cfg(feature = "desktop")]
         Command::Compare(args) => compare::compare_models(&args),
+        #[cfg(feature = "desktop")]
         Command::Demo(args) => demo::demo(&args),
         Command::TryModel { file } => probe::try_model(&file),
         Command::Inspect(args) => inspect::inspect(&args),
+        #[cfg(not(feature = "desktop"))]
+        Command::Other(words) => {
+            let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            let text = format!(
+                "this build of Spotter is for a camera and has `run` and `inspect` alone; `{name}` is for a desktop"
+            );
+            Err(crate::error::Error::new(Kind::Usage, text))
+        }
     }
 }
 

@@ -110,10 +110,17 @@ pub fn run(args: &RunArgs) -> Result<()> {
     result
 }
 
-/// What to do where the default model cannot be downloaded.
+/// What to do where the default model is not here and cannot be downloaded.
 fn no_default(base: &LoadSpec) -> String {
     let name = base.name();
-    format!("{name} could not be downloaded; `spotter models fetch {name}` gets it once there is internet")
+    if cfg!(feature = "desktop") {
+        format!(
+            "{name} could not be downloaded; `spotter models fetch {name}` gets it once there is internet"
+        )
+    } else {
+        "this package brings no model for it; send one on the page, or build the package with --model"
+            .to_owned()
+    }
 }
 
 /// What a model and a source have against each other, where one of them is drawn and the other real.

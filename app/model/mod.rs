@@ -6,6 +6,7 @@ pub mod chip;
 pub mod choice;
 pub mod decode;
 pub mod demo;
+#[cfg(feature = "desktop")]
 pub mod fetch;
 pub mod file;
 pub mod flatbuffer;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Catalogue, Entry};
-use super::{demo, fetch};
+use super::demo;
+#[cfg(feature = "desktop")]
+use super::fetch;
 use crate::atomic_file;
 use crate::error::{Error, Kind, Result};
 
@@ -188,21 +190,38 @@ impl<'a> Store<'a> {
             );
             return Err(Error::new(Kind::NotFound, text));
         };
-        let failed = |error: Error| {
-            if error.kind() == Kind::Busy {
-                return error;
-            }
-            let text = format!(
-                "cannot download {name} ({error}); put {file} into {}, or give a path with --model",
-                cache.display()
-            );
-            Error::new(Kind::Download, text)
-        };
-        let agent = fetch::agent(fetch::Security::HttpsOnly);
-        fetch::fetch(&agent, url, &target, &entry.pin(), &mut fetch::Progress::on_stderr(name))
-            .map_err(failed)?;
+        fetch_into(entry, url, &target, cache)?;
         Ok(target)
     }
+}
+
+/// Downloads the entry's file to `target`, in the folder `cache`.
+#[cfg(feature = "desktop")]
+fn fetch_into(entry: &Entry, url: &str, target: &Path, cache: &Path) -> Result<()> {
+    let Entry { name, file, .. } = entry;
+    let failed = |error: Error| {
+        if error.kind() == Kind::Busy {
+            return error;
+        }
+        let text = format!(
+            "cannot download {name} ({error}); put {file} into {}, or give a path with --model",
+            cache.display()
+        );
+        Error::new(Kind::Download, text)
+    };
+    let agent = fetch::agent(fetch::Security::HttpsOnly);
+    fetch::fetch(&agent, url, target, &entry.pin(), &mut fetch::Progress::on_stderr(name)).map_err(failed)
+}
+
+/// A camera has no way out to the internet, as a rule, and the program for it no code for one.
+#[cfg(not(feature = "desktop"))]
+fn fetch_into(entry: &Entry, _: &str, _: &Path, _: &Path) -> Result<()> {
+    let Entry { name, file, .. } = entry;
+    let text = format!(
+        "this build of Spotter cannot download {name}; upload {file} on the page, or build the package with \
+         --model {name}"
+    );
+    Err(Error::new(Kind::Download, text))
 }
 
 /// Whether the file at `path` is the entry's.

@@ -1,0 +1,5 @@
+//! The `spotter-package` program.
+
+fn main() -> std::process::ExitCode {
+    spotter_package::cli::main().into()
+}
