@@ -31,6 +31,7 @@ pub mod probe;
 pub mod publish;
 pub mod scene;
 pub mod settings;
+pub mod settings_file;
 pub mod slot;
 pub mod stats;
 pub mod status;

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 
 /// The values at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Values {
     /// Detections below this score are dropped. 0..=1, live.
     #[serde(serialize_with = "rounded")]
@@ -22,6 +22,13 @@ pub struct Values {
 /// As the user wrote it: 0.45, not the 0.449999988 that 32 bits make of it.
 fn rounded<S: Serializer>(value: &f32, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_f64((f64::from(*value) * 1e6).round() / 1e6)
+}
+
+impl Values {
+    /// True where every value is in its range.
+    pub fn are_valid(&self) -> bool {
+        [self.confidence, self.iou].iter().all(|value| (0.0..=1.0).contains(value))
+    }
 }
 
 /// Settings shared by all threads, read without locking.

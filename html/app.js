@@ -1,5 +1,6 @@
 // Joins the parts of the page: messages come in, pictures and numbers go out.
 
+import { Access } from './access.js';
 import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
 import { judge } from './freshness.js';
@@ -25,19 +26,26 @@ let skipped = 0;
 
 // For tests, and for anyone who wants to look.
 const spotter = {
-  shown: null, framesShown: 0, transport: null, latencyMs: null, skipped: 0, undecodable: 0, paused: false, status: null,
+  shown: null, framesShown: 0, transport: null, latencyMs: null, skipped: 0, undecodable: 0, paused: false, status: null, mayChange: null,
 };
 window.spotter = spotter;
 
 const view = new View($('view'), $('stage'));
 const seen = new Seen();
 const delay = new Delay();
-const models = new Models();
+const models = new Models((status) => access.heard(status));
 const clock = new Clock(() => connection.open, takeStatus);
 const confidence = new Confidence({
   input: $('confidence'), output: $('confidence-value'), note: $('confidence-note'), scores: $('scores'),
   now: () => clock.now(),
   onChange: (value) => { view.confidence = value; redraw(true); },
+  onRefused: (status) => access.heard(status),
+});
+const access = new Access((mayChange) => {
+  spotter.mayChange = mayChange;
+  confidence.allow(mayChange);
+  models.allow(mayChange);
+  $('access').hidden = mayChange;
 });
 view.onResize = () => redraw();
 
@@ -55,7 +63,10 @@ const stream = new Stream({
   },
   onState: (state) => {
     connection = state;
-    if (state.open) clock.sync();
+    if (state.open) {
+      clock.sync();
+      access.reached();
+    }
     tick();
   },
 });
@@ -67,6 +78,7 @@ function takeStatus(fresh) {
   confidence.heard(status.settings?.confidence, status.now_ms);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
   models.heard(status);
+  access.reached();
   tell();
 }
 
@@ -202,6 +214,10 @@ function toggleFullscreen() {
   change.catch(() => {}); // refused by the browser: nothing to do
 }
 
+$('sign-in').addEventListener('click', async () => {
+  put($('access-said'), '');
+  put($('access-said'), await access.signIn());
+});
 $('pause').addEventListener('click', () => setPaused(!paused));
 $('dropped').addEventListener('change', (event) => setDropped(event.target.checked));
 $('fullscreen').hidden = !document.fullscreenEnabled;

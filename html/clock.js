@@ -1,6 +1,8 @@
 // Spotter's clock as seen from here. The browser's wall clock may be wrong or jump, so local time is
 // monotonic and the distance to Spotter's clock is measured.
 
+import { address } from './address.js';
+
 const ROUNDS = 4;
 const REFRESH_MS = 30_000;
 
@@ -29,7 +31,7 @@ export class Clock {
     try {
       for (let round = 0; round < ROUNDS; round++) {
         const t0 = local();
-        const answer = await fetch('api/status', { cache: 'no-store' });
+        const answer = await fetch(address('api/status'), { cache: 'no-store' });
         const t1 = local();
         if (!answer.ok) break;
         const status = await answer.json();

@@ -1,5 +1,6 @@
 // The confidence slider: acts on this page at once, on Spotter a moment later.
 
+import { address } from './address.js';
 import { colour } from './scene.js';
 
 const QUIET_MS = 80;
@@ -12,9 +13,10 @@ export class Confidence {
   #sending = false;
   #heldUntil = 0; // settings from before our own change has taken effect are old news
   #marks = [];
+  #allowed = false;
 
-  constructor({ input, output, note, scores, now, onChange }) {
-    Object.assign(this, { input, output, note, scores, now, onChange });
+  constructor({ input, output, note, scores, now, onChange, onRefused }) {
+    Object.assign(this, { input, output, note, scores, now, onChange, onRefused });
     input.addEventListener('input', () => {
       this.value = Number(input.value);
       this.#show();
@@ -37,10 +39,20 @@ export class Confidence {
     if (this.#dragging || this.#wanted !== null || this.#sending || statusNow < this.#heldUntil) return;
     if (confidence === this.value) return;
     this.value = confidence;
-    this.input.disabled = false;
+    this.#enable();
     this.input.value = confidence;
     this.#show();
     this.onChange(this.value);
+  }
+
+  /** Whether whoever looks may change it. */
+  allow(allowed) {
+    this.#allowed = allowed;
+    this.#enable();
+  }
+
+  #enable() {
+    this.input.disabled = !this.#allowed || this.value === null;
   }
 
   async #send() {
@@ -50,7 +62,7 @@ export class Confidence {
     this.#sending = true;
     let note = '';
     try {
-      const answer = await fetch('api/settings', {
+      const answer = await fetch(address('admin/settings'), {
         method: 'PATCH',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ confidence }),
@@ -58,6 +70,7 @@ export class Confidence {
       if (!answer.ok) {
         const problem = await answer.json().catch(() => ({}));
         note = `Not saved: ${problem.detail || problem.title || `HTTP status ${answer.status}`}`;
+        this.onRefused(answer.status);
       }
     } catch {
       note = 'Not saved: no connection to Spotter';

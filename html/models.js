@@ -1,5 +1,6 @@
 // Says where the model and the picture do not belong together, and offers models that do.
 
+import { address } from './address.js';
 import { element, set } from './panel.js';
 
 const $ = (id) => document.getElementById(id);
@@ -11,9 +12,36 @@ const size = (bytes) => (bytes ? `${(bytes / 1e6).toFixed(1)} MB` : '');
 export class Models {
   #known = ''; // what the notice is about; built anew when it changes
   #busy = false;
+  #allowed = false;
 
-  constructor() {
+  /** `onRefused(status)` is told where a change was refused. */
+  constructor(onRefused) {
+    this.onRefused = onRefused;
     $('models-open').addEventListener('click', () => this.#open($('models').hidden));
+    $('models-file').addEventListener('change', () => {
+      const [file] = $('models-file').files;
+      $('models-file').value = ''; // the same file may be chosen again
+      if (!file) return;
+      const form = new FormData();
+      form.append('model', file);
+      this.#send(`Sending and loading ${file.name}`, file.name, { body: form });
+    });
+  }
+
+  /** Whether whoever looks may change the model. */
+  allow(allowed) {
+    this.#allowed = allowed;
+    this.#enable();
+  }
+
+  /** What may be pressed now. */
+  #enable() {
+    const open = this.#allowed && !this.#busy;
+    for (const row of $('models').children) {
+      const accept = row.querySelector('input');
+      row.querySelector('button').disabled = !open || (accept !== null && !accept.checked);
+    }
+    $('models-file').disabled = !open;
   }
 
   /** A status came. */
@@ -41,11 +69,12 @@ export class Models {
     // Whoever has pressed a key in the list stays where it was.
     if (!open && $('models').contains(document.activeElement)) $('models-open').focus();
     $('models').hidden = !open;
+    $('models-own').hidden = !open;
     $('models-open').setAttribute('aria-expanded', String(open));
     set($('models-said'), '');
     if (!open) return;
     try {
-      const answer = await fetch('api/models');
+      const answer = await fetch(address('api/models'));
       const { models, default: usual } = await answer.json();
       const running = window.spotter?.status?.model;
       const wanted = models.filter((model) => model.task === 'detection' && (running?.scope === 'demo' || Boolean(running?.missing)) !== (model.scope === 'demo'));
@@ -53,6 +82,7 @@ export class Models {
       const rank = (model) => (model.name === DEMO_MODEL || model.name === usual ? 2 : Number(model.here));
       wanted.sort((a, b) => rank(b) - rank(a));
       $('models').replaceChildren(...wanted.map((model) => this.#row(model)));
+      this.#enable();
     } catch {
       set($('models-said'), 'Spotter did not say which models there are; try again.');
     }
@@ -70,39 +100,41 @@ export class Models {
       const box = element('input');
       box.type = 'checkbox';
       row.append(element('label', '', box, `I accept ${accept}, which also binds programs that use it over a network`));
-      run.disabled = true;
-      box.addEventListener('change', () => { run.disabled = !box.checked || this.#busy; });
+      box.addEventListener('change', () => this.#enable());
     }
     row.append(run);
     run.addEventListener('click', () => this.#run(model));
     return row;
   }
 
-  /** Asks for the model. The picture goes on meanwhile, with the model before. */
-  async #run(model) {
-    if (this.#busy) return;
-    this.#busy = true;
-    const buttons = [...$('models').querySelectorAll('button')].filter((button) => !button.disabled);
-    for (const button of buttons) button.disabled = true;
-    set($('models-said'), `${model.here ? 'Loading' : 'Downloading and loading'} ${model.title} …`);
+  #run(model) {
     const wish = { model: model.name };
     if (model.accept_license) wish.accept_license = model.accept_license;
-    let said = `${model.title} runs.`;
+    this.#send(`${model.here ? 'Loading' : 'Downloading and loading'} ${model.title}`, model.title, {
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(wish),
+    });
+  }
+
+  /** Asks for another model. The picture goes on meanwhile, with the model before. */
+  async #send(doing, title, request) {
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#enable();
+    set($('models-said'), `${doing} …`);
+    let said = `${title} runs.`;
     try {
-      const answer = await fetch('api/model', {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(wish),
-      });
+      const answer = await fetch(address('admin/model'), { method: 'POST', ...request });
       if (!answer.ok) {
         const problem = await answer.json().catch(() => ({}));
         said = `Not changed: ${problem.detail || problem.title || `HTTP status ${answer.status}`}`;
+        this.onRefused(answer.status);
       }
     } catch {
       said = 'Not changed: Spotter did not answer.';
     }
     this.#busy = false;
-    for (const button of buttons) button.disabled = false;
+    this.#enable();
     set($('models-said'), said);
   }
 }

@@ -1,6 +1,8 @@
 // The connection to Spotter: a WebSocket, or a streaming fetch where WebSockets do not get through.
 // It never gives up: it backs off, says so through onState, and tries again.
 
+import { address } from './address.js';
+
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 5000;
 const SILENCE_MS = 5000; // Spotter speaks at least once a second
@@ -74,7 +76,7 @@ export class Stream {
   }
 
   #socket() {
-    const url = new URL('api/live', document.baseURI);
+    const url = address('api/live');
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(url);
     const attempt = { opened: false, stop: () => socket.close() };
@@ -93,7 +95,7 @@ export class Stream {
     const abort = new AbortController();
     const attempt = { opened: false, stop: () => abort.abort() };
     (async () => {
-      const answer = await fetch('api/live', { signal: abort.signal, cache: 'no-store' });
+      const answer = await fetch(address('api/live'), { signal: abort.signal, cache: 'no-store' });
       if (!answer.ok || !answer.body) {
         const problem = await answer.json().catch(() => ({}));
         throw new Error(problem.detail || problem.title || `HTTP status ${answer.status}`);

@@ -16,9 +16,11 @@ use crate::loaded::LoadSpec;
 use crate::model::catalogue::Scope;
 use crate::model::choice::Keeper;
 use crate::model::demo;
+use crate::model::store::local_data;
 use crate::pipeline::{Parts, Pipeline};
 use crate::publish::jsonl::JsonLines;
 use crate::settings::{Settings, Values};
+use crate::settings_file::SettingsFile;
 use crate::stats::STAGES;
 use crate::status::{ModelAbout, SourceAbout, Status};
 use crate::switch::{self, Switch};
@@ -56,7 +58,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
-    let settings = Settings::new(Values { confidence: args.confidence, iou: args.iou });
+    let given = Values { confidence: args.confidence, iou: args.iou };
+    let mut kept = local_data().map(|folder| SettingsFile::new(&folder, given));
+    let settings = Settings::new(kept.as_ref().map_or(given, SettingsFile::values));
     let status = Arc::new(Status::new(origin, about.clone(), settings));
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
     let server = WebServer::start(args.listen, status.clone(), switch)?;
@@ -101,6 +105,12 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let pipeline = Pipeline::start(parts, status.clone(), &stop)?;
     while !stop.is_set() && !pipeline.done.is_set() {
         stop.wait(Duration::from_millis(50));
+        if let Some(kept) = &mut kept {
+            kept.keep(status.settings.values(), Instant::now());
+        }
+    }
+    if let Some(kept) = &mut kept {
+        kept.keep_now(status.settings.values());
     }
     let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
     let result = if ended { pipeline.join() } else { Ok(()) };

@@ -64,10 +64,12 @@ impl Keeper {
     }
 
     /// Keeps things where this process' environment says: `SPOTTER_STATE`, else `spotter` in
-    /// `XDG_STATE_HOME`, else in `~/.local/state`. None without a home.
+    /// `XDG_STATE_HOME`, else in a camera's `localdata/state`, else in `~/.local/state`. None without a home.
     pub fn from_env() -> Option<Self> {
         folder_named("SPOTTER_STATE")
-            .or_else(|| user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("spotter")))
+            .or_else(|| {
+                user_folder("XDG_STATE_HOME", ".local/state", "state").map(|state| state.join("spotter"))
+            })
             .map(Self::new)
     }
 

@@ -1,5 +1,6 @@
 //! Which address answers what.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,39 +17,69 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// The longest a long-poll waits.
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 
+/// What a path asks for, and whether things may be changed there.
+struct Place<'a> {
+    /// The path as it is without a camera: `/api/…`, or a file of the page.
+    path: Cow<'a, str>,
+    may_change: bool,
+}
+
+/// A camera's own web server passes the whole path on, `/local/spotter/…`, and asks for a viewer's password at
+/// `api/` and an administrator's at `admin/`; which of them it has let through, the path alone tells.
+/// Without a camera in front, `/api/…` and `/admin/…` are the same.
+fn place(path: &str) -> Place<'_> {
+    let (path, behind) = match path.strip_prefix("/local/spotter") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => (rest, true),
+        _ => (path, false),
+    };
+    match path.strip_prefix("/admin/") {
+        Some(rest) => Place { path: Cow::Owned(format!("/api/{rest}")), may_change: true },
+        None => Place { path: Cow::Borrowed(path), may_change: !behind },
+    }
+}
+
 /// Answers one request; a stream is served until its viewer has gone.
 pub fn handle(request: Request, status: &Status, switch: &Switch) {
     let url = request.url().to_owned();
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
-    // Behind a camera's own web server every address has the application's prefix.
-    let path = path.strip_prefix("/local/spotter").unwrap_or(path);
+    let Place { path, may_change } = place(path);
     let reading = matches!(request.method(), Method::Get | Method::Head);
-    if !reading && is_foreign(&request) {
-        let text =
-            "this request comes from another web site's page; only Spotter's own page may change things";
+    // Scripts may open a WebSocket to any site and read it, which they may not with other requests.
+    if (!reading || stream::wants_websocket(&request)) && is_foreign(&request) {
+        let text = "this request comes from another web site's page; only Spotter's own page may do that";
+        return reply::problem_with(403, text).send(request);
+    }
+    if !reading && !may_change {
+        let text = "only an administrator of the camera may change this, under /local/spotter/admin/ instead of \
+                    /local/spotter/api/";
         return reply::problem_with(403, text).send(request);
     }
     // A stream has no end to ask the head of.
     if *request.method() == Method::Get {
-        match path {
+        match &*path {
             "/api/live" if stream::wants_websocket(&request) => {
                 return stream::live_websocket(request, &status.hub);
             }
             "/api/live" => return stream::live_fetch(request, &status.hub),
             "/api/events" => return stream::events(request, &status.hub),
-            "/stream.mjpg" => return stream::mjpeg(request, &status.hub),
+            "/stream.mjpg" | "/api/stream.mjpg" => return stream::mjpeg(request, &status.hub),
             _ => {}
         }
     }
-    match path {
-        "/api/live" | "/api/events" | "/stream.mjpg" => reply::not_allowed("GET").send(request),
+    match &*path {
+        "/api/live" | "/api/events" | "/stream.mjpg" | "/api/stream.mjpg" => {
+            reply::not_allowed("GET").send(request)
+        }
         "/api/model" => models::handle(request, query, switch),
+        "/api/access" if reading => {
+            reply::json(200, &json!({ "may_change": may_change })).send(request);
+        }
         "/api/models" if reading => reply::json(200, &switch.models_json()).send(request),
         "/api/settings" if *request.method() == Method::Patch => patch_settings(request, status),
         "/api/settings" if !reading => reply::not_allowed("GET, HEAD, PATCH").send(request),
         _ if !reading => reply::not_allowed("GET, HEAD").send(request),
         _ => {
-            let answer = answer(path, query, status).unwrap_or_else(|error| reply::problem(&error));
+            let answer = answer(&path, query, status).unwrap_or_else(|error| reply::problem(&error));
             answer.send(request);
         }
     }
@@ -59,7 +90,7 @@ fn answer(path: &str, query: &str, status: &Status) -> Result<Reply> {
         "/api/scene" => scene(query, status),
         "/api/status" => Ok(reply::json(200, &status.to_json())),
         "/api/settings" => Ok(reply::json(200, &json!(status.settings.values()))),
-        "/healthz" => Ok(health(status)),
+        "/healthz" | "/api/healthz" => Ok(health(status)),
         _ => match assets::find(path.trim_start_matches('/')) {
             Some(asset) => Ok(reply::asset(&asset)),
             None => Err(Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
@@ -88,8 +119,9 @@ fn is_foreign(request: &Request) -> bool {
     let Some(origin) = reply::header(request, "Origin") else { return false };
     let origin = origin.split_once("://").map_or(origin, |(_, host)| host);
     // Behind a camera's own web server the page's host is the camera's.
-    let hosts = [reply::header(request, "Host"), reply::header(request, "X-Forwarded-Host")];
-    !hosts.iter().flatten().any(|host| host.eq_ignore_ascii_case(origin))
+    // Each proxy on the way adds the host that it was asked for.
+    let forwarded = reply::header(request, "X-Forwarded-Host").unwrap_or("").split(',').map(str::trim);
+    !reply::header(request, "Host").into_iter().chain(forwarded).any(|host| host.eq_ignore_ascii_case(origin))
 }
 
 /// The value of a query parameter, decoded.
@@ -161,6 +193,26 @@ fn read_body(request: &mut Request) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_tells_who_may_change() {
+        for (path, short, may_change) in [
+            ("/api/settings", "/api/settings", true),
+            ("/admin/settings", "/api/settings", true),
+            ("/local/spotter/api/settings", "/api/settings", false),
+            ("/local/spotter/admin/settings", "/api/settings", true),
+            ("/local/spotter/", "/", false),
+            ("/local/spotter", "", false),
+            // Neither is a way from what viewers may ask to what administrators may.
+            ("/local/spotter/api/../admin/settings", "/api/../admin/settings", false),
+            ("/local/spotter//admin/settings", "//admin/settings", false),
+            ("/local/spotter/api/admin/settings", "/api/admin/settings", false),
+            ("/local/spotters/api/model", "/local/spotters/api/model", true),
+        ] {
+            let place = place(path);
+            assert_eq!((&*place.path, place.may_change), (short, may_change), "{path}");
+        }
+    }
 
     #[test]
     fn query_parameters_are_decoded() {
