@@ -1,27 +1,13 @@
 // Who looks at the page: one who may change things, or one who may only look.
 //
-// A camera asks for an administrator's password below admin/. The page must know without making the browser ask
-// a viewer for it. So the question is put by a shared worker: it belongs to no window, and a browser has nowhere
-// to show the dialog.
+// A camera asks for an administrator's password below admin/. The page must not try that out by itself: a viewer's
+// browser would show its password dialog, and forget the viewer's own password besides (browsers drop one that was
+// refused). So the camera is asked who this is, which every user may ask.
 
 import { address } from './address.js';
 
-const ANSWER_MS = 10_000;
-
-/** What `admin/access` answers to a worker: its HTTP status, or 0 without an answer. */
-function ask() {
-  return new Promise((resolve) => {
-    const worker = new SharedWorker(address('access_worker.js'));
-    const timer = setTimeout(() => resolve(0), ANSWER_MS);
-    const done = (status) => {
-      clearTimeout(timer);
-      resolve(status);
-    };
-    worker.onerror = () => done(0);
-    worker.port.onmessage = ({ data }) => done(data);
-    worker.port.postMessage(address('admin/access').href);
-  });
-}
+/** VAPIX's usergroup.cgi beside the page's /local/spotter/: the user's name, and in the next line their groups. */
+const WHO = '../../axis-cgi/usergroup.cgi';
 
 export class Access {
   /** null until it is known. */
@@ -38,15 +24,15 @@ export class Access {
     if (this.mayChange !== null || this.#asking) return;
     this.#asking = true;
     try {
-      if (!location.pathname.startsWith('/local/')) {
+      if (location.pathname.startsWith('/local/')) {
+        const answer = await fetch(address(WHO), { cache: 'no-store' });
+        const groups = answer.ok ? (await answer.text()).split('\n')[1] ?? '' : '';
+        // Where the camera does not say it, whoever may change things says so with signIn().
+        this.#set(groups.trim().split(/\s+/).includes('admin'));
+      } else {
         // No camera is in front that could ask for a password.
         const answer = await fetch(address('admin/access'), { cache: 'no-store' });
         if (answer.status < 500) this.#set(answer.ok);
-      } else if ('SharedWorker' in window) {
-        const status = await ask();
-        if (status >= 200 && status < 500) this.#set(status < 300);
-      } else {
-        this.#set(false); // whoever may change things can say so with signIn()
       }
     } catch {
       // Spotter went away; it is asked again when it is back.

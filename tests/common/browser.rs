@@ -30,6 +30,10 @@ pub struct Browser {
     session: Option<String>,
     last_id: u64,
     problems: Vec<String>,
+    /// What is typed where the browser asks for a password; none where nobody is there to type.
+    password: Option<(String, String)>,
+    /// Addresses for which the browser has asked for a password.
+    asked: Vec<String>,
     profile: tempfile::TempDir,
 }
 
@@ -51,7 +55,16 @@ impl Browser {
         let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream)
             .expect("the browser's debugging socket");
         let child = waiting.0.take().expect("just started");
-        let mut browser = Self { child, socket, session: None, last_id: 0, problems: Vec::new(), profile };
+        let mut browser = Self {
+            child,
+            socket,
+            session: None,
+            last_id: 0,
+            problems: Vec::new(),
+            password: None,
+            asked: Vec::new(),
+            profile,
+        };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attached =
             browser.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
@@ -142,15 +155,22 @@ impl Browser {
         std::mem::take(&mut self.problems)
     }
 
+    /// Types this where the browser asks for a password from now on, once for each time that this is called.
+    /// Every dialog is counted, see [`Self::asked_for_password`].
+    pub fn will_type(&mut self, user: &str, password: &str) {
+        self.password = Some((user.to_owned(), password.to_owned()));
+        self.call("Fetch.enable", json!({ "handleAuthRequests": true }));
+    }
+
+    /// The addresses for which the browser has shown its password dialog since the last call.
+    pub fn asked_for_password(&mut self) -> Vec<String> {
+        self.eval("0"); // events come before the answer
+        std::mem::take(&mut self.asked)
+    }
+
     /// One command of the DevTools protocol.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
-        self.last_id += 1;
-        let id = self.last_id;
-        let mut command = json!({ "id": id, "method": method, "params": parameters });
-        if let Some(session) = &self.session {
-            command["sessionId"] = json!(session);
-        }
-        self.socket.send(Message::text(command.to_string())).expect("the browser listens");
+        let id = self.send(method, parameters);
         loop {
             let message = self.socket.read().unwrap_or_else(|error| panic!("no answer to {method}: {error}"));
             let Message::Text(text) = message else { continue };
@@ -163,9 +183,33 @@ impl Browser {
         }
     }
 
+    fn send(&mut self, method: &str, parameters: Value) -> u64 {
+        self.last_id += 1;
+        let mut command = json!({ "id": self.last_id, "method": method, "params": parameters });
+        if let Some(session) = &self.session {
+            command["sessionId"] = json!(session);
+        }
+        self.socket.send(Message::text(command.to_string())).expect("the browser listens");
+        self.last_id
+    }
+
     fn note(&mut self, event: &Value) {
         let facts = &event["params"];
         match event["method"].as_str() {
+            Some("Fetch.requestPaused") => {
+                self.send("Fetch.continueRequest", json!({ "requestId": facts["requestId"] }));
+            }
+            Some("Fetch.authRequired") => {
+                self.asked.push(facts["request"]["url"].as_str().unwrap_or("").to_owned());
+                let typed = match self.password.take() {
+                    Some((user, password)) => {
+                        json!({ "response": "ProvideCredentials", "username": user, "password": password })
+                    }
+                    None => json!({ "response": "CancelAuth" }),
+                };
+                let answer = json!({ "requestId": facts["requestId"], "authChallengeResponse": typed });
+                self.send("Fetch.continueWithAuth", answer);
+            }
             Some("Runtime.consoleAPICalled") => {
                 let kind = facts["type"].as_str().unwrap_or("");
                 if matches!(kind, "error" | "warning" | "assert") {

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod camera;
+pub mod camera_front;
 pub mod data;
 pub mod mock;
 pub mod process;

@@ -45,6 +45,19 @@ pub struct User {
     pub role: Role,
 }
 
+impl User {
+    /// What usergroup.cgi says of it: the name, and in the next line the groups.
+    pub fn groups(&self) -> String {
+        let primary = if self.name == "root" { "root" } else { "users" };
+        let more = match self.role {
+            Role::Admin => "admin operator viewer ptz",
+            Role::Operator => "operator viewer ptz",
+            Role::Viewer | Role::Anonymous => "viewer",
+        };
+        format!("{}\n{primary} {more}\n", self.name)
+    }
+}
+
 impl std::str::FromStr for User {
     type Err = String;
 
@@ -151,13 +164,13 @@ impl Accounts {
         known.map_or(Verdict::Unknown, Verdict::Known)
     }
 
-    /// Lets a request through that comes from a user of at least this role.
+    /// Lets a request through that comes from a user of at least this role. The user; none where none is needed.
     ///
     /// # Errors
     /// The answer for everybody else.
-    pub fn check(&self, request: &Request, needed: Role) -> Result<(), Answer> {
+    pub fn check(&self, request: &Request, needed: Role) -> Result<Option<&User>, Answer> {
         if needed == Role::Anonymous {
-            return Ok(());
+            return Ok(None);
         }
         let verdict = match request.header("Authorization").and_then(|value| value.split_once(' ')) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("digest") => {
@@ -167,7 +180,7 @@ impl Accounts {
             _ => Verdict::Unknown,
         };
         match verdict {
-            Verdict::Known(user) if user.role >= needed => Ok(()),
+            Verdict::Known(user) if user.role >= needed => Ok(Some(user)),
             Verdict::Known(_) if self.forbid => Err(Answer::error(403)),
             Verdict::Known(_) | Verdict::Unknown => Err(self.challenge(false)),
             Verdict::Stale => Err(self.challenge(true)),

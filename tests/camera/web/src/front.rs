@@ -26,6 +26,8 @@ pub struct Camera {
     pub system: Arc<System>,
     /// Pass the client's `Host` on, as Apache does with `ProxyPreserveHost`.
     pub preserve_host: bool,
+    /// Upgrades are not passed on.
+    pub no_websocket: bool,
 }
 
 impl Camera {
@@ -42,7 +44,7 @@ impl Camera {
             let answer = match vapix::access(&path) {
                 None => Answer::error(404),
                 Some(role) => match self.accounts.check(&request, role) {
-                    Ok(()) => self.vapix.answer(&path, &mut request, &self.apps, &self.system),
+                    Ok(user) => self.vapix.answer(&path, &mut request, user, &self.apps, &self.system),
                     Err(answer) => answer,
                 },
             };
@@ -53,7 +55,7 @@ impl Camera {
         match found {
             Some((app, rest)) => self.local(request, &path, &app, rest),
             None if path == "/" => {
-                let answer = self.accounts.check(&request, Role::Viewer).map(|()| self.index());
+                let answer = self.accounts.check(&request, Role::Viewer).map(|_| self.index());
                 answer.unwrap_or_else(|answer| answer).send(request);
             }
             None => Answer::error(404).send(request),
@@ -99,7 +101,7 @@ impl Camera {
         let Ok(mut upstream) = TcpStream::connect(("127.0.0.1", port)) else {
             return Answer::error(503).send(request);
         };
-        let upgrade = request.header("Upgrade").map(str::to_owned);
+        let upgrade = request.header("Upgrade").filter(|_| !self.no_websocket).map(str::to_owned);
         let query = request.target.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
         let host = request.header("Host").unwrap_or("").to_owned();
         let mut head = format!("{} {}{query} HTTP/1.1\r\n", request.method, encode(path));

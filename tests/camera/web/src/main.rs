@@ -66,6 +66,9 @@ struct Arguments {
     /// Pass the client's Host header on to applications
     #[arg(long)]
     preserve_host: bool,
+    /// Do not let WebSockets through: their requests reach the application as plain ones
+    #[arg(long)]
+    no_websocket: bool,
     /// Answer 403 to a user who may not, instead of asking for another password
     #[arg(long)]
     forbid: bool,
@@ -171,6 +174,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
         apps: Apps::new(system.clone()),
         system,
         preserve_host: arguments.preserve_host,
+        no_websocket: arguments.no_websocket,
     });
     let serving = camera.clone();
     std::thread::spawn(move || {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use crate::apps::{Apps, System, lock};
-use crate::auth::Role;
+use crate::auth::{Role, User};
 use crate::chip::Profile;
 use crate::http::{Answer, Request, form_file};
 use crate::package::{self, Refusal, Target};
@@ -46,6 +46,7 @@ pub fn access(path: &str) -> Option<Role> {
         | "/axis-cgi/applications/config.cgi"
         | "/axis-cgi/applications/info.cgi"
         | "/axis-cgi/admin/systemlog.cgi" => Some(Role::Admin),
+        "/axis-cgi/usergroup.cgi" => Some(Role::Viewer),
         "/axis-cgi/basicdeviceinfo.cgi" | "/axis-cgi/param.cgi" => Some(Role::Operator),
         _ => None,
     }
@@ -56,9 +57,17 @@ fn escape(text: &str) -> String {
 }
 
 impl Vapix {
-    /// Answers a request whose sender may ask.
-    pub fn answer(&self, path: &str, request: &mut Request, apps: &Apps, system: &System) -> Answer {
+    /// Answers a request of a user who may ask.
+    pub fn answer(
+        &self,
+        path: &str,
+        request: &mut Request,
+        user: Option<&User>,
+        apps: &Apps,
+        system: &System,
+    ) -> Answer {
         match path {
+            "/axis-cgi/usergroup.cgi" => Answer::text(user.map_or_else(String::new, User::groups)),
             "/axis-cgi/applications/upload.cgi" => match self.upload(request, apps, system) {
                 Ok(()) => Answer::text("OK\r\n"),
                 Err(refusal) => {
