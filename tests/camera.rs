@@ -124,7 +124,11 @@ fn packages_that_do_not_fit_are_refused_by_number() {
     let setup =
         |manifest: &mut Value, key: &str, value: Value| manifest["acapPackageConf"]["setup"][key] = value;
     assert_eq!(refused(&|manifest| setup(manifest, "architecture", json!("mipsisa32r2el"))), "Error: 5");
-    assert_eq!(refused(&|manifest| setup(manifest, "vendorId", json!("0123456789"))), "Error: 29");
+    let mixed = |manifest: &mut Value| {
+        manifest["schemaVersion"] = json!("1.7.3");
+        setup(manifest, "vendorId", json!("0123456789"));
+    };
+    assert_eq!(refused(&mixed), "Error: 29", "schema 1 has no vendorId");
     assert_eq!(refused(&|manifest| manifest["schemaVersion"] = json!("3.0.0")), "Error: 29");
     let nothing = camera.root.path().join("nothing.eap");
     std::fs::write(&nothing, "no archive").unwrap();
@@ -262,10 +266,10 @@ fn the_page_behind_the_proxy() {
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("camera_viewer.png"));
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 
-    // The application dies; the page says so and finds it again.
-    let id = camera.process();
+    // The application dies; the page finds it again.
+    let (id, uptime) = (camera.process(), browser.eval("spotter.status.uptime_s"));
     assert!(std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status().unwrap().success());
-    browser.wait_for("badge.dataset.level === 'red'", LIMIT);
+    browser.wait_for(&format!("spotter.status.uptime_s < {uptime}"), LIMIT);
     browser.wait_for("badge.dataset.level === 'green' && spotter.transport === 'websocket'", LIMIT);
     assert_eq!(browser.asked_for_password(), Vec::<String>::new());
     // What the browser itself says about the time without Spotter.

@@ -182,6 +182,9 @@ pub fn pack(folder: &Path, options: &str, change: impl Fn(&mut Value)) -> PathBu
     let text = std::fs::read_to_string(project.join("manifest.json")).expect("the manifest is there");
     let mut manifest: Value = serde_json::from_str(&text).expect("the manifest is JSON");
     manifest["acapPackageConf"]["setup"]["runOptions"] = json!(options);
+    if manifest["schemaVersion"].as_str().is_some_and(|schema| schema.starts_with('2')) {
+        manifest["acapPackageConf"]["setup"]["architecture"] = json!(std::env::consts::ARCH);
+    }
     change(&mut manifest);
     let setup = &manifest["acapPackageConf"]["setup"];
     let word = |key: &str| setup[key].as_str().unwrap_or("").to_owned();
