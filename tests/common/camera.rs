@@ -65,3 +65,4 @@ impl Bench {
         let text = std::fs::read_to_string(self.path().join("vdo.json")).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
+}
