@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Readiness};
 use crate::error::{Error, Kind, Result};
 use crate::findings::{Findings, Mask};
 use crate::frame::Frame;
@@ -14,6 +14,9 @@ use crate::tensor::TensorInfo;
 /// More outputs than any head has; a fixed array of them costs no allocation per frame.
 const OUTPUT_LIMIT: usize = 8;
 
+/// How often a backend that is not ready is looked at.
+const READY_POLL: Duration = Duration::from_millis(10);
+
 /// How long the stages took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTimes {
@@ -23,6 +26,8 @@ pub struct StageTimes {
     pub inference: Duration,
     /// Output tensors to findings in the source frame.
     pub decode: Duration,
+    /// The device read the frame where it lay; else the processor wrote the input tensor.
+    pub in_place: bool,
 }
 
 /// A model that is loaded and ready, with all memory it needs; or nothing, which finds nothing.
@@ -73,6 +78,37 @@ impl Detector {
         self.loaded.as_ref().map(|loaded| loaded.preprocessor.input())
     }
 
+    /// Whether it can take a frame now.
+    ///
+    /// # Errors
+    /// Where it never will.
+    pub fn readiness(&mut self) -> Result<Readiness> {
+        self.loaded.as_mut().map_or(Ok(Readiness::Ready), |loaded| loaded.backend.readiness())
+    }
+
+    /// Waits until it can take a frame.
+    ///
+    /// # Errors
+    /// Where it never will, or not within `limit`: why.
+    pub fn wait_until_ready(&mut self, limit: Duration) -> Result<()> {
+        let end = Instant::now() + limit;
+        let mut told = None;
+        loop {
+            let why = match self.readiness()? {
+                Readiness::Ready => return Ok(()),
+                Readiness::Loading(why) | Readiness::Failed(why) => why,
+            };
+            if Instant::now() > end {
+                return Err(Error::new(Kind::Backend, why));
+            }
+            if told.as_ref() != Some(&why) {
+                log::info!("{why}");
+                told = Some(why);
+            }
+            std::thread::sleep(READY_POLL);
+        }
+    }
+
     /// Finds what is in one frame; boxes and masks are relative to the frame. Without a model there is
     /// nothing.
     ///
@@ -83,7 +119,12 @@ impl Detector {
             return Ok((&self.findings, StageTimes::default()));
         };
         let start = Instant::now();
-        let mapping = preprocessor.run(frame, backend.input_mut()?)?;
+        let taken = backend.take_frame(frame, preprocessor.fit())?;
+        let mapping = match (taken, backend.input_pitch()) {
+            (Some(mapping), _) => mapping,
+            (None, Some(pitch)) => preprocessor.run_pitched(frame, backend.input_mut()?, pitch)?,
+            (None, None) => preprocessor.run(frame, backend.input_mut()?)?,
+        };
         let prepared = Instant::now();
         backend.run()?;
         let inferred = Instant::now();
@@ -106,6 +147,7 @@ impl Detector {
             preprocess: prepared - start,
             inference: inferred - prepared,
             decode: inferred.elapsed(),
+            in_place: taken.is_some(),
         };
         Ok((&self.findings, times))
     }

@@ -123,6 +123,16 @@ impl PixelFormat {
         matches!(self, Self::Rgb | Self::Bgr | Self::Rgbx | Self::Bgrx | Self::PlanarRgb)
     }
 
+    /// True where a pixel is the bytes R, G and B and nothing else: side by side, or each in a plane of its own.
+    pub fn is_rgb_bytes(self, planar: bool) -> bool {
+        let components = self.components();
+        let in_place = |(index, c): (usize, &Component)| match planar {
+            true => (c.plane, c.offset, c.step) == (index, 0, 1),
+            false => (c.plane, c.offset, c.step) == (0, index, 3),
+        };
+        self.is_rgb() && components.len() == 3 && components.iter().enumerate().all(in_place)
+    }
+
     /// How many planes a frame of this format has.
     pub fn plane_count(self) -> usize {
         self.components().iter().map(|c| c.plane + 1).max().unwrap_or(0)

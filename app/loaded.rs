@@ -3,10 +3,12 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::backend::choice::BackendChoice;
 use crate::backend::edgetpu::{self, EdgeTpuBackend};
+use crate::backend::larod;
 use crate::backend::tflite::TfliteBackend;
 use crate::detector::Detector;
 use crate::error::{Error, Kind, Result};
@@ -24,6 +26,9 @@ use crate::twin;
 
 /// More threads than this help no model that a camera could run.
 const MOST_THREADS: usize = 4;
+
+/// A camera that compiles a model needs up to five minutes.
+pub const LOADING_LIMIT: Duration = Duration::from_secs(600);
 
 /// Which model to load, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +62,7 @@ pub struct LoadedModel {
     file: ModelFile,
     head: Head,
     fit: Fit,
+    backend: BackendChoice,
     threads: usize,
     title: Option<String>,
     scope: Option<Scope>,
@@ -85,7 +91,11 @@ impl LoadedModel {
     pub fn open(spec: impl Into<LoadSpec>) -> Result<Self> {
         let spec = spec.into();
         let catalogue = Catalogue::embedded();
-        let named = twin::of_name(catalogue, spec.name(), spec.backend)?;
+        let named = match spec.backend.is_larod() {
+            // What its devices take is known when they are asked.
+            true => twin::Named { name: spec.name().to_owned(), warning: None },
+            false => twin::of_name(catalogue, spec.name(), &spec.backend)?,
+        };
         let name = &named.name;
         let mut loaded = match demo::bytes(name) {
             Some(bytes) => {
@@ -114,7 +124,10 @@ impl LoadedModel {
     /// As for [`LoadedModel::open`].
     pub fn read(path: &Path, spec: &LoadSpec) -> Result<Self> {
         let file = ModelFile::open(path)?;
-        match (file.needs_edge_tpu(), spec.backend) {
+        if spec.backend.is_larod() {
+            return Self::read_for_larod(file, path, spec);
+        }
+        match (file.needs_edge_tpu(), &spec.backend) {
             (_, BackendChoice::EdgeTpu) => Self::read_for_edge_tpu(file, path, spec),
             (true, BackendChoice::Auto) => {
                 let why = match Self::read_for_edge_tpu(file.clone(), path, spec) {
@@ -128,8 +141,20 @@ impl LoadedModel {
                 loaded.warn(warning);
                 Ok(loaded)
             }
+            (_, BackendChoice::Larod(_)) => Self::read_for_larod(file, path, spec),
             (_, BackendChoice::Tflite) | (false, BackendChoice::Auto) => Self::read_for_cpu(file, path, spec),
         }
+    }
+
+    /// larod runs models in a process of its own; the file is tried where this one may come to run it.
+    fn read_for_larod(file: ModelFile, path: &Path, spec: &LoadSpec) -> Result<Self> {
+        spec.backend.check_larod(&file)?;
+        if spec.backend.falls_back_to_tflite() && file.check_runnable_on_cpu().is_ok() {
+            return Self::read_for_cpu(file, path, spec);
+        }
+        Head::recognise(&file)?;
+        let known = Catalogue::embedded().entry_of(&file.bytes);
+        Self::of(file, known, spec)
     }
 
     fn read_for_cpu(file: ModelFile, path: &Path, spec: &LoadSpec) -> Result<Self> {
@@ -184,6 +209,7 @@ impl LoadedModel {
             file,
             head,
             fit,
+            backend: spec.backend.clone(),
             threads,
             title,
             scope,
@@ -203,7 +229,7 @@ impl LoadedModel {
         &self.head
     }
 
-    /// Loads the model into its backend.
+    /// Loads the model into its backend, which may go on when this returns ([`Detector::readiness`]).
     ///
     /// # Errors
     /// `Kind::Backend` where there is none, `Kind::Model` where it refuses the model.
@@ -220,6 +246,9 @@ impl LoadedModel {
     }
 
     fn backend(&self) -> Result<Box<dyn Backend>> {
+        if self.backend.is_larod() {
+            return self.backend.open_larod(&self.file, self.threads);
+        }
         let bytes = || self.file.bytes.clone();
         if !self.file.needs_edge_tpu() {
             return Ok(Box::new(TfliteBackend::new(bytes(), self.threads)?));
@@ -231,6 +260,16 @@ impl LoadedModel {
         }))
     }
 
+    /// Loads the model into its backend and waits until it can run.
+    ///
+    /// # Errors
+    /// As for [`LoadedModel::detector`]; why it cannot run where that lasts for minutes.
+    pub fn ready_detector(&self) -> Result<Detector> {
+        let mut detector = self.detector()?;
+        detector.wait_until_ready(LOADING_LIMIT)?;
+        Ok(detector)
+    }
+
     /// What a person is told of the model and what runs it.
     pub fn about(&self, detector: &mut Detector) -> ModelAbout {
         let input = self.file.signature.inputs.first();
@@ -240,11 +279,10 @@ impl LoadedModel {
             name: self.file.name.clone(),
             title: self.title.clone().unwrap_or_else(|| self.file.name.clone()),
             head: self.head.title().to_owned(),
-            input: input.map_or_else(String::new, |input| match input.shape[..] {
-                [_, height, width, _] => format!("{width}×{height} {}", input.dtype),
-                _ => input.to_string(),
-            }),
-            classes: self.labels.len(),
+            input: input.map_or_else(String::new, |input| match input.picture_size() {
+                Some((width, height)) => format!("{width}×{height} {}", input.dtype),
+                None => input.to_string(),
+            }),            classes: self.labels.len(),
             fit: self.fit.to_string(),
             labels: self.labels.source.clone(),
             scope: self.scope,
@@ -252,6 +290,7 @@ impl LoadedModel {
             missing: None,
             backend_name,
             backend_detail,
+            chip: if self.backend.is_larod() { larod::known_chip() } else { None },
         }
     }
 }

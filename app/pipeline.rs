@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::backend::{Readiness, larod};
 use crate::capture::supervisor::{Policy, Supervisor};
 use crate::capture::vdo::ladder::Workload;
 use crate::capture::{Opener, Pictures};
@@ -19,7 +20,7 @@ use crate::publish::publisher::Publisher;
 use crate::scene::{Scene, Timing};
 use crate::slot::{Slot, Taken};
 use crate::stats::Stage;
-use crate::status::Status;
+use crate::status::{ModelAbout, Status};
 
 /// How long the inference thread waits for a frame before it looks whether it should end.
 const POLL: Duration = Duration::from_millis(100);
@@ -241,7 +242,57 @@ impl Inference {
         }
     }
 
+    /// Whether the model can see a frame now; if not, that is told, and the picture is shown without it.
+    fn is_ready(&mut self) -> bool {
+        let readiness = self.model.detector.readiness();
+        let (loading, failed) = match readiness {
+            Ok(Readiness::Ready) => (None, None),
+            Ok(Readiness::Loading(how)) => (Some(how), None),
+            Ok(Readiness::Failed(why)) => (None, Some(why)),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let ready = loading.is_none() && failed.is_none();
+        if let Some(why) = failed {
+            // While the backend only says that it is ready again, nothing is known to work.
+            if self.status.set_backend_error(Some(why.clone())) {
+                log::error!("{why}; trying again");
+            }
+        }
+        if ready {
+            self.tell_backend();
+        }
+        if let Some(how) = &loading {
+            // What failed before is being mended: one of the two is told.
+            self.status.set_backend_error(None);
+            if self.status.set_loading(loading.clone()) {
+                log::info!("{how}");
+            }
+        } else {
+            self.status.set_loading(None);
+        }
+        ready
+    }
+
+    /// Tells what runs the model, where that has become known or another.
+    fn tell_backend(&mut self) {
+        let about = &self.model.about;
+        let Some(backend) = self.model.detector.backend() else { return };
+        let (name, detail) = (backend.name(), backend.detail());
+        if (&name, &detail) != (&about.backend_name, &about.backend_detail) {
+            log::info!("backend  {name} ({detail})");
+            let chip = larod::known_chip();
+            let about = ModelAbout { backend_name: name, backend_detail: detail, chip, ..(**about).clone() };
+            self.model.about = Arc::new(about);
+            self.status.set_model(self.model.about.clone());
+        }
+    }
+
     fn see(&mut self, frame: &Frame) -> Result<Scene> {
+        if !self.is_ready() {
+            let mut scene = Scene::of(frame, self.model.labels.clone());
+            scene.timing.queue = frame.arrived.elapsed();
+            return Ok(scene);
+        }
         let values = self.status.settings.values();
         let thresholds = Thresholds::live(values.confidence.min(filter::FLOOR), values.iou);
         let queue = frame.arrived.elapsed();
@@ -261,6 +312,9 @@ impl Inference {
         stats.time(Stage::Inference, times.inference);
         stats.time(Stage::Decode, times.decode);
         stats.inferred.fetch_add(1, Ordering::Relaxed);
+        if !times.in_place {
+            stats.copied.fetch_add(1, Ordering::Relaxed);
+        }
         stats.inference_rate.add(Instant::now());
         if self.status.set_backend_error(None) {
             log::info!("inference works again");

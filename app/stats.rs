@@ -122,6 +122,9 @@ pub struct Stats {
     pub pictures_given: AtomicU64,
     /// Pictures for the page that were encoded here.
     pub pictures_made: AtomicU64,
+    /// Of those that went through the model, frames that the processor scaled or copied into its input; the
+    /// others the accelerator read where they lay.
+    pub copied: AtomicU64,
     /// Rate of captured frames.
     pub capture_rate: Rate,
     /// Rate of inferred frames.

@@ -11,6 +11,7 @@ use crate::capture::supervisor::SourceState;
 use crate::clock::milliseconds;
 use crate::exchange::Exchange;
 use crate::model::catalogue::Scope;
+use crate::model::chip::Chip;
 use crate::publish::hub::Hub;
 use crate::scene::unix_milliseconds;
 use crate::settings::Settings;
@@ -52,12 +53,19 @@ pub struct ModelAbout {
     pub backend_name: String,
     /// How it runs it.
     pub backend_detail: String,
+    /// The camera's chip, where one is known.
+    pub chip: Option<Chip>,
 }
 
 impl ModelAbout {
     /// No model, and why.
     pub fn none(why: String) -> Self {
         Self { title: "no model".to_owned(), missing: Some(why), ..Self::default() }
+    }
+
+    /// What runs the model as JSON.
+    pub fn backend_json(&self) -> Value {
+        json!({ "name": self.backend_name, "detail": self.backend_detail, "chip": self.chip.map(Chip::name) })
     }
 
     /// The model as JSON, without its backend.
@@ -111,6 +119,7 @@ pub struct Status {
     source: Mutex<SourceNow>,
     model: Mutex<Arc<ModelAbout>>,
     backend_error: Mutex<Option<String>>,
+    loading: Mutex<Option<String>>,
 }
 
 impl Status {
@@ -128,6 +137,7 @@ impl Status {
             source: Mutex::new(source),
             model: Mutex::new(model),
             backend_error: Mutex::new(None),
+            loading: Mutex::new(None),
         }
     }
 
@@ -163,11 +173,25 @@ impl Status {
         news
     }
 
+    /// The model is being loaded, and how far that is; or (`None`) it no longer is. True where that is news.
+    pub fn set_loading(&self, loading: Option<String>) -> bool {
+        let mut current = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *current != loading;
+        *current = loading;
+        news
+    }
+
+    /// What is said while the model is loaded.
+    fn loading(&self) -> Option<String> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// True where frames are coming and being inferred.
     pub fn is_detecting(&self) -> bool {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         source.state == SourceState::Live
             && self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+            && self.loading().is_none()
             && self.stats.inferred.load(Ordering::Relaxed) > 0
     }
 
@@ -187,9 +211,11 @@ impl Status {
             SourceState::Failed { message } => ("failed", Some(message.clone()), None),
         };
         let (origin, model, stats) = (&self.origin, self.model(), &self.stats);
-        let overall = match (&backend_error, &model.missing) {
-            (Some(_), _) => "backend-failed",
-            (None, Some(_)) if state == "live" => "no-model",
+        let loading = self.loading();
+        let overall = match (&backend_error, &loading, &model.missing) {
+            (Some(_), ..) => "backend-failed",
+            (None, Some(_), _) => "compiling",
+            (None, None, Some(_)) if state == "live" => "no-model",
             _ => state,
         };
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -198,7 +224,7 @@ impl Status {
             "now_ms": unix_milliseconds(SystemTime::now()),
             "uptime_s": (milliseconds(now - self.started) / 100.0).round() / 10.0,
             "state": overall,
-            "message": backend_error.or_else(|| message.clone()).or_else(|| model.missing.clone()),
+            "message": backend_error.or(loading).or_else(|| message.clone()).or_else(|| model.missing.clone()),
             "source": {
                 "name": origin.name,
                 "kind": origin.kind,
@@ -210,12 +236,13 @@ impl Status {
                 "fps": source.frame_rate.map(hundredths),
             },
             "model": model.to_json(),
-            "backend": { "name": model.backend_name, "detail": model.backend_detail },
+            "backend": model.backend_json(),
             "settings": self.settings.values(),
             "frames": {
                 "captured": count(&stats.captured),
                 "inferred": count(&stats.inferred),
                 "dropped": count(&stats.dropped),
+                "copied": count(&stats.copied),
             },
             "pictures": {
                 "from_source": count(&stats.pictures_given),

@@ -13,9 +13,8 @@ use crate::backend::edgetpu;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
 use crate::geometry::Fit;
-use crate::loaded::{LoadSpec, LoadedModel};
+use crate::loaded::{LOADING_LIMIT, LoadSpec, LoadedModel};
 use crate::model::catalogue::Catalogue;
-use crate::model::chip::Chip;
 use crate::model::choice::{Choice, Keeper};
 use crate::model::decode::Thresholds;
 use crate::model::demo;
@@ -77,7 +76,8 @@ pub struct Switch {
 fn load(base: &LoadSpec, keeper: &Keeper, choice: &Choice) -> Result<LoadedModel> {
     let fit = choice.fit.as_deref().map(str::parse::<Fit>).transpose();
     let fit = fit.map_err(|text| Error::new(Kind::Usage, text))?;
-    let mut spec = LoadSpec { threads: base.threads, backend: base.backend, fit, ..LoadSpec::default() };
+    let backend = base.backend.clone();
+    let mut spec = LoadSpec { threads: base.threads, backend, fit, ..LoadSpec::default() };
     match &choice.upload {
         Some(upload) => {
             spec.labels = choice.labels.as_deref().map(|labels| keeper.path(upload, labels));
@@ -211,6 +211,8 @@ impl Switch {
     /// Loads the model, tries it on the picture that is there, and gives it to the inference thread.
     fn hand_over(&self, loaded: &LoadedModel) -> Result<Arc<ModelAbout>> {
         let mut model = Model::load(loaded)?;
+        model.detector.wait_until_ready(LOADING_LIMIT).map_err(|error| error.context(&model.about.name))?;
+        model.about = Arc::new(loaded.about(&mut model.detector));
         let about = model.about.clone();
         if let Some(frame) = self.status.exchange.frame(FRAME_WAIT) {
             let values = self.status.settings.values();
@@ -224,10 +226,13 @@ impl Switch {
     /// The models of the catalogue that can run here, so that one can be chosen.
     pub fn models_json(&self) -> Value {
         let store = Store::new(Catalogue::embedded(), Places::from_env());
-        let edge_tpu = self.base.backend != BackendChoice::Tflite && edgetpu::devices().is_ok();
+        let backend = &self.base.backend;
+        let chip = backend.chip();
+        let with_tpu = !backend.is_larod() && *backend != BackendChoice::Tflite;
+        let edge_tpu = with_tpu && edgetpu::devices().is_ok();
         let usable =
             store.catalogue.models.iter().filter(|entry| {
-                entry.chips.contains(&Chip::Cpu) || (edge_tpu && twin::is_for_edge_tpu(entry))
+                entry.chips.contains(&chip) || (edge_tpu && twin::is_for_edge_tpu(entry))
             });
         let models = usable.map(|entry| {
             // A copy is looked for, not summed: that is done when it is chosen.
@@ -259,7 +264,7 @@ impl Switch {
         let model = self.status.model();
         let chosen = self.chosen();
         let mut value = model.to_json();
-        value["backend"] = json!({ "name": model.backend_name, "detail": model.backend_detail });
+        value["backend"] = model.backend_json();
         value["chosen_at"] = json!(chosen.as_ref().map(|choice| &choice.chosen_at));
         value["started_with"] = json!(self.base.model.as_deref().map(shown));
         value

@@ -76,6 +76,22 @@ pub struct TensorInfo {
     pub quantisation: Option<Quantisation>,
 }
 
+impl TensorInfo {
+    /// True where it is a picture in planes, `[1,3,height,width]`, as CV25 takes it.
+    pub fn is_planar(&self) -> bool {
+        matches!(self.shape[..], [1, 3, _, width] if width != 3)
+    }
+
+    /// Columns and rows, where it is an RGB picture.
+    pub fn picture_size(&self) -> Option<(usize, usize)> {
+        match self.shape[..] {
+            [1, 3, height, width] if self.is_planar() => Some((width, height)),
+            [1, height, width, 3] => Some((width, height)),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();

@@ -32,7 +32,7 @@ pub fn is_for_edge_tpu(entry: &Entry) -> bool {
 /// # Errors
 /// [`Kind::Model`] where the model is compiled for something else, [`Kind::Backend`] where `backend` insists
 /// on an Edge TPU and there is none.
-pub fn of_name(catalogue: &Catalogue, name: &str, backend: BackendChoice) -> Result<Named> {
+pub fn of_name(catalogue: &Catalogue, name: &str, backend: &BackendChoice) -> Result<Named> {
     let as_named = |name: &str| Named { name: name.to_owned(), warning: None };
     let Some(entry) = catalogue.models.iter().find(|entry| entry.name == name) else {
         return Ok(as_named(name));
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn only_who_insists_on_an_edge_tpu_gets_no_other_model() {
         let catalogue = Catalogue::embedded();
-        let of = |name: &str, backend| of_name(catalogue, name, backend);
+        let of = |name: &str, backend| of_name(catalogue, name, &backend);
         let plain = "ssd-mobilenet-v2-coco";
         let as_named = |name: &str| Named { name: name.into(), warning: None };
         for backend in [BackendChoice::Auto, BackendChoice::Tflite] {

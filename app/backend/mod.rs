@@ -1,11 +1,25 @@
 //! Runs one loaded model on one device.
 
 use crate::error::Result;
+use crate::frame::Frame;
+use crate::geometry::{Fit, Mapping};
 
 pub mod choice;
 pub mod edgetpu;
+pub mod larod;
 pub mod tflite;
 pub mod tflite_shim;
+
+/// Whether a backend can run a frame now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can.
+    Ready,
+    /// The model is being loaded; the sentence says where that stands.
+    Loading(String),
+    /// Something failed that is being tried again; the sentence says what.
+    Failed(String),
+}
 
 /// A model loaded on a device: bytes in, run, bytes out.
 pub trait Backend: Send {
@@ -14,6 +28,29 @@ pub trait Backend: Send {
 
     /// How it runs it ("XNNPACK, 2 threads").
     fn detail(&self) -> String;
+
+    /// Whether it can run a frame now. Only where it can may the other functions be called.
+    ///
+    /// # Errors
+    /// Where it never will: the device refuses the model.
+    fn readiness(&mut self) -> Result<Readiness> {
+        Ok(Readiness::Ready)
+    }
+
+    /// Lets the device read the frame where it lies, in place of [`Backend::input_mut`]; the frame must live
+    /// until [`Backend::run`] returns. Says where the frame lies in the model's input, or `None` where the device
+    /// cannot read this frame.
+    ///
+    /// # Errors
+    /// Where the device fails at it; the next frame may succeed.
+    fn take_frame(&mut self, _frame: &Frame, _fit: Fit) -> Result<Option<Mapping>> {
+        Ok(None)
+    }
+
+    /// Bytes from one row of the input to the next, where the device leaves gaps between rows.
+    fn input_pitch(&self) -> Option<usize> {
+        None
+    }
 
     /// The memory of the input tensor, to be filled before [`Backend::run`]. Its content is undefined
     /// after a run.

@@ -97,7 +97,7 @@ impl Answerer {
     pub fn open(spec: impl Into<LoadSpec>, confidence: f32, iou: Option<f32>) -> Result<Self> {
         let model = LoadedModel::open(spec)?;
         let iou = iou.unwrap_or_else(|| evaluation_iou(model.head()));
-        let mut detector = model.detector()?;
+        let mut detector = model.ready_detector()?;
         let about = model.about(&mut detector);
         let settings = Settings {
             confidence,

@@ -66,7 +66,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let mut stages = Vec::new();
     let mut about = None;
     for _ in 0..ROUNDS {
-        let mut detector = model.detector()?;
+        let mut detector = model.ready_detector()?;
         about.get_or_insert_with(|| model.about(&mut detector));
         inference.add(inference_alone(&mut detector, &first, turn)?);
         let round = whole_pipeline(&args.source, detector, &model, turn)?;

@@ -64,7 +64,7 @@ pub fn detect(args: &DetectArgs) -> Result<()> {
         );
         return Err(Error::new(Kind::Usage, text));
     }
-    let mut detector = model.detector()?;
+    let mut detector = model.ready_detector()?;
     let thresholds = Thresholds::offline(args.confidence, args.iou);
     let mut results = Results { out: BufWriter::new(std::io::stdout()), format: args.format, count: 0 };
     let mut first_error: Option<Error> = None;

@@ -94,8 +94,8 @@ pub struct ModelArgs {
     /// Names of the model's classes, one a line [default: those in the model file or of the catalogue]
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// What runs the model
-    #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
+    /// What runs the model: auto, tflite (the processor), larod (a camera's accelerator) or larod:DEVICE
+    #[arg(long, value_name = "BACKEND", default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
     /// Threads that run the model [default: one less than cores, 1 to 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -115,7 +115,7 @@ impl From<&ModelArgs> for LoadSpec {
             model: args.model.clone(),
             drawn: false,
             labels: args.labels.clone(),
-            backend: args.backend,
+            backend: args.backend.clone(),
             threads: args.threads.map(usize::from),
             fit: args.fit,
             accepted_licences: args.accept_license.clone(),

@@ -12,7 +12,7 @@ use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source}
 use crate::clock::{Stop, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
-use crate::loaded::LoadSpec;
+use crate::loaded::{LOADING_LIMIT, LoadSpec};
 use crate::model::catalogue::Scope;
 use crate::model::choice::Keeper;
 use crate::model::demo;
@@ -40,7 +40,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let drawn = source.kind() == SourceKind::Demo;
     let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
-    let (model, chosen) = match switch::start(&base, keeper.as_ref()) {
+    let (mut model, chosen) = match switch::start(&base, keeper.as_ref()) {
         Ok((loaded, chosen)) => (Model::load(&loaded)?, chosen),
         Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
             let (name, how) = (source.name(), no_default(&base));
@@ -55,6 +55,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
+    if args.once {
+        model.detector.wait_until_ready(LOADING_LIMIT)?;
+    }
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::producer::Producer;
 use crate::error::{Error, Kind, Result};
 use crate::tensor::{DataType, Quantisation, Signature, TensorInfo};
 
@@ -66,6 +67,9 @@ pub struct Port {
     /// Real value of one step, for integers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f32>,
+    /// The operator that makes it, for example `SOFTMAX`: scores are then probabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// The integer that stands for 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_point: Option<i32>,
@@ -137,6 +141,16 @@ impl Cavalry {
     pub fn signature(&self) -> Signature {
         let infos = |ports: &[Port]| ports.iter().map(Port::info).collect();
         Signature { inputs: infos(&self.inputs), outputs: infos(&self.outputs) }
+    }
+
+    /// What makes each output, as far as it is said.
+    pub fn producers(&self) -> Vec<Producer> {
+        let made = |port: &Port| Producer {
+            operator: port.operator.clone(),
+            from_input: true,
+            ..Producer::default()
+        };
+        self.outputs.iter().map(made).collect()
     }
 
     /// Whether a camera can fill the input: one picture in planes.

@@ -125,8 +125,8 @@ impl ModelFile {
             post_process: None,
             embedded_labels: (!cavalry.labels.is_empty()).then(|| cavalry.labels.clone()),
             description: cavalry.description.clone(),
+            producers: cavalry.producers(),
             cavalry: Some(Arc::new(cavalry)),
-            producers: Vec::new(),
         }
     }
 

@@ -208,8 +208,8 @@ impl Head {
             Self::RawSsd { parts, .. } => Ok(Box::new(RawSsdDecoder::new(*parts, &signature.outputs)?)),
             Self::YoloV5 { .. } => {
                 let decoder = YoloV5Decoder::new(only(signature)?)?;
-                Ok(match signature.inputs.first().map(|input| input.shape.as_slice()) {
-                    Some([1, height, width, _]) => Box::new(decoder.for_input(*height, *width)),
+                Ok(match signature.inputs.first().and_then(TensorInfo::picture_size) {
+                    Some((width, height)) => Box::new(decoder.for_input(height, width)),
                     _ => Box::new(decoder),
                 })
             }
@@ -295,7 +295,7 @@ fn yolov5(signature: &Signature) -> Option<Head> {
     let ([input], [output]) = (signature.inputs.as_slice(), signature.outputs.as_slice()) else {
         return None;
     };
-    let [1, height, width, _] = *input.shape.as_slice() else { return None };
+    let (width, height) = input.picture_size()?;
     let [1, rows, columns] = *output.shape.as_slice() else { return None };
     let cells = |stride: usize| (height / stride).checked_mul(width / stride);
     let anchors = cells(8)?.checked_add(cells(16)?)?.checked_add(cells(32)?)?.checked_mul(3)?;
@@ -320,7 +320,7 @@ fn raw_ssd(signature: &Signature, producers: &[Producer]) -> Option<Head> {
     }
     let (boxes, anchors) = match *rest.as_slice() {
         [boxes] => {
-            let [1, height, width, _] = *signature.inputs.first()?.shape.as_slice() else { return None };
+            let (width, height) = signature.inputs.first()?.picture_size()?;
             (boxes, Anchors::Made(Layout::of(height, width, rows)?, height, width))
         }
         [a, b] if is_anchors(outputs, producers, a, b) => (b, Anchors::Output(a)),

@@ -37,6 +37,8 @@ pub struct Preprocessor {
     width: usize,
     height: usize,
     element: Element,
+    /// One row of pixels, where the tensor has planes; else empty.
+    row: Vec<u8>,
     fit: Fit,
     resample: Resample,
     plan: Option<Plan>,
@@ -84,20 +86,20 @@ struct Plan {
 }
 
 impl Preprocessor {
-    /// A preprocessor for the input `input` of shape [1, height, width, 3].
+    /// A preprocessor for the input `input` of shape [1, height, width, 3], or of bytes [1, 3, height, width].
     ///
     /// # Errors
     /// [`Kind::Model`] where the shape is another or the elements are not uint8, int8 or float32.
     pub fn new(input: &TensorInfo, fit: Fit) -> Result<Self> {
         let unusable = |wanted: &str| Error::new(Kind::Model, format!("input tensor {input} {wanted}"));
-        let (width, height) = match input.shape.as_slice() {
-            [1, height, width, 3] if *height > 0 && *width > 0 => (*width, *height),
+        let (width, height) = match input.picture_size() {
+            Some((width, height)) if height > 0 && width > 0 => (width, height),
             _ => return Err(unusable("is no picture; its shape must be [1,height,width,3]")),
         };
         let element = match input.dtype {
             DataType::U8 => Element::Byte(0),
             DataType::I8 => Element::Byte(128),
-            DataType::F32 => Element::Float,
+            DataType::F32 if !input.is_planar() => Element::Float,
             _ => return Err(unusable("has an unusable type; it must be uint8, int8 or float32")),
         };
         let bytes = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3 * element.size()));
@@ -105,7 +107,8 @@ impl Preprocessor {
             return Err(unusable("is larger than memory"));
         }
         let name = input.name.clone();
-        Ok(Self { name, width, height, element, fit, resample: Resample::Auto, plan: None })
+        let row = vec![0; if input.is_planar() { 3 * width } else { 0 }];
+        Ok(Self { name, width, height, element, row, fit, resample: Resample::Auto, plan: None })
     }
 
     /// The same preprocessor with another way of scaling. [`Resample::Auto`] is the default.
@@ -118,6 +121,11 @@ impl Preprocessor {
     /// Columns and rows of the input, and how frames are fitted into it.
     pub fn input(&self) -> ((usize, usize), Fit) {
         ((self.width, self.height), self.fit)
+    }
+
+    /// How frames are fitted into the tensor.
+    pub fn fit(&self) -> Fit {
+        self.fit
     }
 
     /// Bytes that the tensor takes.
@@ -134,12 +142,33 @@ impl Preprocessor {
     /// its layout says; [`Kind::Internal`] where `into` is not exactly [`Self::tensor_bytes`] long.
     /// The tensor is then as it was.
     pub fn run(&mut self, frame: &Frame, into: &mut [u8]) -> Result<Mapping> {
-        let planes = scale::planes(frame)?;
         if into.len() != self.tensor_bytes() {
-            return Err(Error::new(
-                Kind::Internal,
-                format!("tensor {} takes {} bytes, not {}", self.name, self.tensor_bytes(), into.len()),
-            ));
+            return Err(self.wrong_size(self.tensor_bytes(), into.len()));
+        }
+        let pitch = if self.row.is_empty() { 3 * self.width * self.element.size() } else { self.width };
+        self.run_pitched(frame, into, pitch)
+    }
+
+    fn wrong_size(&self, takes: usize, bytes: usize) -> Error {
+        let text = format!("tensor {} takes {takes} bytes, not {bytes}", self.name);
+        Error::new(Kind::Internal, text)
+    }
+
+    /// As [`Self::run`], for a tensor with `pitch` bytes from one row to the next; what is between rows stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// As for [`Self::run`]; `into` may be longer than is needed.
+    pub fn run_pitched(&mut self, frame: &Frame, into: &mut [u8], pitch: usize) -> Result<Mapping> {
+        let planes = scale::planes(frame)?;
+        let planar = !self.row.is_empty();
+        let (bytes, rows) = match planar {
+            true => (self.width, 3 * self.height),
+            false => (3 * self.width * self.element.size(), self.height),
+        };
+        let needed = pitch.saturating_mul(rows - 1).saturating_add(bytes);
+        if pitch < bytes || into.len() < needed {
+            return Err(self.wrong_size(needed, into.len()));
         }
         let still = frame.still && frame.layout.format == PixelFormat::Rgb && self.resample == Resample::Auto;
         if self.plan.as_ref().is_none_or(|plan| plan.layout != frame.layout || plan.is_still() != still) {
@@ -154,9 +183,17 @@ impl Preprocessor {
             still.load(pixels, pitch);
         }
         let pixel = 3 * element.size();
-        for (y, row) in into.chunks_exact_mut(self.width * pixel).enumerate() {
+        for y in 0..self.height {
+            let row = match planar {
+                true => self.row.as_mut_slice(),
+                // There is that much: checked above.
+                false => into.get_mut(y * pitch..y * pitch + bytes).unwrap_or_default(),
+            };
             let Some(inner) = y.checked_sub(mapping.y).filter(|inner| *inner < mapping.height) else {
                 bar(row, element);
+                if planar {
+                    scatter(&self.row, into, y, (pitch, self.height));
+                }
                 continue;
             };
             let (left, row) = row.split_at_mut(mapping.x.min(self.width) * pixel);
@@ -164,6 +201,9 @@ impl Preprocessor {
             bar(left, element);
             plan.write(&planes, inner, picture, element);
             bar(right, element);
+            if planar {
+                scatter(&self.row, into, y, (pitch, self.height));
+            }
         }
         Ok(mapping)
     }
@@ -221,6 +261,16 @@ impl Plan {
         match element {
             Element::Byte(flip) => kernels::pack_bytes(rows, flip, out),
             Element::Float => kernels::pack_floats(rows, out),
+        }
+    }
+}
+
+/// Writes a row of pixels as row `y` of three planes of `height` rows.
+fn scatter(pixels: &[u8], into: &mut [u8], y: usize, (pitch, height): (usize, usize)) {
+    for plane in 0..3 {
+        let row = into.get_mut((plane * height + y) * pitch..).unwrap_or_default();
+        for (to, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
+            *to = pixel[plane];
         }
     }
 }

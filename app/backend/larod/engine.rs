@@ -1,0 +1,434 @@
+//! A model on one of larod's devices: finds the device, loads the model, runs jobs.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use super::fault::{Fault, Remedy};
+use super::memory::{self, Mapped};
+use super::session::{About, Answer, Connection, Job, Model, Place, Side, Tensors, dma_buf_of};
+use super::sys::{self, Api};
+use super::worker::{Engine, Input, Service};
+use super::{Wanted, device};
+use crate::frame::SharedMemory;
+use crate::tensor::{DataType, TensorInfo};
+
+/// Buffers of the capture that are known at a time. larod remembers at most 32 tensors a connection, and outputs
+/// and the own input are among them; captures have two to five.
+const KNOWN_BUFFERS: usize = 12;
+/// Kinds of memory that are asked for, in this order.
+const MEMORY: [u32; 2] = [sys::FD_READWRITE | sys::FD_MAP, sys::FD_DMABUF | sys::FD_MAP];
+
+/// What the thread that prepares frames and reads outputs gets of a loaded model.
+pub struct Ports {
+    /// The device that runs it.
+    pub device: String,
+    /// All devices of the camera.
+    pub listed: Vec<String>,
+    /// The input's own memory.
+    pub input: Mapped,
+    /// Bytes from one row of the input to the next.
+    pub input_pitch: usize,
+    /// Bytes of the whole input, padding included.
+    pub input_bytes: usize,
+    /// The outputs, in the model's order.
+    pub outputs: Vec<Port>,
+}
+
+/// One output.
+pub struct Port {
+    /// Its memory.
+    pub memory: Mapped,
+    /// How it lies there.
+    pub form: Form,
+}
+
+/// How the elements of a tensor lie in its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Elements along each dimension.
+    dims: Vec<usize>,
+    /// Bytes that one step of the dimension before takes.
+    pitches: Vec<usize>,
+    /// Bytes of an element.
+    element: usize,
+}
+
+impl Form {
+    /// The form that larod tells, checked to lie within its memory.
+    fn of(about: &About, info: &TensorInfo) -> Result<Self, String> {
+        let element = match about.data_type {
+            sys::UINT8 | sys::INT8 => 1,
+            sys::FLOAT32 => 4,
+            other => {
+                return Err(format!("{info} has the type {other} on the device, which Spotter cannot read"));
+            }
+        };
+        if element != info.dtype.size() {
+            return Err(format!("{info} has elements of {element} bytes on the device"));
+        }
+        let dims = if about.dims.is_empty() { info.shape.clone() } else { about.dims.clone() };
+        let count = |dims: &[usize]| dims.iter().try_fold(1usize, |product, d| product.checked_mul(*d));
+        if !info.shape.is_empty() && count(&dims) != count(&info.shape) {
+            return Err(format!("{info} is {dims:?} on the device"));
+        }
+        let packed = packed(&dims, element).ok_or_else(|| format!("{info} is larger than memory"))?;
+        let pitches = if about.pitches.is_empty() { packed.clone() } else { about.pitches.clone() };
+        let form = Self { dims, pitches, element };
+        let fits = form.pitches.len() == form.dims.len()
+            && form.pitches.iter().zip(&packed).all(|(pitch, least)| pitch >= least)
+            && form.end().is_some_and(|end| end <= about.byte_size);
+        if !fits {
+            let text = format!(
+                "{info} does not fit into its {} bytes with pitches {:?}",
+                about.byte_size, form.pitches
+            );
+            return Err(text);
+        }
+        Ok(form)
+    }
+
+    /// Bytes to the end of the last element; `None` where the numbers are too large.
+    fn end(&self) -> Option<usize> {
+        let strides = self.pitches.iter().skip(1).copied().chain([self.element]);
+        let mut last = 0usize;
+        for (size, stride) in self.dims.iter().zip(strides) {
+            last = last.checked_add(size.checked_sub(1)?.checked_mul(stride)?)?;
+        }
+        last.checked_add(self.element)
+    }
+
+    /// Bytes of the elements alone.
+    pub fn packed_bytes(&self) -> usize {
+        self.dims.iter().product::<usize>() * self.element
+    }
+
+    /// Whether there is nothing between the elements.
+    pub fn is_packed(&self) -> bool {
+        packed(&self.dims, self.element)
+            .is_some_and(|packed| packed.iter().skip(1).eq(self.pitches.iter().skip(1)))
+    }
+
+    /// Copies the elements, without what is between them.
+    pub fn pack(&self, from: &[u8], into: &mut Vec<u8>) {
+        into.clear();
+        let Some((columns, outer)) = self.dims.split_last() else { return };
+        let row = columns * self.element;
+        let strides: Vec<usize> = self.pitches.iter().skip(1).copied().collect();
+        let rows: usize = outer.iter().product();
+        for index in 0..rows {
+            let (mut rest, mut at) = (index, 0);
+            for (size, stride) in outer.iter().zip(&strides).rev() {
+                at += rest % size * stride;
+                rest /= size;
+            }
+            into.extend_from_slice(from.get(at..at + row).unwrap_or_default());
+        }
+    }
+}
+
+/// Pitches without gaps.
+fn packed(dims: &[usize], element: usize) -> Option<Vec<usize>> {
+    let mut bytes = element;
+    let mut pitches = Vec::with_capacity(dims.len());
+    for size in dims.iter().rev() {
+        bytes = bytes.checked_mul(*size)?;
+        pitches.push(bytes);
+    }
+    pitches.reverse();
+    Some(pitches)
+}
+
+/// A fault that no retry helps: the device's tensors are not the model's.
+fn misfit(doing: &str, said: String) -> Fault {
+    Fault { code: sys::ERROR_TENSOR_MISMATCH, doing: doing.to_owned(), said }
+}
+
+/// Bytes from row to row of an input, which is NHWC or NCHW.
+fn row_pitch(about: &About, form: &Form, input: &TensorInfo) -> Result<usize, Fault> {
+    let place = if input.is_planar() { 3 } else { 2 };
+    let layout = if input.is_planar() { sys::LAYOUT_NCHW } else { sys::LAYOUT_NHWC };
+    let misfit = |said| misfit("load the model", said);
+    if about.layout > 1 && about.layout != layout {
+        return Err(misfit(format!("{input} has the layout {} on the device", about.layout)));
+    }
+    if !about.dims.is_empty() && about.dims != input.shape {
+        return Err(misfit(format!("{input} is {:?} on the device", about.dims)));
+    }
+    let rows = form.dims.get(place - 1).copied().unwrap_or(0);
+    let pitch = form.pitches.get(place).copied().unwrap_or(0);
+    // Only rows are padded: what is above them follows without gaps.
+    let above = form.pitches.get(place - 1).copied().unwrap_or(0);
+    if rows.checked_mul(pitch) != Some(above) {
+        return Err(misfit(format!("{input} has gaps between its planes on the device")));
+    }
+    Ok(pitch)
+}
+
+/// Loads one model on the best device that takes it.
+pub struct LarodService {
+    api: &'static Api,
+    wanted: Arc<Wanted>,
+    /// Devices that do not take the model.
+    refused: Vec<String>,
+}
+
+impl LarodService {
+    /// A service that loads `wanted`.
+    pub fn new(api: &'static Api, wanted: Arc<Wanted>) -> Self {
+        Self { api, wanted, refused: Vec::new() }
+    }
+}
+
+impl Service for LarodService {
+    fn load(&mut self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)> {
+        let Wanted { name, bytes, form, device, .. } = &*self.wanted;
+        let connection = Connection::open(self.api)?;
+        let listed = connection.devices()?;
+        let candidates: Vec<String> = match device {
+            Some(device) => vec![device.clone()],
+            None => device::candidates(&listed, *form).into_iter().map(str::to_owned).collect(),
+        };
+        let mut last = Fault {
+            code: sys::ERROR_INVALID_CHIP_ID,
+            doing: format!("run {name}"),
+            said: format!("none of the devices is for such a model: {}", listed.join(", ")),
+        };
+        let untried: Vec<String> =
+            candidates.into_iter().filter(|device| !self.refused.contains(device)).collect();
+        for device in &untried {
+            loading(device);
+            let doing = format!("load the model on {device}");
+            let file = memory::file_of("model", bytes)
+                .map_err(|error| Fault::own(&doing, format!("there is no memory for the file: {error}")))?;
+            let loaded = connection.load(Some(file.as_fd()), device, short(name), None).and_then(|model| {
+                LarodEngine::new(self.api, &connection, model, &self.wanted, device, &listed)
+            });
+            match loaded {
+                Ok((engine, ports)) => return Ok((Box::new(engine), ports)),
+                Err(fault) if !matches!(fault.remedy(), Remedy::Refused | Remedy::OtherInput) => {
+                    return Err(fault);
+                }
+                Err(fault) => {
+                    if self.wanted.device.is_none() {
+                        log::warn!("{name}: {fault}; trying the next device");
+                    }
+                    self.refused.push(device.clone());
+                    let absent = fault.code == sys::ERROR_INVALID_CHIP_ID;
+                    last = if absent { fault } else { Fault { code: sys::ERROR_LOAD_MODEL, ..fault } };
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Model names that larod takes; they are for its log only.
+fn short(name: &str) -> &str {
+    name.char_indices().nth(60).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
+}
+
+/// A buffer of the capture that the service has been told of. Dropped in this order.
+struct Known {
+    memory: SharedMemory,
+    job: Job,
+    _tensors: Tensors,
+    _fd: OwnedFd,
+}
+
+/// A loaded model. Dropped in this order: jobs, tensors, the model, then the connection that they share.
+struct LarodEngine {
+    api: &'static Api,
+    known: Vec<Known>,
+    job: Job,
+    _input: Tensors,
+    outputs: Tensors,
+    model: Model,
+}
+
+impl LarodEngine {
+    fn new(
+        api: &'static Api,
+        _connection: &Arc<Connection>,
+        model: Model,
+        wanted: &Wanted,
+        device: &str,
+        listed: &[String],
+    ) -> Answer<(Self, Ports)> {
+        let doing = "load the model";
+        let allocate = |side| {
+            let first = model.allocate(side, MEMORY[0]);
+            first.or_else(|fault| match fault.remedy() {
+                Remedy::Reconnect => Err(fault),
+                _ => model.allocate(side, MEMORY[1]),
+            })
+        };
+        let (input, outputs) = (allocate(Side::Inputs)?, allocate(Side::Outputs)?);
+        if input.count() != 1 || outputs.count() != wanted.outputs.len() {
+            let said = format!(
+                "it has {} inputs and {} outputs on the device, 1 and {} in the file",
+                input.count(),
+                outputs.count(),
+                wanted.outputs.len()
+            );
+            return Err(misfit(doing, said));
+        }
+        let map = |place: Place, size: usize| {
+            if place.size < size {
+                return Err(misfit(doing, format!("the device gives {} bytes for {size}", place.size)));
+            }
+            Mapped::new(place.fd, place.offset, size, place.properties & sys::FD_DMABUF != 0)
+                .map_err(|error| Fault::own("map the model's memory", error.to_string()))
+        };
+        let about = input.about(0)?;
+        let form = Form::of(&about, &wanted.input).map_err(|said| misfit(doing, said))?;
+        let input_pitch = row_pitch(&about, &form, &wanted.input)?;
+        let mut ports = Vec::with_capacity(outputs.count());
+        for (index, info) in wanted.outputs.iter().enumerate() {
+            let about = outputs.about(index)?;
+            let form = Form::of(&about, info).map_err(|said| misfit(doing, said))?;
+            ports.push(Port { memory: map(outputs.place(index)?, about.byte_size)?, form });
+        }
+        let ports = Ports {
+            device: device.to_owned(),
+            listed: listed.to_vec(),
+            input: map(input.place(0)?, about.byte_size)?,
+            input_pitch,
+            input_bytes: about.byte_size,
+            outputs: ports,
+        };
+        let job = model.job(&input, &outputs, None)?;
+        Ok((Self { api, known: Vec::new(), job, _input: input, outputs, model }, ports))
+    }
+
+    /// The job that reads a buffer of the capture, made once for each.
+    fn job_for(&mut self, memory: SharedMemory, fd: OwnedFd) -> Answer<&mut Job> {
+        let place = match self.known.iter().position(|known| known.memory == memory) {
+            Some(place) => place,
+            None => {
+                if self.known.len() >= KNOWN_BUFFERS {
+                    self.known.remove(0);
+                }
+                let known = self.tell(memory, fd).map_err(|fault| match fault.remedy() {
+                    Remedy::Reconnect if fault.code != 0 => fault,
+                    _ => misfit(&fault.doing, fault.said),
+                })?;
+                self.known.push(known);
+                self.known.len() - 1
+            }
+        };
+        // The place was just found or filled.
+        self.known
+            .get_mut(place)
+            .map(|known| &mut known.job)
+            .ok_or_else(|| Fault::own("run the model", "no job"))
+    }
+
+    fn tell(&self, memory: SharedMemory, fd: OwnedFd) -> Answer<Known> {
+        let mut tensors = self.model.describe(Side::Inputs)?;
+        let (fd, offset, dma_buf) = if memory.offset != 0 && !memory.dma_buf {
+            // Buffers of the kind vmem share one descriptor.
+            let offset = i64::try_from(memory.offset).unwrap_or(i64::MAX);
+            match dma_buf_of(self.api, fd.as_raw_fd(), offset) {
+                Ok(own) => (own, 0, true),
+                Err(_) => (fd, memory.offset, false),
+            }
+        } else {
+            (fd, memory.offset, memory.dma_buf)
+        };
+        let properties = if dma_buf { MEMORY[1] } else { MEMORY[0] };
+        let place = Place { fd: fd.as_raw_fd(), offset, size: memory.size, properties };
+        tensors.put(0, place)?;
+        tensors.track()?;
+        let job = self.model.job(&tensors, &self.outputs, None)?;
+        Ok(Known { memory, job, _tensors: tensors, _fd: fd })
+    }
+}
+
+impl Engine for LarodEngine {
+    fn run(&mut self, input: Input) -> Answer<()> {
+        match input {
+            Input::Own => self.job.run(),
+            Input::Frame(memory, fd) => self.job_for(memory, fd)?.run(),
+        }
+    }
+}
+
+/// Whether a frame's planes can be this input at all: bytes, not shifted.
+pub fn takes_bytes(input: &TensorInfo) -> bool {
+    input.dtype == DataType::U8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(shape: &[usize], dtype: DataType) -> TensorInfo {
+        TensorInfo { name: "t".into(), shape: shape.to_vec(), dtype, quantisation: None }
+    }
+
+    fn about(dims: &[usize], pitches: &[usize], data_type: i32) -> About {
+        let byte_size = pitches.first().copied().unwrap_or(0);
+        About {
+            dims: dims.to_vec(),
+            pitches: pitches.to_vec(),
+            data_type,
+            layout: sys::LAYOUT_NCHW,
+            byte_size,
+        }
+    }
+
+    #[test]
+    fn rows_padded_to_32_bytes_are_packed() {
+        // 3 classes, one to a row of 32 bytes, as CV25 gives scores.
+        let form =
+            Form::of(&about(&[1, 3, 1, 1], &[96, 96, 32, 32], sys::FLOAT32), &info(&[1, 3], DataType::F32));
+        let form = form.unwrap();
+        assert!(!form.is_packed());
+        let memory: Vec<u8> = (0..96).collect();
+        let mut packed = Vec::new();
+        form.pack(&memory, &mut packed);
+        assert_eq!(packed, [0, 1, 2, 3, 32, 33, 34, 35, 64, 65, 66, 67]);
+        assert_eq!(form.packed_bytes(), 12);
+    }
+
+    #[test]
+    fn what_is_packed_already_needs_no_copy() {
+        let form =
+            Form::of(&about(&[1, 2, 5], &[10, 10, 5], sys::UINT8), &info(&[1, 2, 5], DataType::U8)).unwrap();
+        assert!(form.is_packed());
+        // Only the total is larger.
+        let form =
+            Form::of(&about(&[1, 2, 5], &[64, 10, 5], sys::UINT8), &info(&[1, 2, 5], DataType::U8)).unwrap();
+        assert!(form.is_packed());
+        let mut packed = Vec::new();
+        form.pack(&(0..10).collect::<Vec<u8>>(), &mut packed);
+        assert_eq!(packed, (0..10).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let wanted = info(&[1, 2, 5], DataType::U8);
+        for (wrong, says) in [
+            (about(&[1, 2, 6], &[12, 12, 6], sys::UINT8), "is [1, 2, 6] on the device"),
+            (about(&[1, 2, 5], &[10, 10, 4], sys::UINT8), "does not fit"),
+            (about(&[1, 2, 5], &[9, 10, 5], sys::UINT8), "does not fit"),
+            (about(&[1, 2, 5], &[10, 10], sys::UINT8), "does not fit"),
+            (about(&[1, 2, 5], &[40, 40, 20], sys::FLOAT32), "has elements of 4 bytes"),
+            (about(&[1, 2, 5], &[10, 10, 5], 9), "has the type 9"),
+        ] {
+            let error = Form::of(&wrong, &wanted).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_input_of_planes_has_the_pitch_of_its_rows() {
+        let input = info(&[1, 3, 224, 300], DataType::U8);
+        let row = 320;
+        let told = about(&[1, 3, 224, 300], &[3 * 224 * row, 3 * 224 * row, 224 * row, row], sys::UINT8);
+        let form = Form::of(&told, &input).unwrap();
+        assert_eq!(row_pitch(&told, &form, &input).unwrap(), 320);
+        let wrong = About { layout: sys::LAYOUT_NHWC, ..told.clone() };
+        assert!(row_pitch(&wrong, &form, &input).unwrap_err().said.contains("layout 2"));
+    }
+}
