@@ -92,10 +92,15 @@ impl Detector {
     /// Where it never will, or not within `limit`: why.
     pub fn wait_until_ready(&mut self, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
-        let mut told = None;
+        let mut told: Option<String> = None;
         loop {
             let why = match self.readiness()? {
-                Readiness::Ready => return Ok(()),
+                Readiness::Ready => {
+                    if let (Some(_), Some(backend)) = (told, self.backend()) {
+                        log::info!("backend  {} ({})", backend.name(), backend.detail());
+                    }
+                    return Ok(());
+                }
                 Readiness::Loading(why) | Readiness::Failed(why) => why,
             };
             if Instant::now() > end {

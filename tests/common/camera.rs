@@ -38,6 +38,11 @@ pub fn vdo() -> PathBuf {
     library("sim-vdo", "libvdostream.so", "libvdostream.so.1")
 }
 
+/// The simulated liblarod.
+pub fn larod() -> PathBuf {
+    library("sim-larod", "liblarod.so", "liblarod.so.1")
+}
+
 /// The folder through which faults are injected and counters read.
 pub struct Bench {
     folder: tempfile::TempDir,

@@ -71,6 +71,8 @@ pub struct Mapped {
 
 // SAFETY: the mapping belongs to this value alone and has no thread affinity.
 unsafe impl Send for Mapped {}
+// SAFETY: a shared reference only reads.
+unsafe impl Sync for Mapped {}
 
 impl Mapped {
     /// Maps `size` bytes of the file from `offset` on, for reading and writing.

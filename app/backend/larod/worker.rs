@@ -209,6 +209,7 @@ impl Backoff {
 fn work(mut service: Box<dyn Service>, shared: &Shared, clock: &dyn Clock) {
     let mut backoff = Backoff(FIRST_WAIT);
     while !shared.stop.is_set() {
+        shared.set(Phase::Loading(None));
         let loaded = service.load(&mut |device| shared.set(Phase::Loading(Some(device.to_owned()))));
         let fault = match loaded {
             Ok((mut engine, ports)) => {
