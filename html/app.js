@@ -168,6 +168,7 @@ function tick() {
     source,
     sourceRetryMs: source && source.retry_in_ms != null ? source.retry_in_ms - (here - statusAt) : null,
     message: status?.message,
+    state: status?.state,
   });
   put($('badge-text'), verdict.badge);
   if ($('badge').dataset.level !== verdict.level) $('badge').dataset.level = verdict.level;

@@ -37,12 +37,17 @@ function why({ connected, retryMs, reason, source, sourceRetryMs, message, shown
 
 /** → { level, badge, words }: level green, amber, red or grey; words is null or {text, detail}. */
 export function judge(facts) {
-  const { shown, age, paused, waited, source } = facts;
+  const { shown, age, paused, waited, source, state } = facts;
   if (!shown) {
     const bad = waited >= STALE_MS || ['reconnecting', 'failed', 'ended'].includes(source?.state);
     return { level: bad ? 'red' : 'grey', badge: bad ? 'No picture' : 'Waiting', words: why(facts) };
   }
   if (paused) return { level: 'grey', badge: age < LATE_MS ? 'Paused' : `Paused, ${seconds(age)} old`, words: null };
+  // Pictures come, but nothing is found in them.
+  if (age < LATE_MS && ['compiling', 'backend-failed'].includes(state)) {
+    const text = state === 'compiling' ? 'Compiling the model' : 'No detection';
+    return { level: 'amber', badge: text, words: { text, detail: facts.message || '' } };
+  }
   if (age < LATE_MS) return { level: 'green', badge: 'Live', words: null };
   if (age < STALE_MS) return { level: 'amber', badge: `${seconds(age)} late`, words: null };
   return { level: 'red', badge: `${seconds(age)} old`, words: why(facts) };

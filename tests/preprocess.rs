@@ -638,3 +638,36 @@ fn huge_reductions_keep_their_colour() {
         }
     }
 }
+
+#[test]
+fn planes_and_wide_rows_hold_the_pixels_of_packed_rows() {
+    let layout = layout(PixelFormat::Nv12, 64, 36, Matrix::Bt601, Range::Limited);
+    let frame = frame(layout, 3, |c, x, y| (40 * c + 3 * x + 2 * y) as u8);
+    let input =
+        |shape: Vec<usize>| TensorInfo { name: "i".into(), shape, dtype: DataType::U8, quantisation: None };
+    let (width, height) = (30, 20);
+    for fit in [Fit::Letterbox, Fit::Stretch, Fit::Crop] {
+        let mut packed = vec![0; 3 * width * height];
+        let mapping =
+            Preprocessor::new(&input(vec![1, height, width, 3]), fit).unwrap().run(&frame, &mut packed);
+        let mapping = mapping.unwrap();
+        let (pitch, wide_pitch) = (32, 100);
+        let mut planes = vec![7; 3 * height * pitch];
+        let mut planar = Preprocessor::new(&input(vec![1, 3, height, width]), fit).unwrap();
+        assert_eq!(planar.run_pitched(&frame, &mut planes, pitch).unwrap(), mapping);
+        let mut wide = vec![7; height * wide_pitch];
+        let mut interleaved = Preprocessor::new(&input(vec![1, height, width, 3]), fit).unwrap();
+        assert_eq!(interleaved.run_pitched(&frame, &mut wide, wide_pitch).unwrap(), mapping);
+        for (index, byte) in packed.iter().enumerate() {
+            let (y, x, c) = (index / (3 * width), index / 3 % width, index % 3);
+            assert_eq!(planes[(c * height + y) * pitch + x], *byte, "{fit} plane {c}, {x} {y}");
+            assert_eq!(wide[y * wide_pitch + 3 * x + c], *byte, "{fit} {x} {y}");
+        }
+        // What is between rows is left alone.
+        assert!(planes.chunks_exact(pitch).all(|row| row[width..] == [7, 7]));
+        assert!(wide.chunks_exact(wide_pitch).all(|row| row[3 * width..].iter().all(|byte| *byte == 7)));
+        assert!(planar.run_pitched(&frame, &mut planes, width - 1).is_err());
+        assert!(planar.run_pitched(&frame, &mut planes[1..], pitch + 1).is_err());
+        assert!(planar.run(&frame, &mut vec![0; 3 * width * height]).is_ok());
+    }
+}

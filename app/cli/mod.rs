@@ -267,9 +267,9 @@ pub struct InspectArgs {
 /// Arguments of `spotter recommend`.
 #[derive(Clone, Debug, Args)]
 pub struct RecommendArgs {
-    /// What will run the model
+    /// What will run the model [default: the chip of this camera]
     #[arg(long, value_enum)]
-    pub chip: Chip,
+    pub chip: Option<Chip>,
     /// What the model is for
     #[arg(long, value_enum, default_value_t = Task::Detection)]
     pub task: Task,

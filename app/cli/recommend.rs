@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::models::fetch_command;
 use super::{RecommendArgs, output};
-use crate::error::Result;
+use crate::backend::larod;
+use crate::error::{Error, Kind, Result};
 use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
 use crate::model::published::Published;
@@ -17,7 +18,12 @@ use crate::model::recommend::{self, Choice, MARGIN, Wish, kept_rate, with_articl
 /// # Errors
 /// As for [`recommend::recommend`].
 pub fn recommend(args: &RecommendArgs) -> Result<()> {
-    let wish = Wish { chip: args.chip, task: args.task, fps: args.fps, min_map: args.min_map };
+    let here = || {
+        let text = "this machine is no camera whose chip is known; name one with --chip";
+        larod::chip().ok_or_else(|| Error::new(Kind::Usage, text))
+    };
+    let chip = args.chip.map_or_else(here, Ok)?;
+    let wish = Wish { chip, task: args.task, fps: args.fps, min_map: args.min_map };
     let choices = recommend::recommend(Catalogue::embedded(), &wish)?;
     if args.json {
         return output::print(&[format!("{:#}", report(&wish, &choices))]);
