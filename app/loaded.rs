@@ -282,7 +282,8 @@ impl LoadedModel {
             input: input.map_or_else(String::new, |input| match input.picture_size() {
                 Some((width, height)) => format!("{width}×{height} {}", input.dtype),
                 None => input.to_string(),
-            }),            classes: self.labels.len(),
+            }),
+            classes: self.labels.len(),
             fit: self.fit.to_string(),
             labels: self.labels.source.clone(),
             scope: self.scope,

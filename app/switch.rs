@@ -230,10 +230,11 @@ impl Switch {
         let chip = backend.chip();
         let with_tpu = !backend.is_larod() && *backend != BackendChoice::Tflite;
         let edge_tpu = with_tpu && edgetpu::devices().is_ok();
-        let usable =
-            store.catalogue.models.iter().filter(|entry| {
-                entry.chips.contains(&chip) || (edge_tpu && twin::is_for_edge_tpu(entry))
-            });
+        let usable = store
+            .catalogue
+            .models
+            .iter()
+            .filter(|entry| entry.chips.contains(&chip) || (edge_tpu && twin::is_for_edge_tpu(entry)));
         let models = usable.map(|entry| {
             // A copy is looked for, not summed: that is done when it is chosen.
             let copy = store.copies(entry).next();

@@ -2,8 +2,6 @@
 //! what happens where the device, its library or the model fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-#[path = "common/camera.rs"]
-mod camera;
 mod common;
 #[allow(dead_code)]
 #[path = "common/tflite_file.rs"]
@@ -14,6 +12,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use common::camera;
 use common::process::{self, Finished, Running};
 use serde_json::Value;
 use spotter::backend::Backend;

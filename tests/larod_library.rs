@@ -49,7 +49,7 @@ fn camera(chip: &str) -> Camera {
     let path = camera::larod();
     READY.get_or_init(|| {
         // SAFETY: every test of this program waits for its turn first, so nobody reads the environment now.
-        unsafe { std::env::set_var(sys::VARIABLE, path) };
+        unsafe { std::env::set_var(sys::VARIABLE, &path) };
     });
     let api = sys::load().unwrap();
     // SAFETY: the same library once more.

@@ -40,7 +40,9 @@ impl FromStr for BackendChoice {
             "larod" => Ok(Self::Larod(None)),
             other => match other.strip_prefix("larod:").filter(|device| !device.is_empty()) {
                 Some(device) => Ok(Self::Larod(Some(device.to_owned()))),
-                None => Err(format!("\"{other}\" is no backend; use auto, tflite, edgetpu, larod or larod:DEVICE")),
+                None => Err(format!(
+                    "\"{other}\" is no backend; use auto, tflite, edgetpu, larod or larod:DEVICE"
+                )),
             },
         }
     }

@@ -1,35 +1,40 @@
 //! The simulated camera: its libraries, built once a test program, and the folder through which it is told to fail.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// Builds the library of a crate of `tests/camera` (cargo calls it `built`) and gives it the name by which programs
-/// ask for it, in a folder of its own. Returns the file.
-pub fn library(package: &str, built: &str, soname: &str) -> PathBuf {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+/// Builds a crate of `tests/camera`, once for each test program. Returns the file that cargo calls `built`.
+pub fn build(package: &str, built: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(file) = done.get(package) {
-        return file.clone();
-    }
     let profile = Path::new(env!("CARGO_BIN_EXE_spotter")).parent().expect("programs are in a folder");
-    let target = profile.parent().expect("profiles are in the target folder");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--package", package, "--target-dir"]).arg(target);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile.ends_with("release") {
-        cargo.arg("--release");
+    if !done.contains(package) {
+        let target = profile.parent().expect("profiles are in the target folder");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "--package", package, "--target-dir"]).arg(target);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().expect("cargo starts").success(), "{package} is built");
+        done.insert(package.to_owned());
     }
-    assert!(cargo.status().expect("cargo starts").success(), "{package} is built");
+    profile.join(built)
+}
+
+/// Builds the library of a crate of `tests/camera` and gives it the name by which programs ask for it, in a folder of
+/// its own. Returns the file.
+pub fn library(package: &str, built: &str, soname: &str) -> PathBuf {
+    let built = build(package, built);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
     std::fs::create_dir_all(&folder).expect("a folder can be made in target");
     let file = folder.join(soname);
     // Tests run side by side: the file gets its name only when it is whole.
-    let part = folder.join(format!("{soname}.{}.part", std::process::id()));
-    std::fs::copy(profile.join(built), &part).expect("the library was built");
-    std::fs::rename(&part, &file).expect("a file in the same folder can be renamed");
-    done.insert(package.to_owned(), file.clone());
+    let part = tempfile::NamedTempFile::new_in(&folder).expect("a file can be made in target");
+    std::fs::copy(built, part.path()).expect("the library was built");
+    part.persist(&file).expect("a file in the same folder can be renamed");
     file
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,23 +13,6 @@ use tempfile::TempDir;
 /// The accounts of every camera here: name, password, role.
 pub const USERS: [(&str, &str, &str); 3] =
     [("root", "pass", "admin"), ("operator", "steer", "operator"), ("viewer", "look", "viewer")];
-
-/// Builds the simulator, once for each test program. Returns its file.
-fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let profile = Path::new(env!("CARGO_BIN_EXE_spotter")).parent().expect("programs are in a folder");
-        let target = profile.parent().expect("profiles are in the target folder");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "sim-camera", "--target-dir"]).arg(target);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo starts").success(), "the simulated camera is built");
-        profile.join("sim-camera")
-    })
-}
 
 /// The TensorFlow Lite library of this machine.
 pub fn tflite() -> Option<PathBuf> {
@@ -63,7 +46,7 @@ impl Camera {
         };
         let root = tempfile::tempdir().expect("a folder");
         let in_camera = root.path().join("usr/lib/libtensorflowlite_c.so");
-        let mut command = Command::new(program());
+        let mut command = Command::new(super::camera::build("sim-camera", "sim-camera"));
         command.args(["--until-eof", "--root"]).arg(root.path()).arg("--library").arg(&library);
         command.arg("--env").arg(format!("SPOTTER_TFLITE={}", in_camera.display()));
         for (name, password, role) in USERS {

@@ -75,6 +75,8 @@ fn memory(size: usize) -> Result<Memory, Failure> {
 }
 
 #[derive(Default)]
+// Boxed: programs hold their addresses.
+#[allow(clippy::vec_box)]
 struct State {
     memory: Vec<Memory>,
     free: Vec<Box<VdoBuffer>>,
@@ -137,12 +139,17 @@ impl Stream {
             .pair("resolution")
             .or_else(|| settings.number("width").zip(settings.number("height")))
             .unwrap_or(camera.size);
-        if size.0 % 2 != 0 || size.1 % 2 != 0 || size.0 < 16 || size.1 < 16 || size.0 > 4096 || size.1 > 4096
+        if !size.0.is_multiple_of(2)
+            || !size.1.is_multiple_of(2)
+            || size.0 < 16
+            || size.1 < 16
+            || size.0 > 4096
+            || size.1 > 4096
         {
             return Err(invalid(format!("no resolution {}x{}", size.0, size.1)));
         }
         let rotation = settings.number("rotation").unwrap_or(faults.rotation);
-        if rotation % 90 != 0 || rotation >= 360 {
+        if !rotation.is_multiple_of(90) || rotation >= 360 {
             return Err(invalid(format!("no rotation {rotation}")));
         }
         let rate = settings.double("framerate").unwrap_or(camera.rate as f64);

@@ -205,7 +205,7 @@ pub fn check(folder: &Path, target: &Target) -> Result<Package, Refusal> {
     ];
     for (key, value) in twice {
         let said = setup[key].as_str().unwrap_or("");
-        let default = (key == "runMode" && said.is_empty()).then_some("never").unwrap_or(said);
+        let default = if key == "runMode" && said.is_empty() { "never" } else { said };
         if default != value {
             return Err(bad_manifest(format!(
                 "{key} is \"{said}\" in manifest.json and \"{value}\" in package.conf"
