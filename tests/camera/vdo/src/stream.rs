@@ -75,10 +75,10 @@ fn memory(size: usize) -> Result<Memory, Failure> {
 }
 
 #[derive(Default)]
-// Boxed: programs hold their addresses.
-#[allow(clippy::vec_box)]
 struct State {
     memory: Vec<Memory>,
+    // Boxed because the address is what C has.
+    #[allow(clippy::vec_box)]
     free: Vec<Box<VdoBuffer>>,
     /// Encoded, on its way.
     late: VecDeque<(Instant, Box<VdoBuffer>)>,
@@ -139,17 +139,11 @@ impl Stream {
             .pair("resolution")
             .or_else(|| settings.number("width").zip(settings.number("height")))
             .unwrap_or(camera.size);
-        if !size.0.is_multiple_of(2)
-            || !size.1.is_multiple_of(2)
-            || size.0 < 16
-            || size.1 < 16
-            || size.0 > 4096
-            || size.1 > 4096
-        {
+        if [size.0, size.1].iter().any(|side| side % 2 == 1 || !(16..=4096).contains(side)) {
             return Err(invalid(format!("no resolution {}x{}", size.0, size.1)));
         }
         let rotation = settings.number("rotation").unwrap_or(faults.rotation);
-        if !rotation.is_multiple_of(90) || rotation >= 360 {
+        if ![0, 90, 180, 270].contains(&rotation) {
             return Err(invalid(format!("no rotation {rotation}")));
         }
         let rate = settings.double("framerate").unwrap_or(camera.rate as f64);
