@@ -94,7 +94,8 @@ pub struct ModelArgs {
     /// Names of the model's classes, one a line [default: those in the model file or of the catalogue]
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// What runs the model: auto, tflite (the processor), larod (a camera's accelerator) or larod:DEVICE
+    /// What runs the model: auto (what is here and suits the model), tflite (the processor), edgetpu (a Coral Edge
+    /// TPU), larod (a camera's accelerator) or larod:DEVICE
     #[arg(long, value_name = "BACKEND", default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
     /// Threads that run the model [default: one less than cores, 1 to 4]

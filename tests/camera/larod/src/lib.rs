@@ -134,9 +134,9 @@ macro_rules! export {
         #[unsafe(no_mangle)]
         #[allow(non_snake_case)]
         pub unsafe extern "C" fn $name($($arg: $type,)* error: Fault) -> $ret {
-            let answer = (|| -> Answer<$ret> { $body })();
+            let body = || -> Answer<$ret> { $body };
             // SAFETY: the caller's place for the error.
-            unsafe { give(error, $absent, answer) }
+            unsafe { give(error, $absent, body()) }
         }
     )*};
 }

@@ -61,7 +61,7 @@ impl Picture {
     }
 
     fn is_even(&self) -> bool {
-        self.width % 2 == 0 && self.height % 2 == 0 && self.pitch % 2 == 0
+        self.width.is_multiple_of(2) && self.height.is_multiple_of(2) && self.pitch.is_multiple_of(2)
     }
 }
 
@@ -91,11 +91,13 @@ impl Pictures {
                 return refused("This backend only supports color conversion from NV12 to RGB interleaved");
             }
             Role::ConvertOnly
-                if scales || from.width % 8 != 0 || from.height < 4 || from.pitch != from.width =>
+                if scales || !from.width.is_multiple_of(8) || from.height < 4 || from.pitch != from.width =>
             {
                 return refused("this backend does not scale, and takes widths of 8 without padding");
             }
-            Role::PlanarPictures if conversion != (Format::Nv12, Format::Planar) || from.pitch % 32 != 0 => {
+            Role::PlanarPictures
+                if conversion != (Format::Nv12, Format::Planar) || !from.pitch.is_multiple_of(32) =>
+            {
                 return refused("this backend makes planes of NV12 with a pitch that is a multiple of 32");
             }
             Role::Pictures | Role::ConvertOnly | Role::PlanarPictures => {}
