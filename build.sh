@@ -183,9 +183,9 @@ python_with_pip() {
     return 1
 }
 
-# Sets `arch`, and the SHA-256 of the Python package and of the library in it for this machine.
+# Sets `arch`, and the SHA-256 of the Python package and of the library in it for this machine, or for $1.
 pin_tflite() {
-    arch=$(dpkg --print-architecture 2>/dev/null || uname -m)
+    arch=${1:-$(dpkg --print-architecture 2>/dev/null || uname -m)}
     case $arch in
     amd64 | x86_64)
         arch=x86_64
@@ -217,16 +217,16 @@ setup_tflite() {
     if has_tflite; then return; fi
     python=$(python_with_pip) || die "python3 -m pip does not start"
     say "setup: TensorFlow Lite for $arch, out of the Python package $wheel, to $lib"
-    say "$wheel --hash=sha256:$wheel_sha" >"$scratch/wheel.txt"
+    say "$wheel --hash=sha256:$wheel_sha" >"$scratch/wheel-$arch.txt"
     # The version and platform say which file is meant; they need not be those of this python3.
     quietly "$python" -m pip download --require-hashes --no-deps --only-binary=:all: \
         --python-version 3.11 --platform "manylinux_2_35_$arch" \
-        --dest "$scratch/wheel" --requirement "$scratch/wheel.txt" ||
+        --dest "$scratch/wheel-$arch" --requirement "$scratch/wheel-$arch.txt" ||
         die "pip could not download $wheel"
-    "$python" -m zipfile -e "$scratch"/wheel/*.whl "$scratch/unpacked"
+    "$python" -m zipfile -e "$scratch/wheel-$arch"/*.whl "$scratch/unpacked-$arch"
     mkdir -p "$lib_dir"
     # First beside its place, then renamed: never half a library where the program looks.
-    cp "$scratch/unpacked/pymicro_wakeword/lib/libtensorflowlite_c.so" "$part"
+    cp "$scratch/unpacked-$arch/pymicro_wakeword/lib/libtensorflowlite_c.so" "$part"
     if [[ $(sha256sum <"$part") != "$lib_sha  -" ]]; then
         rm -f "$part"
         die "the library in $wheel is not the expected one"
@@ -283,8 +283,8 @@ build_for_camera() {
         say "setup: rustup target add $target"
         (cd "$root" && quietly rustup target add "$target") || die "rustup could not get the library for $target"
     fi
-    "$root/package/gstreamer.sh" "$1" "$root/target/camera/$1"
-    sysroot=$root/target/camera/$1/sysroot
+    "$root/package/gstreamer.sh" "$1" "$root/target/sysroots/$1"
+    sysroot=$root/target/sysroots/$1/sysroot
     include="--sysroot=$sysroot -isystem $sysroot/usr/include/$gnu -isystem $sysroot/usr/include"
     lower=${target//-/_}
     upper=${lower^^}
@@ -308,6 +308,20 @@ build_for_camera() {
         cargo build --locked --profile camera --no-default-features --target "$target"
     )
     binary=${CARGO_TARGET_DIR:-$root/target}/$target/camera/spotter
+}
+
+# TensorFlow Lite for the programs for cameras that were built here: the tests run them under qemu. Cameras have none.
+setup_cross_tflite() {
+    local entry arch target debian
+    for entry in aarch64:aarch64-unknown-linux-gnu:arm64 armv7hf:armv7-unknown-linux-gnueabihf:armhf; do
+        IFS=: read -r arch target debian <<<"$entry"
+        [[ -f ${CARGO_TARGET_DIR:-$root/target}/$target/camera/spotter ]] || continue
+        (
+            lib_dir=$root/target/sysroots/$arch lib=$root/target/sysroots/$arch/libtensorflowlite_c.so
+            pin_tflite "$debian"
+            setup_tflite
+        ) || say "skipped: $arch: TensorFlow Lite could not be downloaded"
+    done
 }
 
 # The packages for cameras, checked.
@@ -342,7 +356,7 @@ eap() {
         "$tool" pack --arch "$arch" --binary "$binary" --project "$root" --out "$out" "${options[@]}" "${accept[@]}"
         made+=("$out"/Spotter_*_"$arch"*.eap)
         mkdir -p "$out/gstreamer-sources"
-        cp -u "$root/package/gstreamer.sh" "$root/target/camera/$arch/sources"/* "$out/gstreamer-sources"
+        cp -u "$root/package/gstreamer.sh" "$root/target/sysroots/$arch/sources"/* "$out/gstreamer-sources"
     done
     "$tool" lint "${made[@]}" || die "a package is not as it should be"
 }
@@ -454,6 +468,7 @@ run_tests() {
     setup
     setup_test_packages
     setup_test_venv
+    setup_cross_tflite
     cd "$root"
     setup_cargo_deny
     say "cargo test"

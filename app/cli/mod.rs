@@ -81,7 +81,7 @@ enum Command {
     /// What this build leaves out
     #[cfg(not(feature = "desktop"))]
     #[command(external_subcommand)]
-    Other(Vec<std::ffi::OsString>),
+    Other(Vec<String>),
 }
 
 /// Which model, on what.
@@ -330,7 +330,7 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Inspect(args) => inspect::inspect(&args),
         #[cfg(not(feature = "desktop"))]
         Command::Other(words) => {
-            let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = words.first().cloned().unwrap_or_default();
             let text = format!(
                 "this build of Spotter is for a camera and has `run` and `inspect` alone; `{name}` is for a desktop"
             );

@@ -75,6 +75,12 @@ impl Candidate {
 /// Where there is none that is for the camera.
 pub fn choose(path: &Path, about: &About) -> Result<Candidate> {
     let camera = format!("the camera ({}, {}, AXIS OS {})", about.product, about.architecture, about.version);
+    if !path.exists() {
+        return Err(Error::new(format!(
+            "there is no {}; build the packages with ./build.sh eap",
+            path.display()
+        )));
+    }
     if !path.is_dir() {
         let package = Candidate::read(path)?;
         return match package.unfit(about) {
@@ -143,6 +149,8 @@ mod tests {
         }
         let none = choose(folder, &about("mips", "12.0")).unwrap_err().to_string();
         assert!(none.contains("has no package for") && none.contains("./build.sh eap"), "{none}");
+        let absent = choose(&folder.join("absent"), &about("aarch64", "12.11")).unwrap_err().to_string();
+        assert!(absent.ends_with("build the packages with ./build.sh eap"), "{absent}");
         let wrong = |file: &str, arch: &str, os: &str| {
             choose(&folder.join(file), &about(arch, os)).unwrap_err().to_string()
         };
