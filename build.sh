@@ -47,6 +47,9 @@ Spotter finds objects in live video and shows them on a web page.
                           put the package onto a camera, start it, wait until it answers (try: install --help)
   ./build.sh status|logs|remove HOST
                           ask a camera about Spotter, read its log, take it off
+  ./build.sh camera [--chip CHIP] [--source CLIP] [--port N]
+                          simulate a camera (artpec7, artpec8, artpec9 or cv25; default artpec8) that sees CLIP (default:
+                          the demo scene), with Spotter installed in it as a package; ends with ctrl-C
   ./build.sh train [WHAT] setup, build, then train the demo models; WHAT is detector, yolo, classifier,
                           advice or all (an hour for the detector; needs Python 3.11 or 3.12 and 3 GB)
   ./build.sh help         this text
@@ -310,17 +313,21 @@ build_for_camera() {
     binary=${CARGO_TARGET_DIR:-$root/target}/$target/camera/spotter
 }
 
+# Into the sysroot of an architecture: cross_tflite ARCH, and ARCH as Debian calls it.
+cross_tflite() {
+    local lib_dir=$root/target/sysroots/$1
+    local lib=$lib_dir/libtensorflowlite_c.so
+    pin_tflite "$2"
+    setup_tflite
+}
+
 # TensorFlow Lite for the programs for cameras that were built here: the tests run them under qemu. Cameras have none.
 setup_cross_tflite() {
     local entry arch target debian
     for entry in aarch64:aarch64-unknown-linux-gnu:arm64 armv7hf:armv7-unknown-linux-gnueabihf:armhf; do
         IFS=: read -r arch target debian <<<"$entry"
         [[ -f ${CARGO_TARGET_DIR:-$root/target}/$target/camera/spotter ]] || continue
-        (
-            lib_dir=$root/target/sysroots/$arch lib=$root/target/sysroots/$arch/libtensorflowlite_c.so
-            pin_tflite "$debian"
-            setup_tflite
-        ) || say "skipped: $arch: TensorFlow Lite could not be downloaded"
+        (cross_tflite "$arch" "$debian") || say "skipped: $arch: TensorFlow Lite could not be downloaded"
     done
 }
 
@@ -359,6 +366,61 @@ eap() {
         cp -u "$root/package/gstreamer.sh" "$root/target/sysroots/$arch/sources"/* "$out/gstreamer-sources"
     done
     "$tool" lint "${made[@]}" || die "a package is not as it should be"
+}
+
+# A camera without a camera: its libraries and its web front (tests/camera), and the package installed through them
+# as on a real one.
+simulate() {
+    local chip=artpec8 source=demo port=8090 out=${CARGO_TARGET_DIR:-$root/target} sim made line name file libraries=()
+    while [[ $# != 0 ]]; do
+        [[ $# -ge 2 ]] || die "$1 needs a value, or is no option of camera; see ./build.sh help"
+        case $1 in
+        --chip) chip=$2 ;;
+        --source) source=$2 ;;
+        --port) port=$2 ;;
+        *) die "camera takes --chip, --source and --port, not '$1'" ;;
+        esac
+        shift 2
+    done
+    [[ $source == demo || $source == demo:* || -f $source ]] || die "there is no clip $source; give a file, or demo"
+    setup
+    say "camera: building Spotter, its package and the simulated camera"
+    (
+        cd "$root"
+        cargo build --release --locked
+        cargo build --quiet --locked --package spotter-package --package sim-camera --package sim-larod \
+            --package sim-vdo
+    )
+    made=$scratch/Spotter
+    "$out/debug/spotter-package" pack --arch "$(uname -m)" --system new --binary "$out/release/spotter" \
+        --project "$root" --out "$made"
+    mkdir -p "$scratch/lib"
+    for name in larod vdostream; do
+        file=$scratch/lib/lib$name.so.1
+        cp "$out/debug/lib$name.so" "$file"
+        libraries+=(--library "$file")
+    done
+    # The simulated larod runs models with this one.
+    if [[ -f $lib ]]; then libraries+=(--library "$lib"); fi
+    # Everyone may look into the camera's root, for the package runs as another user.
+    sim=$(mktemp -d)
+    coproc CAMERA {
+        "$out/debug/sim-camera" --until-eof --listen "127.0.0.1:$port" --chip "$chip" --native --source "$source" \
+            --root "$sim" --user root:pass:admin --user viewer:look:viewer "${libraries[@]}"
+    }
+    # The simulated camera ends its applications when this script's end of the pipe closes.
+    # shellcheck disable=SC2064
+    trap "exec {CAMERA[1]}>&- || true; wait '$CAMERA_PID' 2>/dev/null || true; rm -rf '$sim' '$scratch'" EXIT
+    trap 'exit 0' INT TERM
+    IFS= read -r line <&"${CAMERA[0]}" || die "the simulated camera did not start"
+    say "$line"
+    SPOTTER_PASSWORD=pass "$out/debug/spotter-package" install "$made" "http://127.0.0.1:$port" --allow-unsigned
+    say ""
+    say "Spotter is on the simulated camera: http://127.0.0.1:$port/local/spotter/index.html"
+    say "  administrator: root, password pass      viewer: viewer, password look"
+    say "The camera's log follows; ctrl-C ends everything."
+    while IFS= read -r line <&"${CAMERA[0]}"; do say "$line"; done
+    die "the simulated camera has ended"
 }
 
 # Extras for the tests. Each one that cannot be had is named, and the tests that need it say so too.
@@ -488,6 +550,10 @@ run)
     run "$@"
     ;;
 test) run_tests ;;
+camera)
+    shift
+    simulate "$@"
+    ;;
 train)
     shift
     train "$@"

@@ -261,6 +261,8 @@ impl App {
             .current_dir(&folder)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            // As systemd has it for users that it makes up.
+            .env("HOME", "/")
             .env("LD_LIBRARY_PATH", system.libraries())
             .envs(system.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -365,8 +367,8 @@ impl Apps {
             return Err(Refusal { code: 14, why });
         }
         if let Some(before) = &before
-            && before.package.vendor_id.is_some()
-            && before.package.vendor_id != package.vendor_id
+            && let (Some(old), Some(new)) = (&before.package.vendor_id, &package.vendor_id)
+            && old != new
         {
             return Err(Refusal { code: 27, why: "the version before is of another vendor".to_owned() });
         }

@@ -39,6 +39,9 @@ struct Arguments {
     /// The camera's chip
     #[arg(long, value_enum, default_value = "artpec8")]
     chip: Chip,
+    /// Give the camera this machine's processor: it says so, and takes packages for it instead of the chip's own
+    #[arg(long)]
+    native: bool,
     /// The version of AXIS OS
     #[arg(long, default_value = "12.11.72")]
     os: String,
@@ -124,7 +127,7 @@ fn prepare(arguments: &Arguments) -> Result<System, String> {
         arguments.source.clone()
     };
     for (name, value) in [
-        ("SPOTTER_SIM_CHIP", arguments.chip.profile().name.to_owned()),
+        ("SPOTTER_SIM_CHIP", arguments.chip.profile(arguments.native).name.to_owned()),
         ("SPOTTER_SIM_SOURCE", source),
         ("SPOTTER_SIM_DIR", simulated.display().to_string()),
     ] {
@@ -162,7 +165,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
             forbid: arguments.forbid,
         },
         vapix: Vapix {
-            profile: arguments.chip.profile(),
+            profile: arguments.chip.profile(arguments.native),
             os: arguments.os,
             os_version,
             serial: SERIAL.to_owned(),

@@ -87,10 +87,8 @@ pub struct Package {
 
 /// The camera that a package is to run on.
 pub struct Target {
-    /// The architecture of its chip.
+    /// The architecture of its processor.
     pub architecture: &'static str,
-    /// The simulator's own; a camera has no such packages.
-    pub host: &'static str,
     /// AXIS OS, major and minor.
     pub os: (u32, u32),
 }
@@ -188,7 +186,7 @@ pub fn check(folder: &Path, target: &Target) -> Result<Package, Refusal> {
         return Err(invalid(format!("there is no executable file {name}")));
     }
     let architecture = get("APPTYPE")?;
-    if ![target.architecture, target.host, "all"].contains(&architecture.as_str()) {
+    if ![target.architecture, "all"].contains(&architecture.as_str()) {
         return Err(incompatible(format!(
             "it is for {architecture}, and this camera is {}",
             target.architecture
@@ -367,7 +365,7 @@ mod tests {
         APPMAJORVERSION=\"1\"\nAPPMINORVERSION=\"2\"\nAPPMICROVERSION=\"3\"\nAPPGRP=\"sdk\"\nAPPUSR=\"sdk\"\n\
         APPOPTS=\"run --listen 127.0.0.1:2001\"\nSTARTMODE=\"respawn\"\nSETTINGSPAGEFILE=\"index.html\"\n\
         VENDORHOMEPAGELINK='<a href=\"x\">y</a>'\n";
-    const A8: Target = Target { architecture: "aarch64", host: "x86_64", os: (12, 11) };
+    const A8: Target = Target { architecture: "aarch64", os: (12, 11) };
 
     fn manifest() -> Value {
         json!({ "schemaVersion": "1.7.3", "resources": { "linux": { "user": { "groups": ["video"] } } },

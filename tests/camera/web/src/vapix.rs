@@ -112,11 +112,7 @@ impl Vapix {
         let staged = system.packages().join(".new");
         let _ = std::fs::remove_dir_all(&staged);
         std::fs::create_dir(&staged).map_err(disk)?;
-        let target = Target {
-            architecture: self.profile.architecture,
-            host: std::env::consts::ARCH,
-            os: self.os_version,
-        };
+        let target = Target { architecture: self.profile.architecture, os: self.os_version };
         let installed = package::unpack(file, &staged)
             .and_then(|()| package::check(&staged, &target))
             .and_then(|package| apps.install(package, &staged));
