@@ -17,7 +17,8 @@ fn help_names_every_command() {
     let output = build_sh("help");
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    for command in ["setup", "run", "eap", "install", "status|logs|remove", "camera", "test", "train", "help"] {
+    for command in ["setup", "run", "eap", "install", "status|logs|remove", "camera", "test", "train", "help"]
+    {
         assert!(text.contains(&format!("./build.sh {command}")), "{command} is not in\n{text}");
     }
 }
