@@ -219,16 +219,17 @@ fn inner_rate() {
     source.follow(workload.clone());
     next(source.as_mut());
     assert_eq!(source.frame_rate(), Some(30.0));
-    let mut slow = |time: u64, rates: Value| {
+    let mut slow = |time: u64| {
         (0..10).for_each(|_| workload.add(Duration::from_millis(time)));
+        let possible = 1000.0 / time as f64;
         let begun = Instant::now();
-        while report()["rates"] != rates {
+        while !(0.95 * possible..possible).contains(&report()["rates"][0].as_f64().unwrap_or_default()) {
             next(source.as_mut());
             assert!(begun.elapsed() < LIMIT, "{}", report());
         }
     };
-    slow(100, serde_json::json!([10]));
-    slow(300, serde_json::json!([5]));
+    slow(100);
+    slow(300);
     let mut fast = Instant::now();
     let begun = fast;
     while report()["rates"] != serde_json::json!([30]) {
@@ -345,8 +346,10 @@ fn inner_overlap() {
         common::say(&format!(
             "{time} ms: {rate:.1} of {possible:.1} a second, age p95 {age:.0} ms, {starved} starved"
         ));
-        // A machine that tests share gives less than 0.95 of it now and then.
+        // The aim is 0.95 of what is possible and results of 1.5 frame times. A machine that others use too holds a
+        // thread up now and then, and a frame that once had to wait makes the next ones wait a little.
         assert!(rate >= 0.85 * possible, "{time} ms: {rate} a second");
+        assert!(age <= 2.5 * (time as f64).max(1000.0 / 30.0) + 40.0, "{time} ms: results are {age} ms old");
         assert!(starved <= 8, "{starved} frames found no buffer");
     }
 }

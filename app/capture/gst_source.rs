@@ -66,7 +66,7 @@ impl Camera {
         let before = self.ladder.rate();
         if let Some(rate) = self.ladder.update(mean, Instant::now()) {
             log::info!(
-                "detection takes {:.0} ms a frame: {rate} frames a second, not {before}",
+                "detection takes {:.0} ms a frame: {rate:.1} frames a second, not {before:.1}",
                 mean.as_secs_f64() * 1e3
             );
             self.element.set_property("framerate", rate);

@@ -1,23 +1,28 @@
 //! How many frames a second the camera is asked for.
 //!
-//! Frames that nobody has time for cost the camera's memory bandwidth and power. The rate goes down a ladder where
-//! detection is slower, and up again where it is faster. The rungs are those of Axis's examples. A rung is taken
-//! that keeps detection busy (their own rule takes the next below, which leaves a model of 60 ms idle for a tenth
-//! of its time, and knows no rate for exactly 201 ms).
+//! Frames that nobody has time for cost the camera's memory bandwidth and power, and make results old: a frame that
+//! comes while detection is busy waits. So the rate goes down a ladder where detection is slower, to just below what it
+//! can do, and up again where it is faster. Axis's examples have seven rungs (30, 25, 20, 15, 10, 5 and 1), which leave
+//! a model of 60 ms idle for a tenth of its time, one of 300 ms for two thirds, and have none for exactly 201 ms; the
+//! camera takes any rate, and here rungs are close together.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// Frames a second.
-const RUNGS: [f64; 7] = [30.0, 25.0, 20.0, 15.0, 10.0, 5.0, 1.0];
+/// From one rung to the next.
+const STEP: f64 = 0.985;
+/// The lowest rung.
+const LEAST: f64 = 1.0;
 /// Frames over which times are averaged, as in Axis's examples.
 const FRAMES: u32 = 10;
-/// A rate that is this share of what detection could do is as good as that.
-const ENOUGH: f64 = 0.95;
-/// A change to more frames must be worth this much...
-const CLEARLY: f64 = 1.1;
-/// ...for this long.
+/// A little is left over, so that detection is free when a frame comes.
+const SHARE: f64 = 0.98;
+/// A rate that is below this share of the one now is taken at once: frames wait.
+const FAR: f64 = 0.9;
+/// A rate that differs by less is as good as the one now...
+const NEAR: f64 = 0.03;
+/// ...and by more, where it does so for this long.
 const STEADY: Duration = Duration::from_secs(5);
 
 /// How long detection takes for a frame: told by the inference thread, read by the capture thread.
@@ -56,14 +61,14 @@ impl Workload {
 pub struct Ladder {
     most: f64,
     rate: f64,
-    /// Since when more would do.
-    fast_since: Option<Instant>,
+    /// Whether more (true) or fewer frames would do, and since when.
+    drift: Option<(bool, Instant)>,
 }
 
 impl Ladder {
     /// Begins at the rate that the user wants at most.
     pub fn new(most: f64) -> Self {
-        Self { most, rate: most, fast_since: None }
+        Self { most, rate: most, drift: None }
     }
 
     /// The rate now.
@@ -71,34 +76,38 @@ impl Ladder {
         self.rate
     }
 
-    /// The lowest rate that keeps detection busy.
+    /// The highest rung that detection keeps up with.
     fn wanted(&self, mean: Duration) -> f64 {
-        let possible = ENOUGH / mean.as_secs_f64().max(1e-6);
-        let rungs = RUNGS.into_iter().filter(|rung| *rung < self.most);
-        rungs.filter(|rung| *rung >= possible).fold(self.most, f64::min)
+        let possible = SHARE / mean.as_secs_f64().max(1e-6);
+        if possible >= self.most {
+            return self.most;
+        }
+        let steps = ((possible / self.most).ln() / STEP.ln()).ceil();
+        (self.most * STEP.powf(steps)).max(LEAST.min(self.most))
     }
 
     /// Takes in the mean time of some frames; the new rate, where it changes.
     pub fn update(&mut self, mean: Duration, now: Instant) -> Option<f64> {
         let wanted = self.wanted(mean);
-        // More frames only where they would be of use even if detection were a little slower.
-        let sure = self.wanted(mean.mul_f64(CLEARLY));
-        if wanted < self.rate {
-            self.fast_since = None;
-            self.rate = wanted;
-            return Some(wanted);
+        let ratio = wanted / self.rate;
+        if ratio >= FAR {
+            if (ratio - 1.0).abs() < NEAR {
+                self.drift = None;
+                return None;
+            }
+            let more = ratio > 1.0;
+            let since = match self.drift {
+                Some((same, since)) if same == more => since,
+                _ => now,
+            };
+            self.drift = Some((more, since));
+            if now.saturating_duration_since(since) < STEADY {
+                return None;
+            }
         }
-        if sure <= self.rate {
-            self.fast_since = None;
-            return None;
-        }
-        let since = *self.fast_since.get_or_insert(now);
-        if now.saturating_duration_since(since) < STEADY {
-            return None;
-        }
-        self.fast_since = None;
-        self.rate = sure;
-        Some(sure)
+        self.drift = None;
+        self.rate = wanted;
+        Some(wanted)
     }
 }
 
@@ -111,27 +120,25 @@ mod tests {
     }
 
     #[test]
-    fn every_time_has_a_rate_that_keeps_detection_busy() {
-        for time in 1..3000 {
-            let rate = Ladder::new(30.0).wanted(ms(time));
-            let possible = 1000.0 / time as f64;
-            assert!(rate >= (0.95 * possible).min(30.0), "{time} ms: {rate}");
-            assert!(RUNGS.contains(&rate), "{time} ms: {rate}");
+    fn every_time_has_a_rate_that_keeps_detection_busy_and_up_to_date() {
+        for most in [30.0, 25.0, 12.5] {
+            for time in 1..900 {
+                let rate = Ladder::new(most).wanted(ms(time));
+                let possible = 1000.0 / time as f64;
+                assert!(rate >= (0.96 * possible).min(most), "{time} ms: {rate}");
+                assert!(rate < possible && rate <= most, "{time} ms: {rate}");
+            }
         }
-        for (time, rate) in
-            [(20, 30.0), (38, 25.0), (60, 20.0), (100, 10.0), (200, 5.0), (201, 5.0), (2000, 1.0)]
-        {
-            assert_eq!(Ladder::new(30.0).wanted(ms(time)), rate, "{time} ms");
-        }
-        assert_eq!(Ladder::new(12.0).wanted(ms(60)), 12.0);
-        assert_eq!(Ladder::new(12.0).wanted(ms(100)), 10.0);
+        assert_eq!((Ladder::new(30.0).wanted(ms(20)), Ladder::new(30.0).wanted(ms(5000))), (30.0, 1.0));
+        assert_eq!(Ladder::new(0.5).wanted(ms(5000)), 0.5);
     }
 
     #[test]
     fn it_goes_down_at_once_and_up_after_a_while() {
         let (mut ladder, start) = (Ladder::new(30.0), Instant::now());
         assert_eq!(ladder.update(ms(20), start), None);
-        assert_eq!(ladder.update(ms(100), start), Some(10.0));
+        let slow = ladder.update(ms(100), start).unwrap();
+        assert!((9.6..9.9).contains(&slow), "{slow}");
         assert_eq!(ladder.update(ms(100), start), None);
         for second in 1..6 {
             assert_eq!(ladder.update(ms(20), start + ms(1000 * second)), None);
@@ -141,13 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn times_about_a_threshold_do_not_make_it_swing() {
+    fn times_that_vary_do_not_make_it_swing() {
         let (mut ladder, start) = (Ladder::new(30.0), Instant::now());
         let mut changes = 0;
         for index in 0..1000u64 {
-            // 47.5 ms is the border between 20 and 25 frames a second, 63 ms that between 15 and 20.
-            let time = if index % 2 == 0 { 46 } else { 49 };
-            changes += u32::from(ladder.update(ms(time), start + ms(500 * index)).is_some());
+            let time = if index % 2 == 0 { 58 } else { 62 };
+            changes += u32::from(ladder.update(ms(time), start + ms(600 * index)).is_some());
         }
         assert!(changes <= 2, "{changes} changes");
         // One slow spell interrupts the wait for more.
@@ -156,6 +162,12 @@ mod tests {
         assert_eq!(ladder.update(ms(20), start + ms(1000)), None);
         assert_eq!(ladder.update(ms(200), start + ms(4000)), None);
         assert_eq!(ladder.update(ms(20), start + ms(6500)), None);
+        // A little slower for good is taken too.
+        let mut ladder = Ladder::new(30.0);
+        let first = ladder.update(ms(60), start).unwrap();
+        assert_eq!(ladder.update(ms(64), start + ms(1000)), None);
+        let then = ladder.update(ms(64), start + ms(7000)).unwrap();
+        assert!(then < first && then > 0.9 * first, "{first} {then}");
     }
 
     #[test]
