@@ -29,7 +29,6 @@ pub mod eval;
 pub mod inspect;
 #[cfg(feature = "desktop")]
 pub mod models;
-#[cfg(feature = "desktop")]
 pub mod output;
 #[cfg(feature = "desktop")]
 pub mod recommend;

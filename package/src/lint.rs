@@ -47,7 +47,7 @@ impl fmt::Display for Finding {
 /// The newest C library whose symbols a program may ask for: AXIS OS 10 and 11.0 have it.
 const GLIBC_FLOOR: (u32, u32) = (2, 30);
 /// What every camera has: the C library's parts, and GLib's.
-const LIBRARIES: [&str; 11] = [
+const LIBRARIES: [&str; 12] = [
     "ld-linux-aarch64.so.1",
     "ld-linux-armhf.so.3",
     "libc.so.6",
@@ -56,6 +56,7 @@ const LIBRARIES: [&str; 11] = [
     "libm.so.6",
     "libpthread.so.0",
     "librt.so.1",
+    "libgio-2.0.so.0",
     "libglib-2.0.so.0",
     "libgmodule-2.0.so.0",
     "libgobject-2.0.so.0",
@@ -72,7 +73,7 @@ const CAMERAS_OWN: [&str; 9] = [
     "libpthread",
     "ld-linux",
 ];
-/// Functions of GLib, GObject and GModule that came after 2.66 (to 2.74, the GLib of a build machine on Debian 12).
+/// Functions of GLib and its parts GObject, GModule and GIO that came after 2.66 (to 2.74, the GLib of a build machine on Debian 12).
 const GLIB_NEWER: &str = include_str!("glib_newer.txt");
 /// A package without a model is to stay below this.
 const SIZE: usize = 2_000_000;
