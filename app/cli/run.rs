@@ -1,5 +1,6 @@
 //! `spotter run`: a source in, live detections on a web page out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,9 +15,8 @@ use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
 use crate::loaded::{LOADING_LIMIT, LoadSpec};
 use crate::model::catalogue::Scope;
-use crate::model::choice::Keeper;
+use crate::model::choice::{Keeper, localdata};
 use crate::model::demo;
-use crate::model::store::local_data;
 use crate::pipeline::{Parts, Pipeline};
 use crate::publish::jsonl::JsonLines;
 use crate::settings::{Settings, Values};
@@ -62,7 +62,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
     let given = Values { confidence: args.confidence, iou: args.iou };
-    let mut kept = local_data().map(|folder| SettingsFile::new(&folder, given));
+    let mut kept = localdata(Path::new("")).map(|folder| SettingsFile::new(&folder, given));
     let settings = Settings::new(kept.as_ref().map_or(given, SettingsFile::values));
     let status = Arc::new(Status::new(origin, about.clone(), settings));
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));

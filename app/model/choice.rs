@@ -51,6 +51,13 @@ impl Choice {
     }
 }
 
+/// The one folder that an application on a camera may write into, where `folder` (its working directory) is that of
+/// an installed package. The camera keeps it when the package is replaced by a newer one.
+pub fn localdata(folder: &Path) -> Option<PathBuf> {
+    let local = folder.join("localdata");
+    (folder.join("package.conf").is_file() && local.is_dir()).then_some(local)
+}
+
 /// The folder that keeps the choice and the uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keeper {
@@ -63,13 +70,13 @@ impl Keeper {
         Self { folder }
     }
 
-    /// Keeps things where this process' environment says: `SPOTTER_STATE`, else `spotter` in
-    /// `XDG_STATE_HOME`, else in a camera's `localdata/state`, else in `~/.local/state`. None without a home.
+    /// Keeps things where this process' environment says: `SPOTTER_STATE`, else, on a camera, in `localdata` of
+    /// the application's folder, else `spotter` in `XDG_STATE_HOME`, else in `~/.local/state`. None without a
+    /// home.
     pub fn from_env() -> Option<Self> {
         folder_named("SPOTTER_STATE")
-            .or_else(|| {
-                user_folder("XDG_STATE_HOME", ".local/state", "state").map(|state| state.join("spotter"))
-            })
+            .or_else(|| localdata(Path::new("")))
+            .or_else(|| user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("spotter")))
             .map(Self::new)
     }
 
@@ -248,6 +255,18 @@ mod tests {
         assert_eq!(keeper.load(None), Some(second.clone()));
         keeper.forget().unwrap();
         assert!(!path(&second).exists());
+    }
+
+    #[test]
+    fn on_a_camera_things_are_kept_in_the_applications_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        std::fs::create_dir(folder.join("localdata")).unwrap();
+        assert_eq!(localdata(folder), None);
+        std::fs::write(folder.join("package.conf"), "").unwrap();
+        assert_eq!(localdata(folder), Some(folder.join("localdata")));
+        std::fs::remove_dir(folder.join("localdata")).unwrap();
+        assert_eq!(localdata(folder), None);
     }
 
     #[test]

@@ -25,26 +25,18 @@ pub(super) fn folder_named(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The one folder that an application on a camera may write to, `localdata` beside the program; none elsewhere.
-pub fn local_data() -> Option<PathBuf> {
-    let folder = std::env::current_exe().ok()?.parent()?.join("localdata");
-    folder.is_dir().then_some(folder)
-}
-
-/// A folder of this user: what `variable` names, else `local` in a camera's [`local_data`], else `fallback` in the
-/// home folder.
-pub(super) fn user_folder(variable: &str, fallback: &str, local: &str) -> Option<PathBuf> {
+/// A folder of the user, by the XDG base directory specification: what `variable` names where that is
+/// absolute, else `fallback` at home. None without a home.
+pub(super) fn user_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
     folder_named(variable)
-        // Relative ones are to be ignored (XDG Base Directory Specification).
         .filter(|path| path.is_absolute())
-        .or_else(|| local_data().map(|folder| folder.join(local)))
         .or_else(|| folder_named("HOME").map(|home| home.join(fallback)))
 }
 
 impl Places {
     /// The folders of this process.
     pub fn from_env() -> Self {
-        let cache = user_folder("XDG_CACHE_HOME", ".cache", "cache");
+        let cache = user_folder("XDG_CACHE_HOME", ".cache");
         let working = PathBuf::from(".");
         // The same folder by two names is one place.
         let same = |path: &PathBuf| match (path.canonicalize(), working.join("models").canonicalize()) {
