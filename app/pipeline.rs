@@ -279,11 +279,16 @@ impl Inference {
         let Some(backend) = self.model.detector.backend() else { return };
         let (name, detail) = (backend.name(), backend.detail());
         if (&name, &detail) != (&about.backend_name, &about.backend_detail) {
-            log::info!("backend  {name} ({detail})");
+            // A model that is only tried is told of when it stays.
+            let runs = Arc::ptr_eq(&self.status.model(), about);
             let chip = larod::known_chip();
             let about = ModelAbout { backend_name: name, backend_detail: detail, chip, ..(**about).clone() };
             self.model.about = Arc::new(about);
-            self.status.set_model(self.model.about.clone());
+            if runs {
+                let about = &self.model.about;
+                log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
+                self.status.set_model(about.clone());
+            }
         }
     }
 

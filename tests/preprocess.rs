@@ -372,7 +372,9 @@ fn unusable_tensors_are_model_errors_that_name_them() {
     for info in [
         shape(&[]),
         shape(&[1, 8, 8, 1]),
-        shape(&[1, 3, 8, 8]),
+        shape(&[1, 3, 8, 0]),
+        shape(&[1, 4, 8, 8]),
+        TensorInfo { shape: vec![1, 3, 8, 8], ..tensor_info(8, 8, DataType::F32) },
         shape(&[2, 8, 8, 3]),
         shape(&[1, 0, 8, 3]),
         shape(&[1, usize::MAX, 8, 3]),
