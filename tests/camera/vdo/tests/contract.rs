@@ -41,7 +41,8 @@ macro_rules! call {
 impl Sim {
     fn open(folder: &Path) -> Self {
         let program = std::env::current_exe().expect("a test has a file");
-        let file = program.parent().and_then(Path::parent).expect("target/debug").join("libvdostream.so");
+        // Cargo puts the library beside the tests of its crate.
+        let file = program.parent().expect("a file is in a folder").join("libvdostream.so");
         // SAFETY: libraries whose constructors may run here.
         let (library, glib) = unsafe {
             (
