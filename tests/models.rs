@@ -363,12 +363,16 @@ fn a_recommendation_as_json_and_one_that_cannot_be_given() {
          --fps 6 admits yolov5s-cv25 (128.4 ms on an M3085-V)"
     );
     for wrong in
-        ["--chip artpec6", "--chip cpu --min-map 101", "--chip cpu --min-map x", "--chip cpu --fps 0", ""]
+        ["--chip artpec6", "--chip cpu --min-map 101", "--chip cpu --min-map x", "--chip cpu --fps 0"]
     {
         let finished = home.run(&format!("recommend {wrong}"));
         assert_eq!(finished.code, Some(2), "{wrong}: {finished:#?}");
         assert!(finished.stderr.contains("--help"), "{finished:#?}");
     }
+    assert_eq!(
+        home.fails("recommend", 2),
+        "this machine is no camera whose chip is known; name one with --chip"
+    );
     let line = home.fails("recommend --chip cpu --task classification --min-map 20", 2);
     assert_eq!(line, "--min-map is COCO mAP, which classification models do not have; leave it out");
 }
