@@ -47,9 +47,10 @@ Spotter finds objects in live video and shows them on a web page.
                           put the package onto a camera, start it, wait until it answers (try: install --help)
   ./build.sh status|logs|remove HOST
                           ask a camera about Spotter, read its log, take it off
-  ./build.sh camera [--chip CHIP] [--source CLIP] [--port N]
+  ./build.sh camera [--chip CHIP] [--source CLIP] [--model FILE] [--port N]
                           simulate a camera (artpec7, artpec8, artpec9 or cv25; default artpec8) that sees CLIP (default:
-                          the demo scene), with Spotter installed in it as a package; ends with ctrl-C
+                          the demo scene), with Spotter installed in it as a package, and FILE as its model (default:
+                          the demo scene's); ends with ctrl-C
   ./build.sh train [WHAT] setup, build, then train the demo models; WHAT is detector, yolo, classifier,
                           advice or all (an hour for the detector; needs Python 3.11 or 3.12 and 3 GB)
   ./build.sh help         this text
@@ -371,18 +372,29 @@ eap() {
 # A camera without a camera: its libraries and its web front (tests/camera), and the package installed through them
 # as on a real one.
 simulate() {
-    local chip=artpec8 source=demo port=8090 out=${CARGO_TARGET_DIR:-$root/target} sim made line name file libraries=()
+    local chip=artpec8 source=demo model='' port=8090 out=${CARGO_TARGET_DIR:-$root/target} sim made line name file
+    local size=1280x720 libraries=()
     while [[ $# != 0 ]]; do
         [[ $# -ge 2 ]] || die "$1 needs a value, or is no option of camera; see ./build.sh help"
         case $1 in
         --chip) chip=$2 ;;
         --source) source=$2 ;;
+        --model) model=$2 ;;
         --port) port=$2 ;;
-        *) die "camera takes --chip, --source and --port, not '$1'" ;;
+        *) die "camera takes --chip, --source, --model and --port, not '$1'" ;;
         esac
         shift 2
     done
-    [[ $source == demo || $source == demo:* || -f $source ]] || die "there is no clip $source; give a file, or demo"
+    case $chip in
+    artpec7 | artpec8 | artpec9 | cv25) ;;
+    *) die "there is no chip $chip; the simulated camera has artpec7, artpec8, artpec9 or cv25" ;;
+    esac
+    [[ $source == demo || -f $source ]] || die "there is no clip $source; give a file, or demo"
+    [[ -z $model || -f $model ]] || die "there is no model file $model"
+    for name in "${test_packages[@]}"; do
+        # It plays the clip that the simulated camera sees.
+        if [[ $name == *:gst-launch-1.0 ]]; then packages+=("$name"); fi
+    done
     setup
     say "camera: building Spotter, its package and the simulated camera"
     (
@@ -391,9 +403,21 @@ simulate() {
         cargo build --quiet --locked --package spotter-package --package sim-camera --package sim-larod \
             --package sim-vdo
     )
+    if [[ -z $model && $chip == cv25 ]]; then
+        # As the simulated CV25 has its compiled models: a mark, then a model with a raw head.
+        model=$scratch/street.bin
+        { printf SPOTTER-SIM-CV25 && cat "$root/models/demo_ssd_mobilenet_v2_raw.tflite"; } >"$model"
+        cp "$root/tests/camera/larod/street_cv25.json" "$scratch/street.json"
+    fi
+    if [[ $source == demo ]]; then
+        # One whole scene, of a size at which the simulated camera keeps it: it goes on without a gap.
+        source=$scratch/demo.avi size=640x360
+        say "camera: drawing the demo scene"
+        quietly "$out/release/spotter" demo --save "$source" --size $size --fps 30
+    fi
     made=$scratch/Spotter
     "$out/debug/spotter-package" pack --arch "$(uname -m)" --system new --binary "$out/release/spotter" \
-        --project "$root" --out "$made"
+        --project "$root" --out "$made" --model "${model:-$root/models/demo_ssd_mobilenet_v2.tflite}"
     mkdir -p "$scratch/lib"
     for name in larod vdostream; do
         file=$scratch/lib/lib$name.so.1
@@ -406,7 +430,8 @@ simulate() {
     sim=$(mktemp -d)
     coproc CAMERA {
         "$out/debug/sim-camera" --until-eof --listen "127.0.0.1:$port" --chip "$chip" --native --source "$source" \
-            --root "$sim" --user root:pass:admin --user viewer:look:viewer "${libraries[@]}"
+            --env "SPOTTER_SIM_SIZE=$size" --root "$sim" --user root:pass:admin --user viewer:look:viewer \
+            "${libraries[@]}"
     }
     # The simulated camera ends its applications when this script's end of the pipe closes.
     # shellcheck disable=SC2064

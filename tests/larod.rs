@@ -163,16 +163,8 @@ fn cv25_model(folder: &Path) -> PathBuf {
     let path = folder.join("street.bin");
     let twin = std::fs::read(model(RAW)).unwrap();
     std::fs::write(&path, [b"SPOTTER-SIM-CV25".as_slice(), &twin].concat()).unwrap();
-    let description = json!({
-        "inputs": [{"name": "image", "shape": [1, 3, 192, 320], "type": "uint8"}],
-        "outputs": [
-            {"name": "boxes", "shape": [1, 3780, 4], "type": "float32"},
-            {"name": "scores", "shape": [1, 3780, 6], "type": "float32", "operator": "SOFTMAX"},
-            {"name": "anchors", "shape": [3780, 4], "type": "float32"},
-        ],
-        "classes": 5, "labels": ["person", "bicycle", "car", "bus", "dog"],
-    });
-    std::fs::write(folder.join("street.json"), description.to_string()).unwrap();
+    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/camera/larod/street_cv25.json");
+    std::fs::copy(description, folder.join("street.json")).unwrap();
     path
 }
 

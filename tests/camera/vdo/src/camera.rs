@@ -159,8 +159,8 @@ impl Camera {
 
 /// Gives a frame each thirtieth of a second to all streams.
 fn sensor(camera: &'static Camera) {
-    let mut source = Source::of_environment();
     let mut picture = Picture::new(camera.size.0 as usize, camera.size.1 as usize);
+    let mut source = Source::of_environment(&picture);
     let mut number = now() * camera.rate / 1_000_000 + 1;
     loop {
         let due = time_of(number, camera.rate);

@@ -5,8 +5,9 @@
 //! Environment:
 //!
 //! - `SPOTTER_SIM_CHIP`: `artpec7`, `artpec8`, `artpec9` or `cv25`; decides the formats. Else `artpec8`.
-//! - `SPOTTER_SIM_SOURCE`: a clip, which loops; played by `gst-launch-1.0` in a process of its own. Else a drawn
-//!   picture whose top eighth shows the frame's number as 32 black or white cells, highest bit first.
+//! - `SPOTTER_SIM_SOURCE`: a clip, which loops; played by `gst-launch-1.0` in a process of its own. One of less than
+//!   256 MiB of pixels is kept whole: frame `n` shows its picture `n`, counted on from 0 behind the last. Else (none, or
+//!   `demo`) a drawn picture whose top eighth shows the frame's number as 32 black or white cells, highest bit first.
 //! - `SPOTTER_SIM_SIZE`: the sensor's size, else `1280x720`.
 //! - `SPOTTER_SIM_MEMORY`: `memfd` (default), `dmabuf` (says so; it is a memfd still) or `vmem` (one descriptor,
 //!   a buffer an offset).

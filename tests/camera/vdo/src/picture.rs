@@ -1,6 +1,7 @@
 //! Pictures: of a clip or drawn; scaled, turned and laid out as a stream wants them.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
@@ -14,6 +15,12 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// The next picture of a player. False at the end.
+    fn read(&mut self, player: &mut Child) -> bool {
+        let pipe = player.stdout.as_mut();
+        pipe.is_some_and(|pipe| self.planes.iter_mut().all(|plane| pipe.read_exact(plane).is_ok()))
+    }
+
     fn size_of_plane(&self, plane: usize) -> (usize, usize) {
         if plane == 0 { (self.width, self.height) } else { (self.width.div_ceil(2), self.height.div_ceil(2)) }
     }
@@ -184,25 +191,39 @@ fn edges(from: f64, size: f64, samples: usize, outputs: usize) -> Vec<std::ops::
         .collect()
 }
 
+/// A clip of fewer bytes is kept whole: it goes on without a gap at its end, and each frame shows by its number.
+const KEPT: usize = 256 << 20;
+
 /// Where pictures come from.
 pub enum Source {
     Drawn,
-    Clip { path: String, child: Option<Child> },
+    /// A clip that is kept: frame `n` shows picture `n` of it, and picture 0 after the last one.
+    Kept(Vec<Picture>),
+    Clip {
+        path: String,
+        child: Option<Child>,
+    },
 }
 
 impl Source {
-    pub fn of_environment() -> Self {
-        match std::env::var("SPOTTER_SIM_SOURCE") {
-            Ok(path) if !path.is_empty() => Self::Clip { path, child: None },
-            _ => Self::Drawn,
-        }
+    /// What the environment names; a clip is read for pictures of the size of `like`.
+    pub fn of_environment(like: &Picture) -> Self {
+        let path = match std::env::var("SPOTTER_SIM_SOURCE") {
+            Ok(path) if !path.is_empty() && path != "demo" => path,
+            _ => return Self::Drawn,
+        };
+        kept(&path, like).map_or(Self::Clip { path, child: None }, Self::Kept)
     }
 
     /// The next picture, with this number.
     pub fn next(&mut self, number: u64, into: &mut Picture) {
-        let Self::Clip { path, child } = self else {
-            into.draw(number);
-            return;
+        let (path, child) = match self {
+            Self::Drawn => return into.draw(number),
+            Self::Kept(pictures) => {
+                into.clone_from(&pictures[(number % pictures.len() as u64) as usize]);
+                return;
+            }
+            Self::Clip { path, child } => (path, child),
         };
         // Once more from the start at the end of the clip; the picture before stays where it cannot be played.
         for _ in 0..2 {
@@ -210,19 +231,32 @@ impl Source {
                 *child = play(path, into);
             }
             let Some(player) = child else { return };
-            let read = player
-                .stdout
-                .as_mut()
-                .is_some_and(|pipe| into.planes.iter_mut().all(|plane| pipe.read_exact(plane).is_ok()));
-            if read {
+            if into.read(player) {
                 return;
             }
-            if let Some(mut player) = child.take() {
-                let _ = player.kill();
-                let _ = player.wait();
+            if let Some(player) = child.take() {
+                end(player);
             }
         }
     }
+}
+
+/// All pictures of a clip that is small enough and can be played.
+fn kept(path: &str, like: &Picture) -> Option<Vec<Picture>> {
+    let most = KEPT / like.planes.iter().map(Vec::len).sum::<usize>().max(1);
+    let mut player = play(path, like)?;
+    let mut pictures = Vec::new();
+    let mut picture = like.clone();
+    while pictures.len() <= most && picture.read(&mut player) {
+        pictures.push(picture.clone());
+    }
+    end(player);
+    (1..=most).contains(&pictures.len()).then_some(pictures)
+}
+
+fn end(mut player: Child) {
+    let _ = player.kill();
+    let _ = player.wait();
 }
 
 fn play(path: &str, like: &Picture) -> Option<Child> {
@@ -230,7 +264,12 @@ fn play(path: &str, like: &Picture) -> Option<Child> {
         "video/x-raw,format=I420,width={},height={},framerate=30/1,pixel-aspect-ratio=1/1,colorimetry=bt601",
         like.width, like.height
     );
-    let child = Command::new("gst-launch-1.0")
+    let mut command = Command::new("gst-launch-1.0");
+    // Without a home, as on a camera, GStreamer would look at all of its plugins each time.
+    if let Some(folder) = std::env::var_os("SPOTTER_SIM_DIR").filter(|folder| !folder.is_empty()) {
+        command.env("GST_REGISTRY", Path::new(&folder).join("gst-registry.bin"));
+    }
+    let child = command
         .args(["-q", "filesrc", &format!("location={path}"), "!", "decodebin", "!", "videoconvert", "!"])
         .args(["videoscale", "add-borders=true", "!", "videorate", "!", &caps, "!", "fdsink", "fd=1"])
         .stdin(Stdio::null())

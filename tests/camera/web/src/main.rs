@@ -54,7 +54,7 @@ struct Arguments {
     /// A library of the camera (liblarod.so.1, …), copied into its usr/lib; may be given again
     #[arg(long = "library")]
     libraries: Vec<PathBuf>,
-    /// What the camera sees, for the simulated capture: a clip, or demo
+    /// What the camera sees, for the simulated capture: a clip, or demo, which is a drawn picture with its number
     #[arg(long, default_value = "demo")]
     source: String,
     /// A variable for the applications, NAME=VALUE; may be given again
@@ -120,6 +120,9 @@ fn prepare(arguments: &Arguments) -> Result<System, String> {
     }
     let simulated = system.root.join("sim");
     std::fs::create_dir_all(&simulated).map_err(|error| failed(&simulated, error))?;
+    // Whoever runs an application: the libraries keep what they count and have compiled here.
+    std::fs::set_permissions(&simulated, PermissionsExt::from_mode(0o1777))
+        .map_err(|error| failed(&simulated, error))?;
     let source = Path::new(&arguments.source);
     let source = if source.is_file() {
         copy_in(source, &simulated).map_err(|error| failed(source, error))?.display().to_string()
