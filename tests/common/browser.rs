@@ -239,15 +239,7 @@ impl Drop for Browser {
         // Closing tells the renderers too; killing the first process alone leaves them to find out.
         let close = json!({ "id": 0, "method": "Browser.close" });
         let _ = self.socket.send(Message::text(close.to_string()));
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        super::process::end(&mut self.child, Duration::from_secs(5));
     }
 }
 

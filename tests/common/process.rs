@@ -392,3 +392,17 @@ fn read_response(stream: &mut impl BufRead, headers_only: bool) -> std::io::Resu
     }
     Ok(response)
 }
+
+/// Waits for a process that was told to end; kills it after `limit`.
+pub fn end(child: &mut Child, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // It may have ended by itself meanwhile.
+    let _ = child.kill();
+    let _ = child.wait();
+}
