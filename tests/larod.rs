@@ -158,20 +158,10 @@ fn each_chips_results_are_those_of_the_desktop() {
     }
 }
 
-/// A model for the simulated CV25: the raw SSD behind the mark, and its description.
-fn cv25_model(folder: &Path) -> PathBuf {
-    let path = folder.join("street.bin");
-    let twin = std::fs::read(model(RAW)).unwrap();
-    std::fs::write(&path, [b"SPOTTER-SIM-CV25".as_slice(), &twin].concat()).unwrap();
-    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/camera/larod/street_cv25.json");
-    std::fs::copy(description, folder.join("street.json")).unwrap();
-    path
-}
-
 #[test]
 fn cv25_takes_planes_and_gives_padded_rows_that_are_decoded_here() {
     let folder = tempfile::tempdir().unwrap();
-    let path = cv25_model(folder.path());
+    let path = camera::cv25_model(folder.path());
     let desktop = on_the_desktop(RAW);
     let finished = detect(on("cv25"), "auto", &path);
     assert!(

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "larod_library/prepared.rs"]
+mod prepared;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -86,8 +88,12 @@ impl Camera {
 }
 
 fn detector(file: &ModelFile, backend: Box<dyn Backend>) -> Detector {
+    fitted_detector(file, backend, Fit::Stretch)
+}
+
+fn fitted_detector(file: &ModelFile, backend: Box<dyn Backend>, fit: Fit) -> Detector {
     let head = Head::recognise(file).unwrap();
-    let preprocessor = Preprocessor::new(&file.signature.inputs[0], Fit::Stretch).unwrap();
+    let preprocessor = Preprocessor::new(&file.signature.inputs[0], fit).unwrap();
     let decoder = head.decoder(&file.signature).unwrap();
     Detector::new(backend, preprocessor, decoder, file.signature.outputs.clone()).unwrap()
 }

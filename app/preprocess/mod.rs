@@ -24,7 +24,7 @@ pub use resample::Resample;
 pub use view::{I420Buffer, ViewScaler};
 
 /// Red, green and blue of the bars beside a letterboxed picture: the convention of YOLOv5.
-const BAR: u8 = 114;
+pub const BAR: u8 = 114;
 
 /// Turns frames of any size and format into the input of one model.
 ///

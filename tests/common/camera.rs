@@ -48,6 +48,18 @@ pub fn larod() -> PathBuf {
     library("sim-larod", "liblarod.so", "liblarod.so.1")
 }
 
+/// A model for the simulated CV25: the raw SSD behind the mark, and its description.
+pub fn cv25_model(folder: &Path) -> PathBuf {
+    let path = folder.join("street.bin");
+    let twin = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo_ssd_mobilenet_v2_raw.tflite");
+    let twin = std::fs::read(twin).expect("the model is in the tree");
+    std::fs::write(&path, [b"SPOTTER-SIM-CV25".as_slice(), &twin].concat())
+        .expect("the folder can be written");
+    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/camera/larod/street_cv25.json");
+    std::fs::copy(description, folder.join("street.json")).expect("the folder can be written");
+    path
+}
+
 /// The folder through which faults are injected and counters read.
 pub struct Bench {
     folder: tempfile::TempDir,

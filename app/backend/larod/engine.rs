@@ -1,22 +1,19 @@
 //! A model on one of larod's devices: finds the device, loads the model, runs jobs.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use super::buffers::{Buffers, Ends, MEMORY, misfit};
+use super::conversion::Conversion;
 use super::fault::{Fault, Remedy};
 use super::memory::{self, Mapped};
-use super::session::{About, Answer, Connection, Job, Model, Place, Side, Tensors, dma_buf_of};
+use super::session::{About, Answer, Connection, Job, Model, Place, Side, Tensors};
+use super::stage::Stage;
 use super::sys::{self, Api};
-use super::worker::{Engine, Input, Service};
+use super::worker::{Engine, Service, Task};
 use super::{Wanted, device};
 use crate::frame::SharedMemory;
 use crate::tensor::{DataType, TensorInfo};
-
-/// Buffers of the capture that are known at a time. larod remembers at most 32 tensors a connection, and outputs
-/// and the own input are among them; captures have two to five.
-const KNOWN_BUFFERS: usize = 12;
-/// Kinds of memory that are asked for, in this order.
-const MEMORY: [u32; 2] = [sys::FD_READWRITE | sys::FD_MAP, sys::FD_DMABUF | sys::FD_MAP];
 
 /// What the thread that prepares frames and reads outputs gets of a loaded model.
 pub struct Ports {
@@ -138,11 +135,6 @@ fn packed(dims: &[usize], element: usize) -> Option<Vec<usize>> {
     Some(pitches)
 }
 
-/// A fault that no retry helps: the device's tensors are not the model's.
-fn misfit(doing: &str, said: String) -> Fault {
-    Fault { code: sys::ERROR_TENSOR_MISMATCH, doing: doing.to_owned(), said }
-}
-
 /// Bytes from row to row of an input, which is NHWC or NCHW.
 fn row_pitch(about: &About, form: &Form, input: &TensorInfo) -> Result<usize, Fault> {
     let place = if input.is_planar() { 3 } else { 2 };
@@ -227,28 +219,22 @@ fn short(name: &str) -> &str {
     name.char_indices().nth(60).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
 }
 
-/// A buffer of the capture that the service has been told of. Dropped in this order.
-struct Known {
-    memory: SharedMemory,
-    job: Job,
-    _tensors: Tensors,
-    _fd: OwnedFd,
-}
-
 /// A loaded model. Dropped in this order: jobs, tensors, the model, then the connection that they share.
 struct LarodEngine {
     api: &'static Api,
-    known: Vec<Known>,
+    stage: Option<Stage>,
+    buffers: Buffers,
     job: Job,
-    _input: Tensors,
+    input: Tensors,
     outputs: Tensors,
     model: Model,
+    connection: Arc<Connection>,
 }
 
 impl LarodEngine {
     fn new(
         api: &'static Api,
-        _connection: &Arc<Connection>,
+        connection: &Arc<Connection>,
         model: Model,
         wanted: &Wanted,
         device: &str,
@@ -297,58 +283,37 @@ impl LarodEngine {
             outputs: ports,
         };
         let job = model.job(&input, &outputs, None)?;
-        Ok((Self { api, known: Vec::new(), job, _input: input, outputs, model }, ports))
+        let (stage, buffers, connection) = (None, Buffers::default(), connection.clone());
+        Ok((Self { api, stage, buffers, job, input, outputs, model, connection }, ports))
     }
 
-    /// The job that reads a buffer of the capture, made once for each.
-    fn job_for(&mut self, memory: SharedMemory, fd: OwnedFd) -> Answer<&mut Job> {
-        let place = match self.known.iter().position(|known| known.memory == memory) {
-            Some(place) => place,
-            None => {
-                if self.known.len() >= KNOWN_BUFFERS {
-                    self.known.remove(0);
-                }
-                let known = self.tell(memory, fd).map_err(|fault| match fault.remedy() {
-                    Remedy::Reconnect if fault.code != 0 => fault,
-                    _ => misfit(&fault.doing, fault.said),
-                })?;
-                self.known.push(known);
-                self.known.len() - 1
-            }
-        };
-        // The place was just found or filled.
-        self.known
-            .get_mut(place)
-            .map(|known| &mut known.job)
-            .ok_or_else(|| Fault::own("run the model", "no job"))
+    /// Loads a preprocessing model that writes into the own input.
+    fn load_stage(&mut self, device: &'static str, conversion: &Conversion) -> Answer<()> {
+        // One or the other is in use, and no more than 32 tensors are remembered.
+        self.buffers.clear();
+        self.stage = None;
+        let input = self.input.place(0)?;
+        self.stage = Some(Stage::load(self.api, &self.connection, device, conversion, input)?);
+        Ok(())
     }
 
-    fn tell(&self, memory: SharedMemory, fd: OwnedFd) -> Answer<Known> {
-        let mut tensors = self.model.describe(Side::Inputs)?;
-        let (fd, offset, dma_buf) = if memory.offset != 0 && !memory.dma_buf {
-            // Buffers of the kind vmem share one descriptor.
-            let offset = i64::try_from(memory.offset).unwrap_or(i64::MAX);
-            match dma_buf_of(self.api, fd.as_raw_fd(), offset) {
-                Ok(own) => (own, 0, true),
-                Err(_) => (fd, memory.offset, false),
-            }
-        } else {
-            (fd, memory.offset, memory.dma_buf)
-        };
-        let properties = if dma_buf { MEMORY[1] } else { MEMORY[0] };
-        let place = Place { fd: fd.as_raw_fd(), offset, size: memory.size, properties };
-        tensors.put(0, place)?;
-        tensors.track()?;
-        let job = self.model.job(&tensors, &self.outputs, None)?;
-        Ok(Known { memory, job, _tensors: tensors, _fd: fd })
+    fn run_on(&mut self, memory: SharedMemory, fd: OwnedFd) -> Answer<()> {
+        self.stage = None;
+        let ends = Ends { model: &self.model, outputs: &self.outputs, params: None };
+        self.buffers.job(self.api, &ends, memory, fd)?.run()
     }
 }
 
 impl Engine for LarodEngine {
-    fn run(&mut self, input: Input) -> Answer<()> {
-        match input {
-            Input::Own => self.job.run(),
-            Input::Frame(memory, fd) => self.job_for(memory, fd)?.run(),
+    fn run(&mut self, task: Task) -> Answer<()> {
+        match task {
+            Task::Own => self.job.run(),
+            Task::Frame(memory, fd) => self.run_on(memory, fd),
+            Task::Load(device, conversion) => self.load_stage(device, &conversion),
+            Task::Prepare(memory, fd) => match &mut self.stage {
+                Some(stage) => stage.run(memory, fd),
+                None => Err(misfit("prepare frames", "no device is loaded for it".to_owned())),
+            },
         }
     }
 }

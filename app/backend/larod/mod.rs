@@ -1,14 +1,19 @@
 //! larod, the service of Axis cameras that runs models on the chip's accelerator.
 //!
 //! `sys.rs` declares the library, `session.rs` makes it safe, `memory.rs` shares memory with it, `device.rs` knows
-//! its devices, `engine.rs` loads a model, `worker.rs` is the thread that keeps it running. This file is what the
-//! rest of Spotter sees.
+//! its devices, `engine.rs` loads a model, `buffers.rs` tells it of the capture's memory, `worker.rs` is the thread that
+//! keeps it running. `conversion.rs` knows which devices can prepare frames, `stage.rs` lets one do it, `prepare.rs`
+//! chooses between it and the processor. This file is what the rest of Spotter sees.
 
+pub mod buffers;
+pub mod conversion;
 pub mod device;
 pub mod engine;
 pub mod fault;
 pub mod memory;
+pub mod prepare;
 pub mod session;
+pub mod stage;
 pub mod sys;
 pub mod worker;
 
@@ -26,7 +31,8 @@ use crate::tensor::TensorInfo;
 use engine::{LarodService, Ports};
 use fault::{Fault, Remedy};
 use memory::Access;
-use worker::{Input, Phase, Worker};
+use prepare::{Preference, Preparation};
+use worker::{Phase, Task, Worker};
 
 /// What larod is to load.
 pub struct Wanted {
@@ -89,11 +95,14 @@ pub struct LarodBackend {
     wanted: Arc<Wanted>,
     ports: Option<Ports>,
     /// The memory that the next job reads, where it is a frame's.
-    frame: Option<Input>,
+    frame: Option<Task>,
     /// Frames of this layout cannot be handed over: the device said so.
     unfit: Option<FrameLayout>,
     /// What has just been handed over.
     offered: Option<FrameLayout>,
+    /// Who prepares frames that do not fit.
+    preparation: Option<Preparation>,
+    preference: Preference,
     /// Outputs without the gaps that the device leaves; empty where there are none.
     packed: Vec<Vec<u8>>,
 }
@@ -111,7 +120,23 @@ impl LarodBackend {
 
     fn over(service: Box<dyn worker::Service>, wanted: Arc<Wanted>, clock: Arc<dyn Clock>) -> Result<Self> {
         let worker = Worker::start(service, clock)?;
-        Ok(Self { worker, wanted, ports: None, frame: None, unfit: None, offered: None, packed: Vec::new() })
+        Ok(Self {
+            worker,
+            wanted,
+            ports: None,
+            frame: None,
+            unfit: None,
+            offered: None,
+            preparation: None,
+            preference: Preference::default(),
+            packed: Vec::new(),
+        })
+    }
+
+    /// The same, with frames prepared by whom one prefers.
+    pub fn preferring(mut self, preference: Preference) -> Self {
+        self.preference = preference;
+        self
     }
 
     fn ports(&mut self) -> Result<&mut Ports> {
@@ -145,6 +170,17 @@ impl LarodBackend {
         let enough = memory.size >= ports.input_bytes;
         (whole && pitch == ports.input_pitch && together && enough).then_some((memory, mapping))
     }
+
+    /// Lets a device write the frame into the input, where one can and is faster.
+    fn prepare(&mut self, frame: &Frame, fit: Fit) -> Result<Option<Mapping>> {
+        let Some(ports) = &mut self.ports else { return Ok(None) };
+        let (wanted, old) = (&*self.wanted, self.preparation.take());
+        let Some(preparation) = Preparation::of(frame, fit, (wanted, ports), self.preference, old) else {
+            return Ok(None);
+        };
+        let taken = self.preparation.insert(preparation).take(frame, &self.worker, ports);
+        taken.map_err(|fault| Error::from(fault).context(&self.wanted.name))
+    }
 }
 
 /// What a person is told while a model is loaded.
@@ -169,13 +205,17 @@ impl Backend for LarodBackend {
     }
 
     fn detail(&self) -> String {
-        match &self.ports {
+        let runs = match &self.ports {
             Some(ports) if ports.device == device::PROCESSOR => "the camera's processor".to_owned(),
             Some(ports) => match device::chip(&ports.listed) {
                 Some(chip) => format!("accelerator of {}", chip.title()),
                 None => "a device of the camera".to_owned(),
             },
             None => "loading".to_owned(),
+        };
+        match self.preparation.as_ref().and_then(Preparation::detail) {
+            Some(prepares) => format!("{runs}, {prepares}"),
+            None => runs,
         }
     }
 
@@ -193,6 +233,9 @@ impl Backend for LarodBackend {
                 device::chip(&ports.listed).or_else(|| device::chip_named(&device::system_on_chip()?))
             });
             (self.ports, self.frame, self.unfit) = (Some(ports), None, None);
+            if let Some(preparation) = &mut self.preparation {
+                preparation.forget_device();
+            }
         }
         Ok(match phase {
             Phase::Ready => Readiness::Ready,
@@ -203,9 +246,11 @@ impl Backend for LarodBackend {
     }
 
     fn take_frame(&mut self, frame: &Frame, fit: Fit) -> Result<Option<Mapping>> {
-        let Some((memory, mapping)) = self.fitting(frame, fit) else { return Ok(None) };
+        self.frame = None;
+        let Some((memory, mapping)) = self.fitting(frame, fit) else { return self.prepare(frame, fit) };
+        self.preparation = None;
         let Ok(fd) = memory::duplicate(memory.fd) else { return Ok(None) };
-        self.frame = Some(Input::Frame(memory, fd));
+        self.frame = Some(Task::Frame(memory, fd));
         self.offered = Some(frame.layout);
         Ok(Some(mapping))
     }
@@ -227,7 +272,7 @@ impl Backend for LarodBackend {
     }
 
     fn run(&mut self) -> Result<()> {
-        let job = self.frame.take().unwrap_or(Input::Own);
+        let job = self.frame.take().unwrap_or(Task::Own);
         let ports = self.ports()?;
         ports.input.end().map_err(memory_failed)?;
         for port in &mut ports.outputs {
@@ -241,6 +286,9 @@ impl Backend for LarodBackend {
             self.unfit = Some(layout);
         }
         answer.map_err(|fault: Fault| Error::from(fault).context(&self.wanted.name))?;
+        if let Some(preparation) = &mut self.preparation {
+            preparation.ran();
+        }
         let packed = &mut self.packed;
         let ports =
             self.ports.as_mut().ok_or_else(|| Error::new(Kind::Internal, "the model's ports are gone"))?;

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::conversion::Conversion;
 use super::engine::Ports;
 use super::fault::{Fault, Remedy};
 use super::session::Answer;
@@ -26,12 +27,23 @@ const JOB_LIMIT: Duration = Duration::from_secs(5);
 /// For so long an attempt to load is not told of where the one before failed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a job reads.
-pub enum Input {
-    /// The input's own memory ([`Ports::input`]).
+/// What the thread is asked for.
+pub enum Task {
+    /// To run the model on its own memory ([`Ports::input`]).
     Own,
-    /// The memory of a frame, and a descriptor of it for whoever sees it first.
+    /// To run the model on the memory of a frame; a descriptor of it is for whoever sees it first.
     Frame(SharedMemory, OwnedFd),
+    /// To load a preprocessing model on this device, in place of the one before.
+    Load(&'static str, Conversion),
+    /// To write a frame into the model's own memory by the preprocessing model, as in [`Task::Frame`].
+    Prepare(SharedMemory, OwnedFd),
+}
+
+impl Task {
+    /// The processor can do it as well: where it fails, the model still runs.
+    fn is_preparation(&self) -> bool {
+        matches!(self, Self::Load(..) | Self::Prepare(..))
+    }
 }
 
 /// Loads one model.
@@ -45,11 +57,11 @@ pub trait Service: Send {
 
 /// A loaded model.
 pub trait Engine {
-    /// Runs it once.
+    /// Does this.
     ///
     /// # Errors
     /// Where the service fails.
-    fn run(&mut self, input: Input) -> Answer<()>;
+    fn run(&mut self, task: Task) -> Answer<()>;
 }
 
 /// How the thread is doing.
@@ -72,7 +84,7 @@ struct State {
     failed: Option<String>,
     /// Of a model that was just loaded, until they are fetched.
     ports: Option<Ports>,
-    job: Option<Input>,
+    job: Option<Task>,
     answer: Option<Answer<()>>,
     /// Since when a job is under way that nobody waits for any more.
     late: Option<Instant>,
@@ -168,7 +180,7 @@ impl Worker {
     ///
     /// # Errors
     /// What larod failed with; a job that does not end in time.
-    pub fn run(&self, job: Input) -> Answer<()> {
+    pub fn run(&self, job: Task) -> Answer<()> {
         let mut state = self.shared.lock();
         if !matches!(state.phase, Phase::Ready) || state.late.is_some() {
             return Err(Fault::own("run the model", "it is not ready"));
@@ -259,19 +271,23 @@ fn serve(
                 (state, _) = shared.changed.wait_timeout(state, poll).unwrap_or_else(PoisonError::into_inner);
             }
         };
+        let preparation = job.is_preparation();
         let answer = engine.run(job);
         let fault = answer.as_ref().err().cloned();
         let mut state = shared.lock();
         state.answer = Some(answer);
         let Some(fault) = fault else {
-            (failed, backoff.0) = (0, FIRST_WAIT);
+            if !preparation {
+                (failed, backoff.0) = (0, FIRST_WAIT);
+            }
             drop(state);
             shared.changed.notify_all();
             continue;
         };
-        failed += 1;
+        failed += u32::from(!preparation);
         match fault.remedy() {
             Remedy::OtherInput => {}
+            Remedy::Again | Remedy::Refused if preparation => {}
             Remedy::Again if failed < FAILED_JOBS || fault.code == super::sys::ERROR_POWER_NOT_AVAILABLE => {
                 state.turn(Phase::Failed(fault.to_string()));
                 drop(state);

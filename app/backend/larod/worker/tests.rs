@@ -61,7 +61,7 @@ impl Service for Script {
 }
 
 impl Engine for Script {
-    fn run(&mut self, _input: Input) -> Answer<()> {
+    fn run(&mut self, _task: Task) -> Answer<()> {
         std::thread::sleep(self.time);
         next(&self.runs)
     }
@@ -99,7 +99,7 @@ fn loads_that_fail_are_tried_again_with_growing_waits() {
     let waits: Vec<u128> = clock.waits().iter().map(Duration::as_millis).collect();
     assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000, 5000]);
     assert_eq!(script.loaded.load(Ordering::SeqCst), 10);
-    worker.run(Input::Own).unwrap();
+    worker.run(Task::Own).unwrap();
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_refusal_is_the_end_of_it() {
     let (worker, clock) = start(&script);
     let phase = wait(&worker, |phase| !matches!(phase, Phase::Loading(_)));
     assert!(matches!(&phase, Phase::Refused(fault) if fault.code == sys::ERROR_LOAD_MODEL), "{phase:?}");
-    assert!(worker.run(Input::Own).unwrap_err().said.contains("not ready"));
+    assert!(worker.run(Task::Own).unwrap_err().said.contains("not ready"));
     assert_eq!((clock.waits().len(), script.loaded.load(Ordering::SeqCst)), (0, 1));
 }
 
@@ -118,10 +118,10 @@ fn a_run_without_power_is_tried_again_on_the_same_connection() {
     let (worker, clock) = start(&script);
     for _ in 0..4 {
         wait(&worker, is_ready);
-        assert_eq!(worker.run(Input::Own).unwrap_err().code, -15);
+        assert_eq!(worker.run(Task::Own).unwrap_err().code, -15);
     }
     wait(&worker, is_ready);
-    worker.run(Input::Own).unwrap();
+    worker.run(Task::Own).unwrap();
     assert_eq!(script.loaded.load(Ordering::SeqCst), 1);
     let waits: Vec<u128> = clock.waits().iter().map(Duration::as_millis).collect();
     assert_eq!(waits, [250, 500, 1000, 2000]);
@@ -132,17 +132,17 @@ fn a_lost_connection_and_jobs_that_keep_failing_load_anew() {
     let script = Script::new(&[], &[-6, 0, -1, -1, -1, 0]);
     let (worker, clock) = start(&script);
     wait(&worker, is_ready);
-    assert_eq!(worker.run(Input::Own).unwrap_err().code, -6);
+    assert_eq!(worker.run(Task::Own).unwrap_err().code, -6);
     wait(&worker, is_ready);
     assert_eq!(script.loaded.load(Ordering::SeqCst), 2);
-    worker.run(Input::Own).unwrap();
+    worker.run(Task::Own).unwrap();
     for _ in 0..3 {
         wait(&worker, is_ready);
-        assert_eq!(worker.run(Input::Own).unwrap_err().code, -1);
+        assert_eq!(worker.run(Task::Own).unwrap_err().code, -1);
     }
     wait(&worker, is_ready);
     assert_eq!(script.loaded.load(Ordering::SeqCst), 3);
-    worker.run(Input::Own).unwrap();
+    worker.run(Task::Own).unwrap();
     // After a success the waits begin anew.
     let waits: Vec<u128> = clock.waits().iter().map(Duration::as_millis).collect();
     assert_eq!(waits, [250, 250, 500, 1000]);
@@ -153,8 +153,8 @@ fn memory_that_does_not_fit_is_no_reason_to_wait() {
     let script = Script::new(&[], &[-12, 0]);
     let (worker, clock) = start(&script);
     wait(&worker, is_ready);
-    assert_eq!(worker.run(Input::Own).unwrap_err().remedy(), Remedy::OtherInput);
-    worker.run(Input::Own).unwrap();
+    assert_eq!(worker.run(Task::Own).unwrap_err().remedy(), Remedy::OtherInput);
+    worker.run(Task::Own).unwrap();
     assert_eq!(clock.waits().len(), 0);
 }
 
@@ -164,11 +164,11 @@ fn a_job_that_hangs_is_said_and_waited_for() {
     let (worker, _) = start(&script);
     wait(&worker, is_ready);
     worker.shared.lock().limit = Duration::from_millis(100);
-    let fault = worker.run(Input::Own).unwrap_err();
+    let fault = worker.run(Task::Own).unwrap_err();
     assert!(fault.to_string().contains("the larod service has not answered for"), "{fault}");
     assert!(matches!(worker.look().0, Phase::Failed(why) if why.contains("has not answered")));
     // The next one may take longer, because this one did.
     wait(&worker, is_ready);
-    worker.run(Input::Own).unwrap();
+    worker.run(Task::Own).unwrap();
     drop(worker);
 }

@@ -10,6 +10,7 @@ pub enum At {
     Connect,
     Load,
     Run,
+    Prepare,
 }
 
 impl At {
@@ -18,6 +19,7 @@ impl At {
             Self::Connect => "connect",
             Self::Load => "load",
             Self::Run => "run",
+            Self::Prepare => "prepare",
         }
     }
 }

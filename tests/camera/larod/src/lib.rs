@@ -22,6 +22,7 @@
 //! | `larod crash load`, `larod crash run` | the service breaks down: `LAROD_ERROR_CONNECTION`, and every connection is dead |
 //! | `larod restart` | the service is away: nobody can connect, and every connection is dead |
 //! | `larod job run` | `LAROD_ERROR_JOB` |
+//! | `larod job prepare`, `larod crash prepare` | the same, of loads and jobs of preprocessing models alone |
 //! | `larod hang connect`, `larod hang load`, `larod hang run` | the call does not return |
 //!
 //! A model for CV25 is a file of [`model::CV25_MARK`] and a TensorFlow Lite model behind it.

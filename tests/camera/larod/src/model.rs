@@ -221,6 +221,11 @@ impl Core {
         }
     }
 
+    /// Whether it is a preprocessing model.
+    pub fn prepares(&self) -> bool {
+        matches!(self.work, Work::Pictures(_))
+    }
+
     /// Outputs for inputs.
     pub fn run(&self, inputs: &[Vec<u8>], params: &Map) -> Answer<Vec<Vec<u8>>> {
         match &self.work {

@@ -105,7 +105,10 @@ impl Connection {
         self.alive()?;
         faults::meet(At::Load)?;
         let core = match (fd, params) {
-            (-1, Some(params)) => Core::of_params(device, name, params)?,
+            (-1, Some(params)) => {
+                faults::meet(At::Prepare)?;
+                Core::of_params(device, name, params)?
+            }
             (..0, _) => return failed(code::FD, format!("{fd} is no model file")),
             _ => {
                 let bytes = read_file(fd)?;
@@ -175,6 +178,9 @@ impl Connection {
         let begun = std::time::Instant::now();
         faults::meet(At::Run)?;
         let core = &job.core;
+        if core.prepares() {
+            faults::meet(At::Prepare)?;
+        }
         if !core.alive.load(Ordering::SeqCst) || !self.models().iter().any(|known| known.id == core.id) {
             return failed(code::MODEL_NOT_FOUND, "the model is not loaded on this connection");
         }
