@@ -6,9 +6,9 @@ use crate::backend::{Backend, Readiness};
 use crate::error::{Error, Kind, Result};
 use crate::findings::{Findings, Mask};
 use crate::frame::Frame;
-use crate::geometry::{Fit, Mapping};
+use crate::geometry::Mapping;
 use crate::model::decode::{Decoder, Output, Thresholds};
-use crate::preprocess::Preprocessor;
+use crate::preprocess::{InputPicture, Preprocessor};
 use crate::tensor::TensorInfo;
 
 /// More outputs than any head has; a fixed array of them costs no allocation per frame.
@@ -73,8 +73,8 @@ impl Detector {
         }
     }
 
-    /// Columns and rows of the model's input, and how frames are fitted into it, where there is a model.
-    pub fn input(&self) -> Option<((usize, usize), Fit)> {
+    /// The picture that the model takes, where there is a model.
+    pub fn input(&self) -> Option<InputPicture> {
         self.loaded.as_ref().map(|loaded| loaded.preprocessor.input())
     }
 
@@ -183,6 +183,7 @@ fn cut_to_frame(mask: &mut Mask, mapping: &Mapping) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Fit;
 
     fn numbered(width: usize, height: usize) -> Mask {
         let classes = (0..width * height).map(|i| (i / width * 10 + i % width) as u8).collect();

@@ -27,7 +27,7 @@ use spotter::geometry::Fit;
 use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
 use spotter::pipeline::{Parts, Pipeline};
-use spotter::preprocess::Preprocessor;
+use spotter::preprocess::{InputPicture, Preprocessor};
 use spotter::settings::{Settings, Values};
 use spotter::status::{ModelAbout, SourceAbout, Status};
 use spotter::tensor::{DataType, TensorInfo};
@@ -64,6 +64,11 @@ fn inside(test: &str, environment: &[(&str, &str)]) {
     assert!(output.status.success() && text.contains("1 passed"), "{test}:\n{text}");
     // What was measured is for whoever runs the tests.
     text.lines().filter(|line| line.contains(" ms: ")).for_each(common::say);
+}
+
+/// A model's input of 300×300.
+fn input(fit: Fit) -> InputPicture {
+    InputPicture { size: (300, 300), fit, planar: false }
 }
 
 fn open(spec: &str) -> Box<dyn FrameSource> {
@@ -141,13 +146,13 @@ fn inner_artpec8() {
 fn inner_artpec9() {
     check("vdo:size=300x300,format=rgb", PixelFormat::Rgb, (300, 300), 960, 3);
     // A stretched model gets its very input, square pixels or not.
-    let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(((300, 300), Fit::Stretch)));
+    let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(input(Fit::Stretch)));
     let mut source = capture::open(&spec, Pace::Real).unwrap();
     let frame = next(source.as_mut());
     assert_eq!((frame.layout.format, frame.layout.width, frame.layout.height), (PixelFormat::Rgb, 300, 300));
     assert_eq!(frame.layout.pixel_aspect, (16, 9));
     drop((frame, source));
-    let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(((300, 300), Fit::Letterbox)));
+    let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(input(Fit::Letterbox)));
     let mut source = capture::open(&spec, Pace::Real).unwrap();
     let frame = next(source.as_mut());
     assert_eq!((frame.layout.format, frame.layout.width, frame.layout.height), (PixelFormat::Nv12, 320, 180));

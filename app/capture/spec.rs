@@ -9,6 +9,7 @@ use super::vdo;
 use super::vdo::spec::{Suit, VdoSpec};
 use crate::error::{Error, Kind, Result};
 use crate::geometry::Fit;
+use crate::preprocess::InputPicture;
 
 /// What sort of source it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,10 +152,11 @@ impl SourceSpec {
         if vdo::is_here() { Self::Vdo(VdoSpec::default()) } else { Self::Demo(DemoSpec::default()) }
     }
 
-    /// The same source, which need not give more than a model with this input takes: columns and rows, and how
-    /// frames are fitted into it. Only a camera's video can give less.
-    pub fn suited_to(mut self, input: Option<((usize, usize), Fit)>) -> Self {
-        if let (Self::Vdo(spec), Some(((width, height), fit))) = (&mut self, input)
+    /// The same source, which need not give more than a model with this input takes. Only a camera's video can give
+    /// less.
+    pub fn suited_to(mut self, input: Option<InputPicture>) -> Self {
+        if let (Self::Vdo(spec), Some(InputPicture { size: (width, height), fit, planar })) =
+            (&mut self, input)
             && let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height))
         {
             // A part of the middle needs as much on both sides as a stretched frame, and its own shape.
@@ -163,7 +165,7 @@ impl SourceSpec {
                 Fit::Crop | Fit::CropInner => (width.max(height) * 2, width.max(height) * 2),
                 Fit::Letterbox | Fit::Stretch => input,
             };
-            spec.suit = Some(Suit { input, stretched });
+            spec.suit = Some(Suit { input, stretched, planar });
         }
         self
     }

@@ -26,6 +26,17 @@ pub use view::{I420Buffer, ViewScaler};
 /// Red, green and blue of the bars beside a letterboxed picture: the convention of YOLOv5.
 pub const BAR: u8 = 114;
 
+/// The picture that a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputPicture {
+    /// Columns and rows.
+    pub size: (usize, usize),
+    /// How frames are fitted into it.
+    pub fit: Fit,
+    /// Whether red, green and blue are planes.
+    pub planar: bool,
+}
+
 /// Turns frames of any size and format into the input of one model.
 ///
 /// A tensor of unsigned bytes gets red, green and blue as 0..=255 and one of signed bytes the same
@@ -118,9 +129,9 @@ impl Preprocessor {
         self
     }
 
-    /// Columns and rows of the input, and how frames are fitted into it.
-    pub fn input(&self) -> ((usize, usize), Fit) {
-        ((self.width, self.height), self.fit)
+    /// What it makes of frames.
+    pub fn input(&self) -> InputPicture {
+        InputPicture { size: (self.width, self.height), fit: self.fit, planar: !self.row.is_empty() }
     }
 
     /// How frames are fitted into the tensor.

@@ -69,6 +69,8 @@ pub struct Suit {
     pub input: Size,
     /// Whether frames are stretched into it.
     pub stretched: bool,
+    /// Whether its red, green and blue are planes.
+    pub planar: bool,
 }
 
 /// Which video of the camera.

@@ -142,14 +142,17 @@ impl Sensor {
         if let Some(size) = spec.size {
             return vec![request(spec.format.unwrap_or(Format::Nv12), turn(size))];
         }
-        let Some(Suit { input, stretched }) = spec.suit else {
+        let Some(Suit { input, stretched, planar }) = spec.suit else {
             return vec![request(spec.format.unwrap_or(Format::Nv12), self.at_most(PAGE_SIDE))];
         };
         let input = turn(input);
         let covering = self.covering(input, stretched);
         match spec.format {
             // The model's very input: nothing is left to be done.
-            None if stretched => vec![request(Format::Rgb, input), request(Format::Nv12, covering)],
+            None if stretched => {
+                let own = if planar { Format::PlanarRgb } else { Format::Rgb };
+                vec![request(own, input), request(Format::Nv12, covering)]
+            }
             Some(format @ (Format::Rgb | Format::PlanarRgb)) if stretched => vec![request(format, input)],
             format => vec![request(format.unwrap_or(Format::Nv12), covering)],
         }
@@ -340,12 +343,17 @@ mod tests {
 
     #[test]
     fn a_stretched_input_is_asked_for_as_it_is_and_else_as_the_sensor_is() {
-        let suit =
-            |stretched| VdoSpec { suit: Some(Suit { input: (300, 300), stretched }), ..VdoSpec::default() };
+        let suit = |stretched| {
+            let suit = Suit { input: (300, 300), stretched, planar: false };
+            VdoSpec { suit: Some(suit), ..VdoSpec::default() }
+        };
         let asked =
             |spec: &VdoSpec| sensor().requests(spec).iter().map(|r| (r.format, r.size)).collect::<Vec<_>>();
         let (rgb, nv12) = ((Format::Rgb, Some((300, 300))), (Format::Nv12, Some((640, 360))));
         assert_eq!(asked(&suit(true)), [rgb, nv12]);
+        let planes = Suit { input: (300, 300), stretched: true, planar: true };
+        let planar = (Format::PlanarRgb, Some((300, 300)));
+        assert_eq!(asked(&VdoSpec { suit: Some(planes), ..VdoSpec::default() }), [planar, nv12]);
         assert_eq!(asked(&suit(false)), [(Format::Nv12, Some((320, 180)))]);
         assert_eq!(asked(&VdoSpec { format: Some(Format::Nv12), ..suit(true) }), [nv12]);
         assert_eq!(asked(&VdoSpec::default()), [(Format::Nv12, Some((1280, 720)))]);
