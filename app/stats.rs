@@ -123,7 +123,7 @@ pub struct Stats {
     /// Pictures for the page that were encoded here.
     pub pictures_made: AtomicU64,
     /// Of those that went through the model, frames that the processor scaled or copied into its input; the
-    /// others the accelerator read where they lay.
+    /// others the accelerator read where they lay, or another device prepared.
     pub copied: AtomicU64,
     /// Rate of captured frames.
     pub capture_rate: Rate,

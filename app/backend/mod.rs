@@ -37,8 +37,8 @@ pub trait Backend: Send {
         Ok(Readiness::Ready)
     }
 
-    /// Lets the device read the frame where it lies, in place of [`Backend::input_mut`]; the frame must live
-    /// until [`Backend::run`] returns. Says where the frame lies in the model's input, or `None` where the device
+    /// Lets a device read the frame where it lies, or write it into the model's input, in place of
+    /// [`Backend::input_mut`]; the frame must live until [`Backend::run`] returns. Says where the frame lies in the model's input, or `None` where the device
     /// cannot read this frame.
     ///
     /// # Errors

@@ -112,6 +112,48 @@ fn a_refusal_is_the_end_of_it() {
     assert_eq!((clock.waits().len(), script.loaded.load(Ordering::SeqCst)), (0, 1));
 }
 
+fn preparation() -> Task {
+    let conversion = Conversion {
+        from: (4, 4),
+        from_pitch: 4,
+        crop: None,
+        to: (2, 2),
+        to_pitch: 6,
+        planar: false,
+        offset: 0,
+    };
+    Task::Load("p", conversion)
+}
+
+#[test]
+fn a_preparation_that_fails_leaves_the_model_ready() {
+    let script = Script::new(&[], &[-1, -15, -2, -12, -14]);
+    let (worker, clock) = start(&script);
+    wait(&worker, is_ready);
+    for code in [-1, -15, -2, -12, -14] {
+        assert_eq!(worker.run(preparation()).unwrap_err().code, code);
+        assert!(is_ready(&worker.look().0), "{code}");
+    }
+    assert_eq!((clock.waits().len(), script.loaded.load(Ordering::SeqCst)), (0, 1));
+}
+
+#[test]
+fn preparations_that_succeed_do_not_hide_jobs_that_fail() {
+    let script = Script::new(&[], &[0, -1, 0, -1, 0, -1]);
+    let (worker, _clock) = start(&script);
+    for _ in 0..3 {
+        wait(&worker, is_ready);
+        worker.run(preparation()).unwrap();
+        worker.run(Task::Own).unwrap_err();
+    }
+    wait(&worker, is_ready);
+    let end = Instant::now() + Duration::from_secs(20);
+    while script.loaded.load(Ordering::SeqCst) < 2 {
+        assert!(Instant::now() < end, "it is not loaded again");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_run_without_power_is_tried_again_on_the_same_connection() {
     let script = Script::new(&[], &[-15, -15, -15, -15, 0]);
