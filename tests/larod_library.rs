@@ -61,6 +61,7 @@ fn camera(chip: &str) -> Camera {
     camera.set("SPOTTER_SIM_DIR", camera.bench.path().to_str().unwrap());
     camera.set("SPOTTER_SIM_LOAD_MS", "");
     camera.set("SPOTTER_SIM_INFERENCE_MS", "");
+    camera.set("SPOTTER_SIM_PREPARE_MS", "");
     camera
 }
 

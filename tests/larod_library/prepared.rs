@@ -312,8 +312,7 @@ fn a_service_that_restarts_prepares_again() {
 fn who_is_faster_prepares_after_a_trial() {
     let camera = camera("artpec8");
     let capture = Capture::new(3, 3);
-    // Every job takes this long: two of them are slower than one and the processor.
-    camera.set("SPOTTER_SIM_INFERENCE_MS", "60");
+    camera.set("SPOTTER_SIM_PREPARE_MS", "60");
     let mut detector = ready(&demo(), "axis-a8-dlpu-tflite", Fit::Stretch, Preference::Faster);
     assert_eq!(detail(&mut detector), "accelerator of ARTPEC-8");
     let tried: Vec<bool> = (0..18).map(|seq| find(&mut detector, &capture.frame(seq)).1).collect();

@@ -27,6 +27,13 @@ pub enum Role {
     PlanarPictures,
 }
 
+impl Role {
+    /// Whether it prepares pictures, and runs no models.
+    pub fn prepares(self) -> bool {
+        matches!(self, Self::ProcessorPictures | Self::Pictures | Self::ConvertOnly | Self::PlanarPictures)
+    }
+}
+
 /// `larodDevice`.
 pub struct Device {
     /// Its exact name.

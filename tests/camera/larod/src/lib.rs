@@ -9,7 +9,9 @@
 //! |---|---|
 //! | `SPOTTER_SIM_CHIP` | `artpec7`, `artpec8` (default), `artpec9`, `cv25`: devices, and what they take |
 //! | `SPOTTER_SIM_LOAD_MS` | how long a model compiles on an accelerator when it is first loaded |
-//! | `SPOTTER_SIM_INFERENCE_MS` | how long a job takes at least |
+//! | `SPOTTER_SIM_INFERENCE_MS` | how long a job of a model takes at least |
+//! | `SPOTTER_SIM_PREPARE_MS` | how long a job that prepares a picture takes at least |
+//! | `SPOTTER_SIM_PREPARE` | `no`: there is no device that prepares pictures |
 //! | `SPOTTER_SIM_DIR` | a folder: `faults` is read at each call, `larod-cache/` remembers compiled models |
 //! | `SPOTTER_SIM_TWIN` | the model that runs in place of one compiled for the Edge TPU |
 //! | `SPOTTER_TFLITE` | TensorFlow Lite's C library |

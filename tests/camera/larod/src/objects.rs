@@ -61,9 +61,14 @@ impl Connection {
             // Models point to their device for ever.
             &*Box::leak(Box::new(Device { name, c_name, role: *role }))
         };
+        let prepares = settings::get("SPOTTER_SIM_PREPARE").is_none_or(|value| value != "no");
         Ok(Self {
             service: SERVICE.load(Ordering::SeqCst),
-            devices: device::of_chip(&chip).iter().map(make).collect(),
+            devices: device::of_chip(&chip)
+                .iter()
+                .filter(|(_, role)| prepares || !role.prepares())
+                .map(make)
+                .collect(),
             models: Mutex::default(),
             tracked: Arc::default(),
             busy: AtomicBool::new(false),
@@ -193,7 +198,10 @@ impl Connection {
             .map(|(at, spec)| at.read(spec.bytes()))
             .collect::<Answer<_>>()?;
         let outputs = core.run(&inputs, &job.params)?;
-        let least = settings::milliseconds("SPOTTER_SIM_INFERENCE_MS");
+        let least = settings::milliseconds(match core.role.prepares() {
+            true => "SPOTTER_SIM_PREPARE_MS",
+            false => "SPOTTER_SIM_INFERENCE_MS",
+        });
         std::thread::sleep(least.saturating_sub(begun.elapsed()));
         faults::meet(At::Run)?;
         self.alive()?;
