@@ -7,8 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::browser::Browser;
-use common::camera_front::{Camera, USERS, pack};
+use common::camera_front::{Camera, pack};
 use common::process::{self, Running};
 use serde_json::{Value, json};
 
@@ -23,7 +22,7 @@ struct Profile {
     options: &'static str,
 }
 
-/// Every chip's camera, to be extended as backends and captures come.
+/// One is enough for what the web server does; `chips.rs` has one with each chip.
 const PROFILES: [Profile; 1] = [Profile {
     chip: "artpec8",
     os: "12.11.72",
@@ -235,19 +234,6 @@ fn without_a_camera_both_ways_change() {
     assert!(String::from_utf8_lossy(&bytes).contains("multipart/x-mixed-replace"));
 }
 
-/// A browser in which this user types the password when the page is opened, and never again.
-fn open(camera: &Camera, user: &str) -> Option<Browser> {
-    let (_, password, _) = USERS.iter().find(|(name, ..)| *name == user).unwrap();
-    let mut browser = Browser::launch()?;
-    browser.set_viewport(1280, 800, 1.0, false);
-    browser.will_type(user, password);
-    browser.navigate(&format!("http://{}/local/spotter/index.html", camera.address));
-    browser.wait_for("window.spotter?.framesShown > 3 && spotter.mayChange !== null", LIMIT);
-    let asked = browser.asked_for_password();
-    assert_eq!(asked.len(), 1, "once, for the page itself: {asked:?}");
-    Some(browser)
-}
-
 const DISABLED: &str = "document.querySelector('[data-testid=confidence]').disabled";
 
 #[test]
@@ -255,7 +241,7 @@ fn the_page_behind_the_proxy() {
     let Some((camera, _)) = started(&PROFILES[0], &["--nonce-life", "2"]) else { return };
     // Nonces get old meanwhile, as they do where a page stays open for hours.
     // A viewer sees boxes, and why nothing can be changed; no dialog asks for an administrator's password.
-    let Some(mut browser) = open(&camera, "viewer") else { return };
+    let Some(mut browser) = camera.page("viewer", LIMIT) else { return };
     browser.wait_for("spotter.shown.boxes.length > 0", LIMIT);
     assert_eq!(browser.eval("[spotter.transport, spotter.mayChange]"), json!(["websocket", false]));
     assert_eq!(browser.eval(DISABLED), json!(true));
@@ -298,7 +284,7 @@ fn the_page_behind_the_proxy() {
 #[test]
 fn an_administrator_sets_and_sends_through_the_proxy() {
     let Some((camera, _)) = started(&PROFILES[0], &[]) else { return };
-    let Some(mut browser) = open(&camera, "root") else { return };
+    let Some(mut browser) = camera.page("root", LIMIT) else { return };
     assert_eq!((browser.eval("spotter.mayChange"), browser.eval(DISABLED)), (json!(true), json!(false)));
     assert_eq!(browser.eval("document.querySelector('[data-testid=access]').hidden"), json!(true));
     browser.eval("confidence.value = 0.7; confidence.dispatchEvent(new Event('input', { bubbles: true }))");
@@ -334,7 +320,7 @@ fn an_administrator_sets_and_sends_through_the_proxy() {
 #[test]
 fn pictures_stream_where_websockets_do_not_get_through() {
     let Some((camera, _)) = started(&PROFILES[0], &["--no-websocket"]) else { return };
-    let Some(mut browser) = open(&camera, "viewer") else { return };
+    let Some(mut browser) = camera.page("viewer", LIMIT) else { return };
     assert_eq!(browser.eval("spotter.transport"), json!("fetch"));
     // The password may stand in the address as well.
     browser.navigate(&format!("http://viewer:look@{}/local/spotter/index.html", camera.address));

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::browser::Browser;
+
 /// The accounts of every camera here: name, password, role.
 pub const USERS: [(&str, &str, &str); 3] =
     [("root", "pass", "admin"), ("operator", "steer", "operator"), ("viewer", "look", "viewer")];
@@ -34,7 +36,8 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Starts a camera. None, with a word, where curl or TensorFlow Lite is missing.
+    /// Starts a camera; `{root}` in an argument is its root. None, with a word, where curl or TensorFlow Lite is
+    /// missing.
     pub fn start(arguments: &[&str]) -> Option<Self> {
         if Command::new("curl").arg("--version").output().is_err() {
             super::skip("the simulated camera: no curl");
@@ -53,7 +56,8 @@ impl Camera {
             command.arg("--user").arg(format!("{name}:{password}:{role}"));
         }
         // The open pipe keeps it alive, and lets it end with this test whatever happens.
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments.iter().map(|one| one.replace("{root}", &root.path().display().to_string())));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the simulated camera starts");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut first = String::new();
@@ -129,6 +133,20 @@ impl Camera {
         }
     }
 
+    /// The page in a browser in which this user types the password when it is opened, and never again. None where
+    /// there is no browser.
+    pub fn page(&self, user: &str, limit: Duration) -> Option<Browser> {
+        let (_, password, _) = USERS.iter().find(|(name, ..)| *name == user).expect("it has an account");
+        let mut browser = Browser::launch()?;
+        browser.set_viewport(1280, 800, 1.0, false);
+        browser.will_type(user, password);
+        browser.navigate(&format!("http://{}/local/spotter/index.html", self.address));
+        browser.wait_for("window.spotter?.framesShown > 3 && spotter.mayChange !== null", limit);
+        let asked = browser.asked_for_password();
+        assert_eq!(asked.len(), 1, "once, for the page itself: {asked:?}");
+        Some(browser)
+    }
+
     /// The id of the application's process, from the system log.
     pub fn process(&self) -> u32 {
         let log = self.vapix("admin/systemlog.cgi?appname=spotter");
@@ -153,6 +171,11 @@ impl Drop for Camera {
 /// Packs the program that is tested, for this machine, by the recipe of Axis's tools. `change` may change what the
 /// package says of itself.
 pub fn pack(folder: &Path, options: &str, change: impl Fn(&mut Value)) -> PathBuf {
+    pack_with(folder, options, &[], change)
+}
+
+/// The same with these files in the package's folder `models`.
+pub fn pack_with(folder: &Path, options: &str, models: &[PathBuf], change: impl Fn(&mut Value)) -> PathBuf {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(project.join("manifest.json")).expect("the manifest is there");
     let mut manifest: Value = serde_json::from_str(&text).expect("the manifest is JSON");
@@ -198,8 +221,14 @@ pub fn pack(folder: &Path, options: &str, change: impl Fn(&mut Value)) -> PathBu
     for entry in std::fs::read_dir(project.join("html")).expect("the page is there").flatten() {
         std::fs::copy(entry.path(), at("html").join(entry.file_name())).expect("a file can be copied");
     }
+    std::fs::create_dir(at("models")).expect("a folder can be made");
+    for file in models {
+        std::fs::copy(file, at("models").join(file.file_name().expect("it is a file")))
+            .expect("a file can be copied");
+    }
     let package = folder.join(format!("{name}_{}_{architecture}.eap", version.join("_")));
-    let members = [&name, "package.conf", "param.conf", "LICENSE", "manifest.json", "html", "cgi.conf"];
+    let members =
+        [&name, "package.conf", "param.conf", "LICENSE", "manifest.json", "html", "cgi.conf", "models"];
     let packed = Command::new("tar")
         .args(["--format", "gnu", "--owner", "0", "--group", "0", "--numeric-owner", "--sort", "name"])
         .args(["--use-compress-program", "gzip --no-name -1", "--create", "--file"])
