@@ -6,6 +6,7 @@ import { address } from './address.js';
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 5000;
 const SILENCE_MS = 5000; // Spotter speaks at least once a second
+const RETURN_MS = 10000; // from the stream to a WebSocket that got through before
 const LONGEST = 64 * 1024 * 1024;
 
 const text = new TextDecoder();
@@ -56,6 +57,7 @@ export class Stream {
     this.onMessage = onMessage;
     this.onState = onState;
     this.socketFailures = 0;
+    this.socketWorked = false;
     this.retryMs = RETRY_MIN_MS;
     this.lastHeard = 0;
     this.attempt = null;
@@ -84,6 +86,7 @@ export class Stream {
     socket.onopen = () => {
       attempt.opened = true;
       this.socketFailures = 0;
+      this.socketWorked = true;
       this.#opened(attempt);
     };
     socket.onmessage = (event) => this.#guard(attempt, () => this.#heard(attempt, parse(new Uint8Array(event.data))));
@@ -125,6 +128,18 @@ export class Stream {
     this.open = true;
     this.reason = null;
     this.onState({ open: true, retryAt: null, reason: null });
+    // WebSockets that fail while Spotter restarts are not refused: the better way gets one more try.
+    if (this.transport === 'fetch' && this.socketWorked) setTimeout(() => this.#return(attempt), RETURN_MS);
+  }
+
+  #return(attempt) {
+    if (attempt !== this.attempt) return;
+    this.transport = 'websocket';
+    this.socketFailures = 1;
+    this.socketWorked = false;
+    this.attempt = null;
+    attempt.stop();
+    this.#connect();
   }
 
   #heard(attempt, message) {

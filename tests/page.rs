@@ -266,6 +266,23 @@ fn finds_spotter_again() {
     drop(mock);
 }
 
+/// Sockets that fail while Spotter restarts made the page keep to the stream for good.
+#[test]
+fn returns_to_the_websocket_that_failed_in_a_restart() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    assert_eq!(browser.eval("spotter.transport"), json!("websocket"));
+    let port = mock.port;
+    drop(mock);
+    browser.wait_for("badge.dataset.level === 'red'", Duration::from_secs(4));
+    let mock = Mock::start_on(port);
+    mock.state().refuse_websocket = true;
+    browser.wait_for("badge.dataset.level === 'green' && spotter.transport === 'fetch'", SOON);
+    mock.state().refuse_websocket = false;
+    browser.wait_for("badge.dataset.level === 'green' && spotter.transport === 'websocket'", SOON);
+}
+
 #[test]
 fn waits_for_the_first_picture() {
     let _alone = alone();
