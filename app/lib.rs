@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod loaded;
 pub mod logging;
 pub mod model;
+pub mod patience;
 pub mod pipeline;
 pub mod preprocess;
 pub mod probe;

@@ -15,6 +15,7 @@ use crate::exchange::Model;
 use crate::filter;
 use crate::frame::Frame;
 use crate::model::decode::Thresholds;
+use crate::patience::Patience;
 use crate::publish::jsonl::JsonLines;
 use crate::publish::publisher::Publisher;
 use crate::scene::{Scene, Timing};
@@ -94,7 +95,8 @@ impl Pipeline {
             let (frames, status, stop) = (frames.clone(), status.clone(), stop.clone());
             let result = result.clone();
             spawn("inference", move || {
-                let mut inference = Inference { model, status, stop, lossless, output, workload };
+                let patience = Patience::default();
+                let mut inference = Inference { model, status, stop, lossless, output, workload, patience };
                 inference.run(&frames, &scenes);
                 inference.status.exchange.close();
                 // The file is whole before the publisher reports the end.
@@ -167,6 +169,7 @@ struct Inference {
     lossless: bool,
     output: Option<JsonLines>,
     workload: Arc<Workload>,
+    patience: Patience,
 }
 
 impl Inference {
@@ -177,7 +180,7 @@ impl Inference {
                 frames.close();
                 return;
             }
-            match frames.take(POLL) {
+            match self.take(frames) {
                 Taken::Item(frame) => match self.see_with_newest_model(&frame) {
                     Ok(scene) => {
                         let scene = Arc::new(scene);
@@ -207,6 +210,27 @@ impl Inference {
                 Taken::Closed => return,
             }
         }
+    }
+
+    /// The frame to see now.
+    fn take(&mut self, frames: &Slot<Frame>) -> Taken<Frame> {
+        let taken = frames.take(POLL);
+        let Taken::Item(frame) = &taken else { return taken };
+        // Where no frame may be lost, and none grows old, there is nothing to wait for.
+        if self.lossless || frame.still {
+            return taken;
+        }
+        let begun = Instant::now();
+        let wait = self.patience.with(frame.seq, frame.arrived, begun);
+        if wait.is_zero() {
+            return taken;
+        }
+        let newer = frames.take(wait);
+        self.patience.waited(begun.elapsed());
+        let Taken::Item(frame) = &newer else { return taken };
+        self.patience.with(frame.seq, frame.arrived, Instant::now());
+        self.status.stats.dropped.fetch_add(1, Ordering::Relaxed);
+        newer
     }
 
     fn offered(&self) -> Option<Model> {
@@ -302,7 +326,9 @@ impl Inference {
         let thresholds = Thresholds::live(values.confidence.min(filter::FLOOR), values.iou);
         let queue = frame.arrived.elapsed();
         let (found, times) = self.model.detector.detect(frame, &thresholds)?;
-        self.workload.add(times.preprocess + times.inference + times.decode);
+        let time = times.preprocess + times.inference + times.decode;
+        self.workload.add(time);
+        self.patience.detected(time);
         let mut scene = Scene::of(frame, self.model.labels.clone());
         filter::by_confidence(&found.detections, values.confidence, &mut scene.kept, &mut scene.dropped);
         scene.classes.clone_from(&found.classes);

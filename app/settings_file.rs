@@ -14,7 +14,7 @@ const SCHEMA: u32 = 1;
 /// for so long is written.
 const QUIET: Duration = Duration::from_secs(1);
 /// After a failure the next attempt waits so long.
-const RETRY: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Content {
@@ -33,7 +33,8 @@ pub struct SettingsFile {
     written: Values,
     /// What is to be written, and when.
     due: Option<(Values, Instant)>,
-    failed: bool,
+    /// Why they could not be written.
+    trouble: Option<String>,
 }
 
 impl SettingsFile {
@@ -49,12 +50,17 @@ impl SettingsFile {
                 given
             }
         };
-        Self { path, given, written, due: None, failed: false }
+        Self { path, given, written, due: None, trouble: None }
     }
 
     /// The settings to start with.
     pub fn values(&self) -> Values {
         self.written
+    }
+
+    /// While the settings cannot be kept: why, and what that means.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// To be called often with the settings as they are `now`: writes them once they have come to rest.
@@ -89,20 +95,22 @@ impl SettingsFile {
             Ok(()) => {
                 self.written = settings;
                 self.due = None;
-                if std::mem::take(&mut self.failed) {
+                if self.trouble.take().is_some() {
                     log::info!("the settings are in {} now", self.path.display());
                 }
                 true
             }
             Err(error) => {
+                let trouble = format!(
+                    "cannot write {} ({error}): the settings hold until the next start only; check the camera's \
+                     storage",
+                    self.path.display()
+                );
                 // Once: it is tried again and again.
-                if !std::mem::replace(&mut self.failed, true) {
-                    log::error!(
-                        "cannot write {} ({error}): the settings hold until the next start only; check the \
-                         camera's storage",
-                        self.path.display()
-                    );
+                if self.trouble.is_none() {
+                    log::error!("{trouble}");
                 }
+                self.trouble = Some(trouble);
                 false
             }
         }
@@ -180,11 +188,13 @@ mod tests {
         let begun = Instant::now();
         file.keep(with(0.7), begun);
         file.keep(with(0.7), begun + QUIET);
-        assert!(file.failed);
+        let trouble = file.trouble().unwrap();
+        assert!(trouble.contains("settings.json") && trouble.contains("until the next start"), "{trouble}");
         std::fs::remove_file(&path).unwrap();
         file.keep(with(0.7), begun + QUIET + RETRY / 2);
         assert!(!path.exists(), "not yet");
         file.keep(with(0.7), begun + QUIET + RETRY);
+        assert_eq!(file.trouble(), None);
         assert_eq!(SettingsFile::new(&path, GIVEN).values(), with(0.7));
     }
 }

@@ -120,6 +120,7 @@ pub struct Status {
     model: Mutex<Arc<ModelAbout>>,
     backend_error: Mutex<Option<String>>,
     loading: Mutex<Option<String>>,
+    unsaved: Mutex<Option<String>>,
 }
 
 impl Status {
@@ -138,6 +139,7 @@ impl Status {
             model: Mutex::new(model),
             backend_error: Mutex::new(None),
             loading: Mutex::new(None),
+            unsaved: Mutex::new(None),
         }
     }
 
@@ -179,6 +181,20 @@ impl Status {
         let news = *current != loading;
         *current = loading;
         news
+    }
+
+    /// The settings cannot be kept, and why; or (`None`) they can.
+    pub fn set_unsaved(&self, why: Option<&str>) {
+        let mut current = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_deref() != why {
+            *current = why.map(str::to_owned);
+        }
+    }
+
+    /// What a person should know although detection goes on.
+    fn notices(&self, model: &ModelAbout) -> Vec<String> {
+        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        model.warning.clone().into_iter().chain(unsaved).collect()
     }
 
     /// What is said while the model is loaded.
@@ -225,6 +241,7 @@ impl Status {
             "uptime_s": (milliseconds(now - self.started) / 100.0).round() / 10.0,
             "state": overall,
             "message": backend_error.or(loading).or_else(|| message.clone()).or_else(|| model.missing.clone()),
+            "notices": self.notices(&model),
             "source": {
                 "name": origin.name,
                 "kind": origin.kind,

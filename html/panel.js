@@ -184,10 +184,19 @@ function duration(s) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+/** Sentences about what is wrong although detection goes on. */
+function showNotices(notices) {
+  const list = $('notices-list');
+  if ([...list.children].map((item) => item.textContent).join('\n') === notices.join('\n')) return;
+  list.replaceChildren(...notices.map((text) => element('li', '', text)));
+  $('notices').hidden = notices.length === 0;
+}
+
 /** Everything that a status tells. `fresh` is false when the status itself is old: no rate is claimed then. */
 export function showStatus(status, { fresh, transport, skipped }) {
   const { source, model, backend, frames, fps, stages, viewers } = status;
   set($('top-source'), source?.name ?? '');
+  showNotices(status.notices ?? []);
   const rate = (value) => (fresh && known(value) ? value.toFixed(1) : '–');
   set($('fps-inference'), rate(fps?.inference));
   set($('fps-capture'), rate(fps?.capture));

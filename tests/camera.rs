@@ -116,6 +116,38 @@ fn a_camera_takes_starts_upgrades_and_removes_the_application() {
 }
 
 #[test]
+fn settings_that_cannot_be_written_hold_are_told_and_are_written_once_they_can() {
+    let Some((camera, _)) = started(&PROFILES[0], &[]) else { return };
+    let localdata = camera.package().join("localdata");
+    let before = localdata.metadata().unwrap().permissions();
+    std::fs::set_permissions(&localdata, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    assert_eq!(patch(&camera, "root", "admin/settings", r#"{"confidence":0.3}"#).0, 200);
+    let until = |what: &str, limit: Duration, met: &dyn Fn(&Value) -> bool| {
+        let begun = Instant::now();
+        loop {
+            let status = camera.get("status");
+            if met(&status) {
+                return status;
+            }
+            assert!(begun.elapsed() < limit, "{what}: {status}\n{}", camera.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let status = until("it is said", LIMIT, &|status| status["notices"] != json!([]));
+    let said = status["notices"][0].as_str().unwrap();
+    assert!(said.contains("settings.json (Permission denied") && said.contains("storage"), "{said}");
+    // Detection goes on, with what was set.
+    let inferred = status["frames"]["inferred"].as_u64().unwrap();
+    until("frames go on", LIMIT, &|status| status["frames"]["inferred"].as_u64().unwrap() > inferred + 5);
+    assert_eq!((&status["state"], &status["settings"]["confidence"]), (&json!("live"), &json!(0.3)));
+
+    std::fs::set_permissions(&localdata, before).unwrap();
+    until("it is written", Duration::from_secs(10), &|status| status["notices"] == json!([]));
+    let kept = std::fs::read_to_string(localdata.join("settings.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&kept).unwrap()["settings"]["confidence"], 0.3);
+}
+
+#[test]
 fn packages_that_do_not_fit_are_refused_by_number() {
     let Some(camera) = Camera::start(&["--chip", "artpec7", "--native"]) else { return };
     camera.vapix("applications/config.cgi?action=set&name=AllowUnsigned&value=true");

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::browser::Browser;
 use common::mock::{Mock, page_folder};
 use serde_json::{Value, json};
@@ -466,6 +468,28 @@ fn a_demo_model_is_told_and_others_are_offered() {
     }
     // The refusal is what the browser logs.
     assert!(browser.console_problems().iter().all(|problem| problem.contains("503")));
+}
+
+#[test]
+fn what_is_wrong_although_detection_goes_on_is_said() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    let card = "document.querySelector('[data-testid=notices]')";
+    assert_eq!(browser.eval(&format!("{card}.hidden")), json!(true));
+    mock.state().notices = vec!["cannot write a", "its twin runs instead"];
+    browser.wait_for(&format!("!{card}.hidden"), SOON);
+    let texts = format!("[...{card}.querySelectorAll('li')].map((item) => item.textContent)");
+    assert_eq!(browser.eval(&texts), json!(["cannot write a", "its twin runs instead"]));
+    // Above what is seen, and within the window of a phone.
+    browser.set_viewport(390, 844, 2.0, true);
+    let place = browser
+        .eval(&format!("(({{ left, right }}) => [left >= 0, right <= 390])({card}.getBoundingClientRect())"));
+    assert_eq!(place, json!([true, true]));
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_notices.png"));
+    mock.state().notices.clear();
+    browser.wait_for(&format!("{card}.hidden"), SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
 #[test]

@@ -110,6 +110,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         stop.wait(Duration::from_millis(50));
         if let Some(kept) = &mut kept {
             kept.keep(status.settings.values(), Instant::now());
+            status.set_unsaved(kept.trouble());
         }
     }
     if let Some(kept) = &mut kept {

@@ -47,6 +47,8 @@ pub struct State {
     pub wishes: Vec<Value>,
     /// Why another model is refused.
     pub refusal: Option<&'static str>,
+    /// What is wrong although detection goes on.
+    pub notices: Vec<&'static str>,
 }
 
 pub struct Mock {
@@ -82,6 +84,7 @@ impl Mock {
             models: json!([]),
             wishes: Vec::new(),
             refusal: None,
+            notices: Vec::new(),
         }));
         let stop = Arc::new(AtomicBool::new(false));
         let accepting = {
@@ -323,7 +326,7 @@ fn status(state: &State) -> Value {
     let stage = |p50: f64| json!({ "p50_ms": p50, "p95_ms": 1.4 * p50, "p99_ms": 1.8 * p50 });
     let rate = if state.frames_flow { 25.0 } else { 0.0 };
     json!({
-        "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": "live", "message": null,
+        "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": "live", "message": null, "notices": state.notices,
         "source": {
             "name": "mock.mp4", "kind": state.source_kind, "state": state.source_state, "message": state.source_message,
             "retry_in_ms": state.retry_in_ms, "width": WIDTH, "height": HEIGHT, "fps": 25.0,

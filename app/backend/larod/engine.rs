@@ -110,11 +110,10 @@ impl Form {
         into.clear();
         let Some((columns, outer)) = self.dims.split_last() else { return };
         let row = columns * self.element;
-        let strides: Vec<usize> = self.pitches.iter().skip(1).copied().collect();
         let rows: usize = outer.iter().product();
         for index in 0..rows {
             let (mut rest, mut at) = (index, 0);
-            for (size, stride) in outer.iter().zip(&strides).rev() {
+            for (size, stride) in outer.iter().zip(self.pitches.iter().skip(1)).rev() {
                 at += rest % size * stride;
                 rest /= size;
             }

@@ -1,10 +1,10 @@
 //! How many frames a second the camera is asked for.
 //!
-//! Frames that nobody has time for cost the camera's memory bandwidth and power, and make results old: a frame that
-//! comes while detection is busy waits. So the rate goes down a ladder where detection is slower, to just below what it
-//! can do, and up again where it is faster. Axis's examples have seven rungs (30, 25, 20, 15, 10, 5 and 1), which leave
-//! a model of 60 ms idle for a tenth of its time, one of 300 ms for two thirds, and have none for exactly 201 ms; the
-//! camera takes any rate, and here rungs are close together.
+//! Frames that nobody has time for cost the camera's memory bandwidth and power. So the rate goes down a ladder where
+//! detection is slower, and up again where it is faster. Axis's examples go to just below what detection can do, with
+//! seven rungs (30, 25, 20, 15, 10, 5 and 1), which leave a model of 60 ms idle for a tenth of its time, one of 300 ms
+//! for two thirds, and have none for exactly 201 ms. Here the camera is asked for some frames for each result: one is
+//! nearly always there when detection is free, and it is young. Rungs are close together; the camera takes any rate.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -16,8 +16,8 @@ const STEP: f64 = 0.985;
 const LEAST: f64 = 1.0;
 /// Frames over which times are averaged, as in Axis's examples.
 const FRAMES: u32 = 10;
-/// A little is left over, so that detection is free when a frame comes.
-const SHARE: f64 = 0.98;
+/// Frames of the camera for each result: with fewer, frames are older when detection gets to them.
+const CHOICE: f64 = 4.0;
 /// A rate that is below this share of the one now is taken at once: frames wait.
 const FAR: f64 = 0.9;
 /// A rate that differs by less is as good as the one now...
@@ -76,9 +76,9 @@ impl Ladder {
         self.rate
     }
 
-    /// The highest rung that detection keeps up with.
+    /// The highest rung that gives no more than [`CHOICE`] frames a detection.
     fn wanted(&self, mean: Duration) -> f64 {
-        let possible = SHARE / mean.as_secs_f64().max(1e-6);
+        let possible = CHOICE / mean.as_secs_f64().max(1e-6);
         if possible >= self.most {
             return self.most;
         }
@@ -124,9 +124,9 @@ mod tests {
         for most in [30.0, 25.0, 12.5] {
             for time in 1..900 {
                 let rate = Ladder::new(most).wanted(ms(time));
-                let possible = 1000.0 / time as f64;
-                assert!(rate >= (0.96 * possible).min(most), "{time} ms: {rate}");
-                assert!(rate < possible && rate <= most, "{time} ms: {rate}");
+                let choice = 4000.0 / time as f64;
+                assert!(rate >= (0.98 * choice).min(most), "{time} ms: {rate}");
+                assert!(rate <= choice && rate <= most, "{time} ms: {rate}");
             }
         }
         assert_eq!((Ladder::new(30.0).wanted(ms(20)), Ladder::new(30.0).wanted(ms(5000))), (30.0, 1.0));
@@ -137,9 +137,9 @@ mod tests {
     fn it_goes_down_at_once_and_up_after_a_while() {
         let (mut ladder, start) = (Ladder::new(30.0), Instant::now());
         assert_eq!(ladder.update(ms(20), start), None);
-        let slow = ladder.update(ms(100), start).unwrap();
-        assert!((9.6..9.9).contains(&slow), "{slow}");
-        assert_eq!(ladder.update(ms(100), start), None);
+        let slow = ladder.update(ms(400), start).unwrap();
+        assert!((9.8..10.0).contains(&slow), "{slow}");
+        assert_eq!(ladder.update(ms(400), start), None);
         for second in 1..6 {
             assert_eq!(ladder.update(ms(20), start + ms(1000 * second)), None);
         }
@@ -152,21 +152,21 @@ mod tests {
         let (mut ladder, start) = (Ladder::new(30.0), Instant::now());
         let mut changes = 0;
         for index in 0..1000u64 {
-            let time = if index % 2 == 0 { 58 } else { 62 };
+            let time = if index % 2 == 0 { 174 } else { 186 };
             changes += u32::from(ladder.update(ms(time), start + ms(600 * index)).is_some());
         }
         assert!(changes <= 2, "{changes} changes");
         // One slow spell interrupts the wait for more.
         let mut ladder = Ladder::new(30.0);
-        ladder.update(ms(200), start);
+        ladder.update(ms(600), start);
         assert_eq!(ladder.update(ms(20), start + ms(1000)), None);
-        assert_eq!(ladder.update(ms(200), start + ms(4000)), None);
+        assert_eq!(ladder.update(ms(600), start + ms(4000)), None);
         assert_eq!(ladder.update(ms(20), start + ms(6500)), None);
         // A little slower for good is taken too.
         let mut ladder = Ladder::new(30.0);
-        let first = ladder.update(ms(60), start).unwrap();
-        assert_eq!(ladder.update(ms(64), start + ms(1000)), None);
-        let then = ladder.update(ms(64), start + ms(7000)).unwrap();
+        let first = ladder.update(ms(180), start).unwrap();
+        assert_eq!(ladder.update(ms(192), start + ms(1000)), None);
+        let then = ladder.update(ms(192), start + ms(7000)).unwrap();
         assert!(then < first && then > 0.9 * first, "{first} {then}");
     }
 
