@@ -7,7 +7,9 @@ import { judge } from './freshness.js';
 import { legend } from './mask.js';
 import { Models } from './models.js';
 import { Delay, Seen, showStatus } from './panel.js';
+import { Settings } from './settings.js';
 import { Stream } from './stream.js';
+import { Tuning } from './tuning.js';
 import { View } from './view.js';
 
 const $ = (id) => document.getElementById(id);
@@ -39,11 +41,20 @@ const confidence = new Confidence({
   input: $('confidence'), output: $('confidence-value'), note: $('confidence-note'), scores: $('scores'),
   now: () => clock.now(),
   onChange: (value) => { view.confidence = value; redraw(true); },
+  onInput: (value) => settings.change({ confidence: value }, 'confidence', true),
   onRefused: (status) => access.heard(status),
 });
+const settings = new Settings({
+  now: () => clock.now(),
+  onChange: (document) => { spotter.settings = document; tuning.show(document); confidence.heard(document.confidence, Infinity); },
+  onState: (state) => tuning.said(state),
+  onRefused: (status) => access.heard(status),
+});
+const tuning = new Tuning(settings);
 const access = new Access((mayChange) => {
   spotter.mayChange = mayChange;
   confidence.allow(mayChange);
+  tuning.allow(mayChange);
   models.allow(mayChange);
   $('access').hidden = mayChange;
 });
@@ -76,6 +87,7 @@ function takeStatus(fresh) {
   statusAt = performance.now();
   spotter.status = status;
   confidence.heard(status.settings?.confidence, status.now_ms);
+  settings.heard(status.settings, status.now_ms);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
   models.heard(status);
   access.reached();
@@ -148,6 +160,7 @@ function list(atOnce = false) {
     if (view.classes.length) seen.showClasses(view.classes);
     else if (view.segmentation) seen.showSegments(legend(view.segmentation));
     else seen.show(view.kept, view.dropped, view.showDropped);
+    tuning.know([...view.kept, ...view.dropped]);
     confidence.mark([...view.kept, ...view.classes], view.dropped);
   }, atOnce ? 0 : Math.max(0, listedAt + LIST_EVERY_MS - performance.now()));
 }

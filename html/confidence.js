@@ -15,12 +15,13 @@ export class Confidence {
   #marks = [];
   #allowed = false;
 
-  constructor({ input, output, note, scores, now, onChange, onRefused }) {
-    Object.assign(this, { input, output, note, scores, now, onChange, onRefused });
+  constructor({ input, output, note, scores, now, onChange, onInput, onRefused }) {
+    Object.assign(this, { input, output, note, scores, now, onChange, onInput, onRefused });
     input.addEventListener('input', () => {
       this.value = Number(input.value);
       this.#show();
       onChange(this.value);
+      onInput(this.value);
       this.#wanted = this.value;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#send(), QUIET_MS);

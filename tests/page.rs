@@ -358,7 +358,7 @@ fn small_and_self_contained() {
             );
         }
     }
-    assert!(total <= 100_000, "{total} bytes");
+    assert!(total <= 150_000, "{total} bytes");
 }
 
 /// Rows of the list "In view": text and style.
@@ -490,6 +490,152 @@ fn what_is_wrong_although_detection_goes_on_is_said() {
     mock.state().notices.clear();
     browser.wait_for(&format!("{card}.hidden"), SOON);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+/// Opens the page with all settings, and the card of one group of them.
+fn tuned(mock: &Mock, group: &str) -> Option<Browser> {
+    mock.state().tuning =
+        json!({ "zones": [], "labels": { "dog": { "on": false } }, "size": { "min": 0.0, "max": 1.0 } });
+    let mut browser = open(mock)?;
+    browser.wait_for("!document.querySelector('[data-testid=tuning]').hidden && !document.getElementById('tuning-fields').disabled", SOON);
+    browser.eval(&format!("document.querySelector('[data-testid={group}] summary').click()"));
+    Some(browser)
+}
+
+/// Waits until Spotter has got a change for which this is true.
+fn changed(mock: &Mock, what: &str, wanted: impl Fn(&Value) -> bool) {
+    let begun = Instant::now();
+    while !mock.state().changes.last().is_some_and(&wanted) {
+        assert!(begun.elapsed() < SOON, "{what}: {:?}", mock.state().changes);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn zones_are_drawn_moved_named_and_taken_back() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = tuned(&mock, "zones-open") else { return };
+
+    // Drawn with the pointer: three clicks and Enter.
+    browser.eval("document.querySelector('[data-testid=zone-draw]').click()");
+    let canvas = browser
+        .eval("(({ left, top, width, height }) => [left, top, width, height])(view.getBoundingClientRect())");
+    let side = |index: usize| canvas[index].as_f64().unwrap();
+    let at = |x: f64, y: f64| (side(0) + x * side(2), side(1) + y * side(3));
+    for (x, y) in [(0.2, 0.2), (0.8, 0.25), (0.5, 0.9)] {
+        let (x, y) = at(x, y);
+        browser.click(x, y);
+    }
+    browser.key("Enter");
+    changed(&mock, "a zone is drawn", |change| {
+        change["zones"][0]["points"].as_array().is_some_and(|points| points.len() == 3)
+    });
+    let zone = mock.state().changes.last().unwrap()["zones"][0].clone();
+    assert_eq!((&zone["name"], &zone["kind"]), (&json!("zone 1"), &json!("include")));
+    let near = |value: &Value, wanted: f64| (value.as_f64().unwrap() - wanted).abs() < 0.005;
+    assert!(near(&zone["points"][1]["x"], 0.8) && near(&zone["points"][2]["y"], 0.9), "{zone}");
+
+    // A corner dragged, then moved by the keyboard; a corner added and removed.
+    let (from, to) = (at(0.8, 0.25), at(0.9, 0.1));
+    browser.drag(from, to);
+    changed(&mock, "a corner is dragged", |change| near(&change["zones"][0]["points"][1]["x"], 0.9));
+    browser.eval("document.querySelector('[data-point=\"0\"]').focus()");
+    browser.key("ArrowRight");
+    changed(&mock, "a corner is moved", |change| near(&change["zones"][0]["points"][0]["x"], 0.21));
+    browser.eval("document.querySelector('[data-edge=\"1\"]').focus()");
+    browser.key("Enter");
+    changed(&mock, "a corner is added", |change| {
+        change["zones"][0]["points"].as_array().is_some_and(|points| points.len() == 4)
+    });
+    browser.key("Delete");
+    changed(&mock, "a corner is removed", |change| {
+        change["zones"][0]["points"].as_array().is_some_and(|points| points.len() == 3)
+    });
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_zone.png"));
+
+    let set = |selector: &str, value: &str| {
+        format!(
+            "{{ const field = document.querySelector('[data-testid=zones] {selector}'); field.value = '{value}'; field.dispatchEvent(new Event('change', {{ bubbles: true }})); }}"
+        )
+    };
+    browser.eval(&set("input[type=text]", "door"));
+    changed(&mock, "it has a name", |change| change["zones"][0]["name"] == "door");
+    browser.eval(&set("select", "exclude"));
+    changed(&mock, "it is another kind", |change| change["zones"][0]["kind"] == "exclude");
+
+    // Back to the beginning, a step at a time, and forth to the end.
+    let steps = 7;
+    for _ in 0..steps {
+        browser.eval("document.querySelector('[data-testid=undo]').click()");
+    }
+    changed(&mock, "all is taken back", |change| change["zones"] == json!([]));
+    assert_eq!(browser.eval("document.querySelector('[data-testid=undo]').disabled"), json!(true));
+    for _ in 0..steps {
+        browser.eval("document.querySelector('[data-testid=redo]').click()");
+    }
+    changed(&mock, "all is there again", |change| change["zones"][0]["kind"] == "exclude");
+    browser.wait_for("document.querySelector('[data-testid=tuning-said]').textContent === 'Saved'", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn labels_sizes_and_rates_are_set_refused_and_reset() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = tuned(&mock, "labels-open") else { return };
+    browser.wait_for("document.querySelectorAll('[data-testid=labels] li').length >= 3", SOON);
+    let row = |label: &str| {
+        format!(
+            "[...document.querySelectorAll('[data-testid=labels] li')].find((row) => row.textContent === '{label}')"
+        )
+    };
+    assert_eq!(browser.eval(&format!("{}.querySelector('input').checked", row("dog"))), json!(false));
+    browser.eval(&format!("{}.querySelector('input').click()", row("dog")));
+    changed(&mock, "dogs count", |change| *change == json!({ "labels": { "dog": { "on": null } } }));
+    let field = format!("{}.querySelector('input[type=number]')", row("dog"));
+    browser.eval(&format!(
+        "{{ const field = {field}; field.value = '0.7'; field.dispatchEvent(new Event('change')); }}"
+    ));
+    changed(&mock, "dogs have a confidence", |change| {
+        *change == json!({ "labels": { "dog": { "confidence": 0.7 } } })
+    });
+
+    browser.eval("document.querySelector('[data-testid=size-open] summary').click()");
+    let set = |id: &str, value: &str| {
+        format!(
+            "{{ const field = document.querySelector('[data-testid={id}]'); field.value = '{value}'; field.dispatchEvent(new Event('change')); }}"
+        )
+    };
+    browser.eval(&set("size-min", "2"));
+    changed(&mock, "small ones do not count", |change| *change == json!({ "size": { "min": 0.02 } }));
+    browser.eval(&set("fps-limit", "5"));
+    changed(&mock, "the rate is limited", |change| *change == json!({ "fps_limit": 5 }));
+    browser.eval(&set("fit", "crop"));
+    changed(&mock, "frames are cropped", |change| *change == json!({ "fit": "crop" }));
+    // What is out of range is not sent.
+    let count = mock.state().changes.len();
+    browser.eval(&set("iou", "7"));
+    assert_eq!(mock.state().changes.len(), count);
+
+    mock.state().refusal = Some("fps_limit must be from 0.1 to 240");
+    browser.eval(&set("fps-limit", "0.2"));
+    browser.wait_for("document.querySelector('[data-testid=tuning-said]').textContent === 'Not saved: fps_limit must be from 0.1 to 240'", SOON);
+    // What was refused is not shown for long.
+    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === '5'", SOON);
+    mock.state().refusal = None;
+
+    browser.eval("document.querySelector('[data-testid=reset]').click()");
+    changed(&mock, "all is reset", Value::is_null);
+    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === ''", SOON);
+    browser.eval("document.querySelector('[data-testid=undo]').click()");
+    changed(&mock, "the reset is taken back", |change| change["fps_limit"] == 5 && change["fit"] == "crop");
+    browser.set_viewport(390, 844, 2.0, true);
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_tuning_phone.png"));
+    // The browser's own word about the refusal.
+    let own: Vec<String> =
+        browser.console_problems().into_iter().filter(|text| !text.contains("/admin/settings")).collect();
+    assert_eq!(own, Vec::<String>::new());
 }
 
 #[test]

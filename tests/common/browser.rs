@@ -134,6 +134,7 @@ impl Browser {
             "ArrowUp" => (key.to_owned(), 38, ""),
             "ArrowRight" => (key.to_owned(), 39, ""),
             "ArrowDown" => (key.to_owned(), 40, ""),
+            "Delete" => (key.to_owned(), 46, ""),
             letter => {
                 let upper = letter.to_ascii_uppercase();
                 (format!("Key{upper}"), u32::from(upper.as_bytes()[0]), letter)
@@ -147,6 +148,25 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", event.clone());
         event["type"] = json!("keyUp");
         self.call("Input.dispatchKeyEvent", event);
+    }
+
+    /// Presses and releases the left button there, in CSS pixels of the window.
+    pub fn click(&mut self, x: f64, y: f64) {
+        self.drag((x, y), (x, y));
+    }
+
+    /// Presses the left button at one place and releases it at another.
+    pub fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
+        for (kind, (x, y), buttons) in [
+            ("mouseMoved", from, 0),
+            ("mousePressed", from, 1),
+            ("mouseMoved", to, 1),
+            ("mouseReleased", to, 0),
+        ] {
+            let button = if kind == "mouseMoved" && buttons == 0 { "none" } else { "left" };
+            let event = json!({ "type": kind, "x": x, "y": y, "button": button, "buttons": buttons, "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", event);
+        }
     }
 
     /// Errors, warnings and uncaught exceptions since the last call.

@@ -47,6 +47,10 @@ pub struct State {
     pub wishes: Vec<Value>,
     /// Why another model is refused.
     pub refusal: Option<&'static str>,
+    /// Settings besides confidence and IoU.
+    pub tuning: Value,
+    /// Changes of settings, as they came; null for a reset.
+    pub changes: Vec<Value>,
     /// What is wrong although detection goes on.
     pub notices: Vec<&'static str>,
 }
@@ -84,6 +88,8 @@ impl Mock {
             models: json!([]),
             wishes: Vec::new(),
             refusal: None,
+            tuning: json!({}),
+            changes: Vec::new(),
             notices: Vec::new(),
         }));
         let stop = Arc::new(AtomicBool::new(false));
@@ -152,11 +158,28 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
         }
         "/api/settings" => {
             if *request.method() == Method::Patch {
-                let change: Value = serde_json::from_reader(request.as_reader()).expect("JSON from the page");
-                let confidence = change["confidence"].as_f64().expect("a confidence");
+                let mut change: Value =
+                    serde_json::from_reader(request.as_reader()).expect("JSON from the page");
                 let mut state = state.lock().expect("no panic in the mock");
-                state.confidence = confidence;
-                state.patches.push(confidence);
+                if let Some(why) = state.refusal {
+                    return respond(
+                        request,
+                        422,
+                        "application/json",
+                        json!({ "detail": why }).to_string().into_bytes(),
+                    );
+                }
+                state.changes.push(change.clone());
+                if let Some(confidence) = change["confidence"].as_f64() {
+                    state.confidence = confidence;
+                    state.patches.push(confidence);
+                    change.as_object_mut().expect("an object").remove("confidence");
+                }
+                merge(&mut state.tuning, change);
+            } else if *request.method() == Method::Delete {
+                let mut state = state.lock().expect("no panic in the mock");
+                state.changes.push(Value::Null);
+                (state.confidence, state.tuning) = (0.5, json!({ "zones": [], "labels": {} }));
             }
             let settings = status(&state.lock().expect("no panic in the mock"))["settings"].to_string();
             respond(request, 200, "application/json", settings.into_bytes());
@@ -174,6 +197,24 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
                 Ok(body) => respond(request, 200, kind, body),
                 Err(_) => respond(request, 404, "text/plain", b"not found".to_vec()),
             }
+        }
+    }
+}
+
+/// RFC 7396.
+fn merge(document: &mut Value, patch: Value) {
+    let Value::Object(fields) = patch else {
+        *document = patch;
+        return;
+    };
+    if !document.is_object() {
+        *document = json!({});
+    }
+    for (name, value) in fields {
+        if value.is_null() {
+            document.as_object_mut().expect("an object").remove(&name);
+        } else {
+            merge(&mut document[name], value);
         }
     }
 }
@@ -325,6 +366,8 @@ fn scene(state: &State) -> Value {
 fn status(state: &State) -> Value {
     let stage = |p50: f64| json!({ "p50_ms": p50, "p95_ms": 1.4 * p50, "p99_ms": 1.8 * p50 });
     let rate = if state.frames_flow { 25.0 } else { 0.0 };
+    let mut settings = json!({ "confidence": state.confidence, "iou": 0.45 });
+    merge(&mut settings, state.tuning.clone());
     json!({
         "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": "live", "message": null, "notices": state.notices,
         "source": {
@@ -337,7 +380,7 @@ fn status(state: &State) -> Value {
             "scope": state.scope,
         },
         "backend": { "name": "No backend", "detail": "drawn, not inferred" },
-        "settings": { "confidence": state.confidence, "iou": 0.45 },
+        "settings": settings,
         "frames": { "captured": state.seq, "inferred": state.seq, "dropped": 0 },
         "fps": { "capture": rate, "inference": rate },
         "stages": {

@@ -1,0 +1,154 @@
+// What can be tuned: one document of Spotter's, changed here at once and there a moment later; undone and redone.
+
+import { address } from './address.js';
+
+const QUIET_MS = 80;
+const ONE_CHANGE_MS = 800; // what is dragged or typed without a pause is one step back
+const STEPS = 100;
+
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** RFC 7396: what `document` becomes by the patch. */
+export function merged(document, patch) {
+  if (!isObject(patch)) return patch;
+  const result = isObject(document) ? { ...document } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete result[name];
+    else result[name] = merged(result[name], value);
+  }
+  return result;
+}
+
+/** The patch that makes `to` of `from`; null where they are the same. */
+export function difference(from, to) {
+  const patch = {};
+  for (const name of new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])) {
+    const [before, after] = [from?.[name], to?.[name]];
+    if (same(before, after)) continue;
+    patch[name] = after === undefined ? null : isObject(before) && isObject(after) ? difference(before, after) : after;
+  }
+  return Object.keys(patch).length ? patch : null;
+}
+
+export class Settings {
+  document = null;
+  #past = [];
+  #future = [];
+  #topic = '';
+  #changedAt = 0;
+  #wanted = null; // what is still to be sent
+  #sending = false;
+  #timer = 0;
+  #heldUntil = 0; // what was said before our own change took effect is old news
+
+  /**
+   * `onChange(document)` whenever it changes; `onState({ text, failed })` what became of a change; `now()` is Spotter's
+   * clock; `onRefused(status)` where a change was refused.
+   */
+  constructor({ onChange, onState, onRefused, now }) {
+    Object.assign(this, { onChange, onState, onRefused, now });
+  }
+
+  get busy() { return this.#wanted !== null || this.#sending; }
+  get canUndo() { return this.#past.length > 0; }
+  get canRedo() { return this.#future.length > 0; }
+
+  /** What Spotter says the settings are. */
+  heard(document, statusNow) {
+    if (!isObject(document) || this.busy || statusNow < this.#heldUntil || same(document, this.document)) return;
+    this.document = document;
+    this.onChange(document);
+  }
+
+  /**
+   * A change by the person at this page, as a merge patch. Changes of one topic without a pause are undone at once.
+   * What is `sent` already is only remembered.
+   */
+  change(patch, topic, sent = false) {
+    if (!this.document) return;
+    const before = this.document;
+    const after = merged(before, patch);
+    if (same(before, after)) return;
+    const goesOn = topic === this.#topic && performance.now() - this.#changedAt < ONE_CHANGE_MS;
+    if (!goesOn) this.#past = [...this.#past, before].slice(-STEPS);
+    this.#topic = topic;
+    this.#changedAt = performance.now();
+    this.#future = [];
+    this.#become(after, sent ? null : patch);
+  }
+
+  undo() { this.#step(this.#past, this.#future); }
+  redo() { this.#step(this.#future, this.#past); }
+
+  #step(from, to) {
+    const document = from.pop();
+    if (!document) return;
+    to.push(this.document);
+    this.#topic = '';
+    const patch = difference(this.document, document);
+    if (patch) this.#become(document, patch);
+    else this.onChange(this.document);
+  }
+
+  /** Everything as it is in the beginning. */
+  async reset() {
+    if (!this.document) return;
+    const before = this.document;
+    const answer = await this.#ask({ method: 'DELETE' });
+    if (!answer || same(answer, before)) return;
+    this.#past = [...this.#past, before].slice(-STEPS);
+    this.#future = [];
+    this.document = answer;
+    this.onChange(answer);
+  }
+
+  #become(document, patch) {
+    this.document = document;
+    this.onChange(document);
+    if (!patch) return;
+    this.#wanted = this.#wanted ? joined(this.#wanted, patch) : patch;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#send(), QUIET_MS);
+    this.onState({ text: 'Saving…', failed: false });
+  }
+
+  async #send() {
+    if (this.#sending || this.#wanted === null) return;
+    const patch = this.#wanted;
+    this.#wanted = null;
+    await this.#ask({ method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(patch) });
+    if (this.#wanted !== null) this.#send();
+  }
+
+  /** The settings after the request; null where it failed, which is told. */
+  async #ask(request) {
+    this.#sending = true;
+    let said = { text: 'Saved', failed: false };
+    let document = null;
+    try {
+      const answer = await fetch(address('admin/settings'), request);
+      const body = await answer.json().catch(() => ({}));
+      if (answer.ok) document = body;
+      else {
+        said = { text: `Not saved: ${body.detail || body.title || `HTTP status ${answer.status}`}`, failed: true };
+        this.onRefused(answer.status);
+      }
+    } catch {
+      said = { text: 'Not saved: no connection to Spotter', failed: true };
+    }
+    // What was refused is taken back with the next status.
+    this.#heldUntil = said.failed ? 0 : (this.now() ?? 0) + 50;
+    this.#sending = false;
+    if (this.#wanted === null) this.onState(said);
+    return document;
+  }
+}
+
+/** Two patches as one: as the second after the first. Unlike in a document, null stays. */
+function joined(first, second) {
+  if (!isObject(first) || !isObject(second)) return second;
+  const result = { ...first };
+  for (const [name, value] of Object.entries(second)) result[name] = name in first ? joined(first[name], value) : value;
+  return result;
+}

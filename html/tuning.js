@@ -1,0 +1,149 @@
+// The card in which everything about what counts is set: labels, sizes, zones, and how frames are fitted.
+
+import { element, set } from './panel.js';
+import { colour } from './scene.js';
+import { Zones } from './zones.js';
+
+const $ = (id) => document.getElementById(id);
+const SEARCH_FROM = 8; // fewer labels need no search
+
+export class Tuning {
+  #labels = new Map(); // name → index, of everything known
+  #rows = new Map();
+  #allowed = false;
+  #document = null;
+
+  constructor(settings) {
+    this.settings = settings;
+    this.zones = new Zones({
+      canvas: $('view'), overlay: $('zones-overlay'), list: $('zones'), add: $('zone-add'), draw: $('zone-draw'), said: $('zones-said'),
+      onChange: (zones, topic) => settings.change({ zones }, topic),
+    });
+    $('undo').addEventListener('click', () => settings.undo());
+    $('redo').addEventListener('click', () => settings.redo());
+    $('reset').addEventListener('click', () => settings.reset());
+    document.addEventListener('keydown', (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.matches('input[type=text], input[type=number], input[type=search]')) return;
+      const key = event.key.toLowerCase();
+      if (key !== 'z' && key !== 'y') return;
+      event.preventDefault();
+      if (key === 'y' || event.shiftKey) settings.redo();
+      else settings.undo();
+    });
+    $('label-search').addEventListener('input', () => this.#labelRows());
+    this.#number('iou', (value) => ({ iou: value ?? 0.45 }));
+    this.#number('fps-limit', (value) => ({ fps_limit: value }));
+    for (const end of ['min', 'max']) this.#number(`size-${end}`, (value) => ({ size: { [end]: value === null ? (end === 'min' ? 0 : 1) : value / 100 } }));
+    $('fit').addEventListener('change', () => settings.change({ fit: $('fit').value }, 'fit'));
+  }
+
+  /** A number field whose value becomes a patch; empty is null. */
+  #number(id, patch) {
+    $(id).addEventListener('change', () => {
+      const field = $(id);
+      if (!field.reportValidity()) return;
+      this.settings.change(patch(field.value === '' ? null : Number(field.value)), id);
+    });
+  }
+
+  /** Whether whoever looks may change them. */
+  allow(allowed) {
+    this.#allowed = allowed;
+    $('tuning-fields').disabled = !allowed;
+    this.zones.allow(allowed);
+    this.#buttons();
+  }
+
+  /** What became of a change. */
+  said({ text, failed }) {
+    set($('tuning-said'), text);
+    $('tuning-said').classList.toggle('failed', failed);
+  }
+
+  /** Labels that the running model has, or that were seen. */
+  know(labels) {
+    let news = false;
+    for (const { label, index } of labels) {
+      if (this.#labels.has(label)) continue;
+      this.#labels.set(label, index);
+      news = true;
+    }
+    if (news) this.#labelRows();
+  }
+
+  /** Another model runs: it has other labels. */
+  forget() {
+    this.#labels.clear();
+    this.#labelRows();
+  }
+
+  /** The settings are these now. */
+  show(document_) {
+    this.#document = document_;
+    // A Spotter without these settings has a page without them.
+    $('tuning').hidden = !('zones' in document_);
+    const put = (id, value) => { if (document.activeElement !== $(id) || $(id).disabled) $(id).value = value; };
+    put('iou', document_.iou ?? '');
+    put('fps-limit', document_.fps_limit ?? '');
+    put('fit', document_.fit ?? 'auto');
+    put('size-min', percent(document_.size?.min ?? 0));
+    put('size-max', percent(document_.size?.max ?? 1));
+    this.zones.heard(document_.zones);
+    this.#labelRows();
+    this.#buttons();
+    const off = Object.values(document_.labels ?? {}).filter((label) => label.on === false).length;
+    set($('labels-sum'), off ? `${off} off` : '');
+    set($('zones-sum'), document_.zones?.length ? String(document_.zones.length) : '');
+  }
+
+  #buttons() {
+    $('undo').disabled = !this.#allowed || !this.settings.canUndo;
+    $('redo').disabled = !this.#allowed || !this.settings.canRedo;
+    $('reset').disabled = !this.#allowed;
+  }
+
+  #labelRows() {
+    const own = this.#document?.labels ?? {};
+    for (const name of Object.keys(own)) if (!this.#labels.has(name)) this.#labels.set(name, null);
+    const wanted = $('label-search').value.trim().toLowerCase();
+    $('label-search').hidden = this.#labels.size < SEARCH_FROM;
+    for (const [name, row] of this.#rows) {
+      if (this.#labels.has(name)) continue;
+      row.node.remove();
+      this.#rows.delete(name);
+    }
+    const names = [...this.#labels.keys()].sort((a, b) => a.localeCompare(b));
+    names.forEach((name, at) => {
+      let row = this.#rows.get(name);
+      if (!row) {
+        row = this.#labelRow(name);
+        this.#rows.set(name, row);
+      }
+      if ($('labels').children[at] !== row.node) $('labels').insertBefore(row.node, $('labels').children[at] ?? null);
+      const { on = true, confidence = null } = own[name] ?? {};
+      row.on.checked = on !== false;
+      row.node.hidden = !name.toLowerCase().includes(wanted);
+      if (document.activeElement !== row.confidence) row.confidence.value = confidence ?? '';
+      row.confidence.placeholder = (this.#document?.confidence ?? 0.5).toFixed(2);
+      const index = this.#labels.get(name);
+      row.square.style.background = index === null ? 'transparent' : colour(index).fill;
+    });
+    $('labels-none').hidden = names.length > 0;
+  }
+
+  #labelRow(name) {
+    const on = Object.assign(document.createElement('input'), { type: 'checkbox' });
+    const confidence = Object.assign(document.createElement('input'), { type: 'number', min: 0, max: 1, step: 0.01 });
+    confidence.setAttribute('aria-label', `Confidence of ${name}`);
+    const square = element('i');
+    const label = element('label', '', on, square, element('span', '', name));
+    on.addEventListener('change', () => this.settings.change({ labels: { [name]: { on: on.checked ? null : false } } }, `label ${name}`));
+    confidence.addEventListener('change', () => {
+      if (!confidence.reportValidity()) return;
+      this.settings.change({ labels: { [name]: { confidence: confidence.value === '' ? null : Number(confidence.value) } } }, `label ${name}`);
+    });
+    return { node: element('li', '', label, confidence), on, confidence, square };
+  }
+}
+
+const percent = (share) => Number((100 * share).toFixed(2));
