@@ -17,7 +17,7 @@ use crate::frame::Frame;
 use crate::model::decode::Thresholds;
 use crate::patience::Patience;
 use crate::publish::jsonl::JsonLines;
-use crate::publish::publisher::Publisher;
+use crate::publish::publisher::{Publisher, Recorder};
 use crate::scene::{Scene, Timing};
 use crate::slot::{Slot, Taken};
 use crate::stats::Stage;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub model: Model,
     /// A file for the scenes.
     pub output: Option<JsonLines>,
+    /// Keeps the pictures with what was found drawn in.
+    pub record: Option<Box<dyn Recorder>>,
     /// Pictures that the source makes by itself.
     pub pictures: Option<Box<dyn Pictures>>,
     /// Where it is told how long detection takes.
@@ -77,7 +79,7 @@ impl Pipeline {
     /// # Errors
     /// `Kind::Internal` where the system gives no thread.
     pub fn start(parts: Parts, status: Arc<Status>, stop: &Stop) -> Result<Self> {
-        let Parts { opener, policy, lossless, model, output, pictures, workload, clock } = parts;
+        let Parts { opener, policy, lossless, model, output, record, pictures, workload, clock } = parts;
         let frames: Arc<Slot<Frame>> = Arc::default();
         let scenes: Arc<Slot<(Frame, Arc<Scene>)>> = Arc::default();
         let result = Arc::new(Mutex::new(Ok(())));
@@ -85,9 +87,10 @@ impl Pipeline {
 
         let publish = {
             let (scenes, done) = (scenes.clone(), done.clone());
-            let publisher = Publisher::new(status.clone(), pictures);
+            let publisher = Publisher::new(status.clone(), pictures, record);
+            let result = result.clone();
             spawn("publish", move || {
-                publisher.run(&scenes);
+                keep(&result, publisher.run(&scenes));
                 done.set();
             })?
         };

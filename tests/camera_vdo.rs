@@ -318,6 +318,7 @@ fn throughput(time: Duration) -> (f64, f64) {
         lossless: false,
         model,
         output: None,
+        record: None,
         pictures: None,
         workload,
         clock: Arc::new(SystemClock),

@@ -151,6 +151,7 @@ fn start(model: Model, silent: bool) -> (Pipeline, Arc<Status>, Stop) {
         lossless: false,
         model,
         output: None,
+        record: None,
         pictures: None,
         workload: Arc::default(),
         clock: Arc::new(SystemClock),

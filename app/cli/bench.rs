@@ -175,6 +175,7 @@ fn whole_pipeline(
         lossless: true,
         model: running,
         output: None,
+        record: None,
         pictures: None,
         workload: Arc::default(),
         clock: Arc::new(SystemClock),

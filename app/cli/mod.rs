@@ -143,6 +143,10 @@ pub struct RunArgs {
     /// Write every scene as a line of JSON into this file
     #[arg(long, value_name = "FILE.jsonl")]
     pub output: Option<PathBuf>,
+    /// Write the pictures with what was found drawn in as a clip: .mp4, .mkv, .webm or .avi
+    #[cfg(feature = "desktop")]
+    #[arg(long, value_name = "CLIP")]
+    pub record: Option<PathBuf>,
     /// Detections below this score are dropped, 0 to 1; can be changed on the page
     #[arg(long = "conf", value_name = "SCORE", default_value_t = 0.5, value_parser = share)]
     pub confidence: f32,

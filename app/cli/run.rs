@@ -19,6 +19,8 @@ use crate::model::choice::{Keeper, localdata};
 use crate::model::demo;
 use crate::pipeline::{Parts, Pipeline};
 use crate::publish::jsonl::JsonLines;
+#[cfg(feature = "desktop")]
+use crate::publish::{publisher::Recorder, record::Record};
 use crate::settings::{Settings, Values};
 use crate::settings_file::SettingsFile;
 use crate::stats::STAGES;
@@ -59,6 +61,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
         model.detector.wait_until_ready(LOADING_LIMIT)?;
     }
     let output = args.output.as_deref().map(JsonLines::create).transpose()?;
+    #[cfg(feature = "desktop")]
+    let record = args.record.as_deref().map(recorder).transpose()?;
+    #[cfg(not(feature = "desktop"))]
+    let record = None;
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
     let given = Values { confidence: args.confidence, iou: args.iou };
@@ -100,6 +106,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         lossless: false,
         model,
         output,
+        record,
         pictures,
         workload,
         clock: Arc::new(SystemClock),
@@ -122,6 +129,11 @@ pub fn run(args: &RunArgs) -> Result<()> {
         println!("{}", summary(&status, started.elapsed()));
     }
     result
+}
+
+#[cfg(feature = "desktop")]
+fn recorder(path: &Path) -> Result<Box<dyn Recorder>> {
+    Ok(Box::new(Record::new(path)?))
 }
 
 /// What to do where the default model is not here and cannot be downloaded.

@@ -1,7 +1,11 @@
 //! Scenes and pictures to whoever reads them; never on the detection path.
 
+#[cfg(feature = "desktop")]
+pub mod container;
 pub mod hub;
 pub mod jpeg;
 pub mod jsonl;
 pub mod overlay;
 pub mod publisher;
+#[cfg(feature = "desktop")]
+pub mod record;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::hub::{PublishedScene, Watch};
 use super::jpeg::JpegEncoder;
 use super::overlay;
 use crate::capture::Pictures;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::preprocess::{I420Buffer, ViewScaler};
 use crate::scene::Scene;
@@ -48,6 +48,38 @@ fn view_size(frame: &Frame) -> (usize, usize) {
     (side(width), side(height))
 }
 
+/// Keeps the pictures with what was found drawn into them.
+pub trait Recorder: Send {
+    /// The size in which it takes a picture of this size.
+    fn size(&self, picture: (usize, usize)) -> (usize, usize);
+
+    /// Adds a picture that was captured then. Does not wait; what fails is told by the recorder, once.
+    fn add(&mut self, picture: &I420Buffer, captured: SystemTime);
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// Where it was not kept to its end.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// A recording, and what its pictures are made with.
+struct Recording {
+    recorder: Box<dyn Recorder>,
+    scaler: ViewScaler,
+    picture: I420Buffer,
+}
+
+impl Recording {
+    fn add(&mut self, frame: &Frame, scene: &Scene) -> Result<()> {
+        let (width, height) = self.recorder.size(view_size(frame));
+        self.scaler.run(frame, width, height, &mut self.picture)?;
+        overlay::draw(scene, &mut self.picture);
+        self.recorder.add(&self.picture, scene.captured);
+        Ok(())
+    }
+}
+
 /// What was published last, for viewers that come later.
 struct Last {
     /// Given back to a source that has few of them.
@@ -64,6 +96,7 @@ pub struct Publisher {
     annotated: I420Buffer,
     encoder: JpegEncoder,
     pictures: Option<Box<dyn Pictures>>,
+    recording: Option<Recording>,
     last: Option<Last>,
     shown: (bool, bool),
     last_status: Option<Instant>,
@@ -72,8 +105,17 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes into `status`' hub, with the pictures that the source makes by itself.
-    pub fn new(status: Arc<Status>, pictures: Option<Box<dyn Pictures>>) -> Self {
+    /// Publishes into `status`' hub, with the pictures that the source makes by itself, and keeps them with `recorder`.
+    pub fn new(
+        status: Arc<Status>,
+        pictures: Option<Box<dyn Pictures>>,
+        recorder: Option<Box<dyn Recorder>>,
+    ) -> Self {
+        let recording = recorder.map(|recorder| Recording {
+            recorder,
+            scaler: ViewScaler::new(),
+            picture: I420Buffer::new(),
+        });
         Self {
             status,
             scaler: ViewScaler::new(),
@@ -81,6 +123,7 @@ impl Publisher {
             annotated: I420Buffer::new(),
             encoder: JpegEncoder::default(),
             pictures,
+            recording,
             last: None,
             shown: (false, false),
             last_status: None,
@@ -90,7 +133,10 @@ impl Publisher {
     }
 
     /// Publishes what comes through the slot until it is closed.
-    pub fn run(mut self, slot: &Slot<(Frame, Arc<Scene>)>) {
+    ///
+    /// # Errors
+    /// Where a recording was not kept to its end.
+    pub fn run(mut self, slot: &Slot<(Frame, Arc<Scene>)>) -> Result<()> {
         loop {
             match slot.take(POLL) {
                 Taken::Item((frame, scene)) => {
@@ -104,10 +150,16 @@ impl Publisher {
         }
         self.heartbeat();
         self.status.hub.close();
+        self.recording.map_or(Ok(()), |recording| recording.recorder.finish())
     }
 
     fn publish(&mut self, frame: Frame, scene: Arc<Scene>) {
         let published = self.status.hub.publish_scene(scene.clone());
+        if let Some(recording) = &mut self.recording
+            && let Err(error) = recording.add(&frame, &scene)
+        {
+            self.tell_once(&error);
+        }
         // A source whose memory is shared with devices has few buffers: they go back at once.
         let scarce = frame.pixels.shared().is_some();
         self.last = Some(Last { frame: Some(frame), scene, published });
@@ -115,6 +167,12 @@ impl Publisher {
         self.show();
         if scarce && let Some(last) = &mut self.last {
             last.frame = None;
+        }
+    }
+
+    fn tell_once(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.picture_failed, true) {
+            log::error!("{error}");
         }
     }
 
@@ -132,10 +190,7 @@ impl Publisher {
             return;
         }
         if let Err(error) = self.encode(live, mjpeg) {
-            if !self.picture_failed {
-                log::error!("{error}");
-            }
-            self.picture_failed = true;
+            self.tell_once(&error);
             // The page shows boxes without a picture rather than nothing.
             if live && let Some(last) = &self.last {
                 let text = self.with_status(last.published.json());

@@ -17,6 +17,7 @@ use crate::cli::answers::Progress;
 use crate::cli::signals::stop_on_signals;
 use crate::clock::Stop;
 use crate::error::{Error, Kind, Result};
+use crate::publish::container::{self, Player};
 
 /// How long a clip is where nobody says.
 const SECONDS: u32 = 20;
@@ -24,69 +25,6 @@ const SECONDS: u32 = 20;
 const MOST_FRAMES: i32 = 1_000_000;
 /// How often the stop flag is looked at.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-/// Bits a pixel: drawn pictures look good with it in all of the codecs here.
-const BITS_A_PIXEL: f64 = 0.15;
-
-/// An encoder, and what it needs before a container takes its stream.
-struct Encoder {
-    name: &'static str,
-    /// Its properties, with RATE and KILORATE for the rate in bits and kilobits a second.
-    settings: &'static str,
-    parser: Option<&'static str>,
-}
-
-/// H.264 where there is an encoder for it; what GStreamer's libav brings else.
-const H264: &[Encoder] = &[
-    Encoder { name: "x264enc", settings: "bitrate=KILORATE speed-preset=veryfast", parser: None },
-    Encoder { name: "openh264enc", settings: "bitrate=RATE", parser: Some("h264parse") },
-    Encoder { name: "avenc_mpeg4", settings: "bitrate=RATE", parser: None },
-];
-
-/// What is written into a file of each extension.
-const CONTAINERS: [(&str, &str, &[Encoder]); 4] = [
-    ("mp4", "mp4mux", H264),
-    ("mkv", "matroskamux", H264),
-    (
-        "webm",
-        "webmmux",
-        &[Encoder { name: "vp8enc", settings: "target-bitrate=RATE deadline=1 cpu-used=4", parser: None }],
-    ),
-    ("avi", "avimux", &[Encoder { name: "jpegenc", settings: "quality=90", parser: None }]),
-];
-
-/// The muxer and the encoders for a file's extension.
-fn container(path: &Path) -> Result<(&'static str, &'static [Encoder])> {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    let known = CONTAINERS.iter().find(|(name, ..)| extension.as_deref() == Some(name));
-    known.map(|(_, muxer, encoders)| (*muxer, *encoders)).ok_or_else(|| {
-        let name = path.display();
-        Error::new(
-            Kind::Usage,
-            format!("{name} is no clip that can be written; give .mp4, .mkv, .webm or .avi"),
-        )
-    })
-}
-
-fn is_there(element: &str) -> bool {
-    gst::ElementFactory::find(element).is_some()
-}
-
-/// The elements from raw video to a stream that the container takes, as GStreamer writes pipelines.
-fn encoder(encoders: &[Encoder], spec: &DemoSpec) -> Result<String> {
-    let usable = |encoder: &&Encoder| is_there(encoder.name) && encoder.parser.is_none_or(is_there);
-    let Some(encoder) = encoders.iter().find(usable) else {
-        let names: Vec<&str> = encoders.iter().map(|encoder| encoder.name).collect();
-        let text = format!("GStreamer has no encoder {}; ./build.sh setup installs one", names.join(" or "));
-        return Err(Error::new(Kind::Output, text));
-    };
-    let pixels = f64::from(spec.size.0) * f64::from(spec.size.1);
-    let rate = (pixels * f64::from(spec.fps.0) / f64::from(spec.fps.1) * BITS_A_PIXEL).clamp(1e5, 5e7) as u32;
-    let settings =
-        encoder.settings.replace("KILORATE", &(rate / 1000).to_string()).replace("RATE", &rate.to_string());
-    let parser = encoder.parser.map_or(String::new(), |parser| format!(" ! {parser}"));
-    Ok(format!("{} {settings}{parser}", encoder.name))
-}
-
 /// Writes the clip and, where it is wanted, its truth; all of it or, where it fails or is stopped, nothing.
 ///
 /// # Errors
@@ -94,7 +32,7 @@ fn encoder(encoders: &[Encoder], spec: &DemoSpec) -> Result<String> {
 /// comes.
 pub fn write(args: &DemoArgs, path: &Path) -> Result<()> {
     gst_source::init()?;
-    let (muxer, encoders) = container(path)?;
+    let container = container::of(path)?;
     let spec = DemoSpec { seed: args.seed, size: args.size.unwrap_or(SIZE), fps: args.fps.unwrap_or(FPS) };
     let (width, height) = spec.size;
     if width % 2 + height % 2 > 0 {
@@ -110,7 +48,8 @@ pub fn write(args: &DemoArgs, path: &Path) -> Result<()> {
     let stop = Stop::new();
     stop_on_signals(&stop)?;
     let part = Part::new(path).map_err(|error| unwritten(path, error))?;
-    let chain = format!("{} ! {muxer}", encoder(encoders, &spec)?);
+    let rate = f64::from(spec.fps.0) / f64::from(spec.fps.1);
+    let chain = format!("{} ! {}", container.encoder((width, height), rate, false)?, container.muxer);
     let truth = Recorder { path, frames, stop: &stop }.record(&spec, &chain, part.path())?;
 
     let truth_part =
@@ -146,7 +85,7 @@ impl Recorder<'_> {
         if let Some(file) = rest.by_name("file") {
             file.set_property("location", to.to_string_lossy().as_ref());
         }
-        let pipeline = Pipeline(gst::Pipeline::new());
+        let pipeline = Player(gst::Pipeline::new());
         pipeline
             .0
             .add_many([&source, rest.upcast_ref()])
@@ -200,14 +139,5 @@ impl Recorder<'_> {
                 _ => progress.at(truth.lock().unwrap_or_else(PoisonError::into_inner).pictures()),
             }
         }
-    }
-}
-
-/// A pipeline that is stopped before it is dropped: else it leaks its threads.
-struct Pipeline(gst::Pipeline);
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        let _ = self.0.set_state(gst::State::Null);
     }
 }
