@@ -46,7 +46,13 @@ const confidence = new Confidence({
 });
 const settings = new Settings({
   now: () => clock.now(),
-  onChange: (document) => { spotter.settings = document; tuning.show(document); confidence.heard(document.confidence, Infinity); },
+  onChange: (document) => {
+    spotter.settings = document;
+    view.settings = document;
+    tuning.show(document);
+    confidence.heard(document.confidence, Infinity);
+    redraw(true);
+  },
   onState: (state) => tuning.said(state),
   onRefused: (status) => access.heard(status),
 });

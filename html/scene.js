@@ -1,17 +1,23 @@
 // What is to be drawn of a scene at a given confidence.
 
+/** Whether a confidence of its label or zone holds for it, and not that for all. */
+function hasOwn(item, settings) {
+  const zones = (settings?.zones ?? []).filter((zone) => item.zones?.includes(zone.name));
+  return settings?.labels?.[item.class.type]?.confidence != null || zones.some((zone) => zone.confidence != null);
+}
+
 /**
  * Sorts everything the detector reported for one frame by the confidence chosen on this page, so that
  * the slider acts on the picture that is shown, without asking Spotter.
  */
-export function sift(scene, confidence) {
+export function sift(scene, confidence, settings = null) {
   const kept = [];
   const dropped = [];
   const sort = (item, reason) => {
     const box = { label: item.class.type, index: item.class.index, score: item.class.score, rect: item.bounding_box };
     if (reason && reason.kind !== 'below_confidence') {
       dropped.push({ ...box, reason: reason.text || reason.kind.replaceAll('_', ' '), group: reason.kind.replaceAll('_', ' ') });
-    } else if (confidence === null ? Boolean(reason) : box.score < confidence) {
+    } else if (confidence === null || (!reason && hasOwn(item, settings)) ? Boolean(reason) : box.score < confidence) {
       const limit = confidence ?? reason.threshold;
       const short = `${box.score.toFixed(2)} < ${limit.toFixed(2)}`;
       dropped.push({ ...box, short, reason: `below confidence: ${short}`, group: 'below confidence' });

@@ -33,6 +33,8 @@ export function difference(from, to) {
 
 export class Settings {
   document = null;
+  #etag = null; // of the document as Spotter has it
+  #asking = false;
   #past = [];
   #future = [];
   #topic = '';
@@ -54,9 +56,24 @@ export class Settings {
   get canUndo() { return this.#past.length > 0; }
   get canRedo() { return this.#future.length > 0; }
 
-  /** What Spotter says the settings are. */
-  heard(document, statusNow) {
-    if (!isObject(document) || this.busy || statusNow < this.#heldUntil || same(document, this.document)) return;
+  /** What a status says of the settings: where they are others than here, they are fetched. */
+  async heard(summary, statusNow) {
+    const etag = summary?.etag;
+    if (!etag || etag === this.#etag || this.busy || this.#asking || statusNow < this.#heldUntil) return;
+    this.#asking = true;
+    try {
+      const answer = await fetch(address('api/settings'), { cache: 'no-store' });
+      const document = answer.ok ? await answer.json() : null;
+      if (document && !this.busy) this.#take(document, answer);
+    } catch {
+      // The next status says it again.
+    }
+    this.#asking = false;
+  }
+
+  #take(document, answer) {
+    this.#etag = (answer.headers.get('ETag') ?? '').replaceAll('"', '') || null;
+    if (same(document, this.document)) return;
     this.document = document;
     this.onChange(document);
   }
@@ -95,12 +112,10 @@ export class Settings {
   async reset() {
     if (!this.document) return;
     const before = this.document;
-    const answer = await this.#ask({ method: 'DELETE' });
-    if (!answer || same(answer, before)) return;
     this.#past = [...this.#past, before].slice(-STEPS);
     this.#future = [];
-    this.document = answer;
-    this.onChange(answer);
+    if (!await this.#ask({ method: 'DELETE' }) || same(this.document, before)) this.#past.pop();
+    this.onChange(this.document);
   }
 
   #become(document, patch) {
@@ -121,16 +136,19 @@ export class Settings {
     if (this.#wanted !== null) this.#send();
   }
 
-  /** The settings after the request; null where it failed, which is told. */
+  /** Sends a change. Whether it was taken; where it was not, that is told. */
   async #ask(request) {
     this.#sending = true;
     let said = { text: 'Saved', failed: false };
-    let document = null;
+    let taken = false;
     try {
       const answer = await fetch(address('admin/settings'), request);
       const body = await answer.json().catch(() => ({}));
-      if (answer.ok) document = body;
-      else {
+      taken = answer.ok;
+      // What is still to be sent is not taken back meanwhile.
+      if (taken && this.#wanted === null) this.#take(body, answer);
+      if (!taken) {
+        this.#etag = null;
         said = { text: `Not saved: ${body.detail || body.title || `HTTP status ${answer.status}`}`, failed: true };
         this.onRefused(answer.status);
       }
@@ -141,7 +159,7 @@ export class Settings {
     this.#heldUntil = said.failed ? 0 : (this.now() ?? 0) + 50;
     this.#sending = false;
     if (this.#wanted === null) this.onState(said);
-    return document;
+    return taken;
   }
 }
 

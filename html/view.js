@@ -20,6 +20,7 @@ export class View {
     this.#context = canvas.getContext('2d', { alpha: false });
     this.confidence = null;
     this.showDropped = false;
+    this.settings = null;
     this.kept = [];
     this.dropped = [];
     this.classes = [];
@@ -52,7 +53,7 @@ export class View {
     if (!this.#picture) return false;
     this.#fit();
     const { width, height } = this.canvas;
-    const { kept, dropped } = sift(this.#scene, this.confidence);
+    const { kept, dropped } = sift(this.#scene, this.confidence, this.settings);
     this.kept = kept;
     this.dropped = dropped;
 

@@ -181,8 +181,9 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
                 state.changes.push(Value::Null);
                 (state.confidence, state.tuning) = (0.5, json!({ "zones": [], "labels": {} }));
             }
-            let settings = status(&state.lock().expect("no panic in the mock"))["settings"].to_string();
-            respond(request, 200, "application/json", settings.into_bytes());
+            let state = state.lock().expect("no panic in the mock");
+            let (settings, etag) = (settings(&state).to_string(), format!("\r\nETag: \"{}\"", etag(&state)));
+            respond(request, 200, &format!("application/json{etag}"), settings.into_bytes());
         }
         _ => {
             let name = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
@@ -199,6 +200,19 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
             }
         }
     }
+}
+
+fn settings(state: &State) -> Value {
+    let mut settings = json!({ "confidence": state.confidence, "iou": 0.45 });
+    merge(&mut settings, state.tuning.clone());
+    settings
+}
+
+fn etag(state: &State) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    settings(state).to_string().hash(&mut hasher);
+    format!("{:x}", hasher.finish())
 }
 
 /// RFC 7396.
@@ -366,8 +380,11 @@ fn scene(state: &State) -> Value {
 fn status(state: &State) -> Value {
     let stage = |p50: f64| json!({ "p50_ms": p50, "p95_ms": 1.4 * p50, "p99_ms": 1.8 * p50 });
     let rate = if state.frames_flow { 25.0 } else { 0.0 };
-    let mut settings = json!({ "confidence": state.confidence, "iou": 0.45 });
-    merge(&mut settings, state.tuning.clone());
+    let mut summary = json!({ "confidence": state.confidence, "iou": 0.45 });
+    // Without zones and labels it is a Spotter that has no other settings.
+    if state.tuning.get("zones").is_some() {
+        summary["etag"] = json!(etag(state));
+    }
     json!({
         "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": "live", "message": null, "notices": state.notices,
         "source": {
@@ -380,7 +397,7 @@ fn status(state: &State) -> Value {
             "scope": state.scope,
         },
         "backend": { "name": "No backend", "detail": "drawn, not inferred" },
-        "settings": settings,
+        "settings": summary,
         "frames": { "captured": state.seq, "inferred": state.seq, "dropped": 0 },
         "fps": { "capture": rate, "inference": rate },
         "stages": {
