@@ -1,9 +1,11 @@
 // Joins the parts of the page: messages come in, pictures and numbers go out.
 
 import { Access } from './access.js';
+import { address } from './address.js';
 import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
 import { judge } from './freshness.js';
+import { Health } from './health.js';
 import { legend } from './mask.js';
 import { Models } from './models.js';
 import { Delay, Seen, showStatus } from './panel.js';
@@ -19,9 +21,11 @@ const started = performance.now();
 let connection = { open: false, retryAt: null, reason: null };
 let status = null;
 let statusAt = 0;
+let model; // of which the labels are known
 let next = null; // the newest message with a picture that is not drawn yet
 let decoding = false;
 let paused = false;
+let stepping = false; // one picture although paused
 let capturedMs = null; // of the shown picture
 let drawnAt = 0;
 let skipped = 0;
@@ -35,6 +39,7 @@ window.spotter = spotter;
 const view = new View($('view'), $('stage'));
 const seen = new Seen();
 const delay = new Delay();
+new Health();
 const models = new Models((status) => access.heard(status));
 const clock = new Clock(() => connection.open, takeStatus);
 const confidence = new Confidence({
@@ -95,9 +100,25 @@ function takeStatus(fresh) {
   confidence.heard(status.settings?.confidence, status.now_ms);
   settings.heard(status.settings, status.now_ms);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
+  if (model !== status.model?.name) {
+    model = status.model?.name;
+    learnLabels();
+  }
   models.heard(status);
   access.reached();
   tell();
+}
+
+/** The labels that the running model has; without them those that are seen are known. */
+async function learnLabels() {
+  tuning.forget();
+  try {
+    const answer = await fetch(address('api/v1/labels'), { cache: 'no-store' });
+    const { labels } = answer.ok ? await answer.json() : { labels: [] };
+    tuning.know(labels.filter(({ named, background }) => named && !background).map(({ name, index }) => ({ label: name, index })));
+  } catch {
+    // Those that are seen will do.
+  }
 }
 
 function tell() {
@@ -106,16 +127,17 @@ function tell() {
 
 /** Decodes the newest picture; what arrives meanwhile waits, and only the newest of it. */
 async function pump() {
-  if (decoding || paused || document.hidden || !next) return;
+  if (decoding || (paused && !stepping) || document.hidden || !next) return;
   decoding = true;
   const message = next;
   next = null;
   try {
     const picture = await createImageBitmap(new Blob([message.jpeg], { type: 'image/jpeg' }));
-    if (paused) {
+    if (paused && !stepping) {
       picture.close();
       next ??= message;
     } else {
+      stepping = false;
       show(picture, message.scene);
     }
   } catch {
@@ -218,7 +240,16 @@ function setPaused(value) {
   $('pause').setAttribute('aria-label', words);
   $('pause').title = `${words} (space)`;
   $('pause').classList.toggle('paused', paused);
+  $('step').hidden = !paused;
+  stepping = false;
   tick();
+  pump();
+}
+
+/** The newest picture, and then it rests again. */
+function step() {
+  if (!paused) return;
+  stepping = true;
   pump();
 }
 
@@ -239,6 +270,7 @@ $('sign-in').addEventListener('click', async () => {
   put($('access-said'), await access.signIn());
 });
 $('pause').addEventListener('click', () => setPaused(!paused));
+$('step').addEventListener('click', step);
 $('dropped').addEventListener('change', (event) => setDropped(event.target.checked));
 $('fullscreen').hidden = !document.fullscreenEnabled;
 $('fullscreen').addEventListener('click', toggleFullscreen);
@@ -254,6 +286,8 @@ document.addEventListener('keydown', (event) => {
   if (event.key === ' ' && !onControl) {
     event.preventDefault(); // no scrolling
     setPaused(!paused);
+  } else if (event.key === '.') {
+    step();
   } else if (event.key === 'f' || event.key === 'F') {
     toggleFullscreen();
   } else if (event.key === 'd' || event.key === 'D') {

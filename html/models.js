@@ -12,19 +12,24 @@ const size = (bytes) => (bytes ? `${(bytes / 1e6).toFixed(1)} MB` : '');
 export class Models {
   #known = ''; // what the notice is about; built anew when it changes
   #busy = false;
+  #fits = true;
+  #status = null;
   #allowed = false;
+  #asked = false; // somebody wants to see the models though the one that runs fits
 
   /** `onRefused(status)` is told where a change was refused. */
   constructor(onRefused) {
     this.onRefused = onRefused;
     $('models-open').addEventListener('click', () => this.#open($('models').hidden));
+    $('models-change').addEventListener('click', () => this.#ask(!this.#asked));
+    $('models-back').addEventListener('click', () => this.#send('Loading the model before', 'The model before', { method: 'DELETE' }));
     $('models-file').addEventListener('change', () => {
       const [file] = $('models-file').files;
       $('models-file').value = ''; // the same file may be chosen again
       if (!file) return;
       const form = new FormData();
       form.append('model', file);
-      this.#send(`Sending and loading ${file.name}`, file.name, { body: form });
+      this.#send(`Sending ${file.name}`, file.name, { form });
     });
   }
 
@@ -42,27 +47,48 @@ export class Models {
       row.querySelector('button').disabled = !open || (accept !== null && !accept.checked);
     }
     $('models-file').disabled = !open;
+    $('models-back').disabled = !open;
   }
 
   /** A status came. */
-  heard({ source, model }) {
+  heard(status) {
+    this.#status = status;
+    const { source, model } = status;
     const drawn = source?.kind === 'demo';
     const demo = model?.scope === 'demo';
     const missing = model?.missing;
-    const about = `${drawn} ${demo} ${model?.name} ${missing}`;
+    const about = `${drawn} ${demo} ${model?.name} ${missing} ${this.#asked}`;
     if (about === this.#known) return;
     this.#known = about;
     const fits = !model || (!demo && !drawn && !missing);
-    $('model-notice').hidden = fits;
-    if (fits) return;
+    $('model-notice').hidden = fits && !this.#asked;
+    $('model-notice').classList.toggle('notice', !fits);
+    $('models-open').hidden = fits;
+    $('models-change').hidden = !fits;
+    $('models-change').setAttribute('aria-expanded', String(this.#asked));
+    this.#fits = fits;
+    if (fits && !this.#asked) return;
     const title = model.title || model.name;
     set($('model-notice-title'), missing ? 'No model yet' : demo ? 'Demo model' : 'Demo scene');
+    if (fits) {
+      set($('model-notice-title'), 'Another model');
+      set($('model-notice-text'), 'It is tried first: where it fails, this one runs on.');
+      this.#open(true);
+      return;
+    }
     if (missing) set($('model-notice-text'), `Nothing is looked for in this picture. ${missing}.`);
     else if (demo && drawn) set($('model-notice-text'), 'This model knows the drawn figures of the demo scene only. It is of no use on real video.');
     else if (demo) set($('model-notice-text'), 'This model knows drawn figures only, and this is real video: what it marks means nothing. Choose a model for real video.');
     else set($('model-notice-text'), `The picture is drawn, and ${title} is made for real video: it finds some of the figures at best.`);
     set($('models-open'), demo ? 'Models for real video' : 'Choose a model');
     this.#open(Boolean(missing));
+  }
+
+  /** Shows the models, or no longer, though the one that runs fits. */
+  #ask(asked) {
+    this.#asked = asked;
+    if (this.#status) this.heard(this.#status);
+    if (asked) $('model-notice').scrollIntoView({ block: 'nearest' });
   }
 
   async #open(open) {
@@ -74,10 +100,13 @@ export class Models {
     set($('models-said'), '');
     if (!open) return;
     try {
-      const answer = await fetch(address('api/models'));
-      const { models, default: usual } = await answer.json();
-      const running = window.spotter?.status?.model;
-      const wanted = models.filter((model) => model.task === 'detection' && (running?.scope === 'demo' || Boolean(running?.missing)) !== (model.scope === 'demo'));
+      const [{ models, default: usual }, now] = await Promise.all(['api/models', 'api/model'].map(async (path) => (await fetch(address(path))).json()));
+      const running = this.#status?.model;
+      const wanted = models.filter((model) => (this.#fits
+        ? model.name !== running?.name
+        : model.task === 'detection' && (running?.scope === 'demo' || Boolean(running?.missing)) !== (model.scope === 'demo')));
+      $('models-back').hidden = !now.chosen_at || !now.started_with;
+      set($('models-back'), `Back to ${now.started_with}`);
       // The one that Spotter itself would take first, then what is here already.
       const rank = (model) => (model.name === DEMO_MODEL || model.name === usual ? 2 : Number(model.here));
       wanted.sort((a, b) => rank(b) - rank(a));
@@ -124,7 +153,9 @@ export class Models {
     set($('models-said'), `${doing} …`);
     let said = `${title} runs.`;
     try {
-      const answer = await fetch(address('admin/model'), { method: 'POST', ...request });
+      const answer = request.form
+        ? await upload(address('admin/model'), request.form, (text) => set($('models-said'), `${doing}: ${text}`))
+        : await fetch(address('admin/model'), { method: 'POST', ...request });
       if (!answer.ok) {
         const problem = await answer.json().catch(() => ({}));
         said = `Not changed: ${problem.detail || problem.title || `HTTP status ${answer.status}`}`;
@@ -135,6 +166,23 @@ export class Models {
     }
     this.#busy = false;
     this.#enable();
+    if (this.#fits && this.#asked) await this.#open(true);
     set($('models-said'), said);
   }
+}
+
+/** Sends a form, and tells how far that is. Unlike fetch, XMLHttpRequest knows it. */
+function upload(url, form, tell) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', url);
+    request.responseType = 'text';
+    request.upload.onprogress = ({ loaded, total }) => tell(`${Math.floor((100 * loaded) / Math.max(1, total))} %`);
+    request.upload.onload = () => tell('sent, it is tried …');
+    request.onload = () => resolve({
+      ok: request.status >= 200 && request.status < 300, status: request.status, json: async () => JSON.parse(request.responseText),
+    });
+    request.onerror = () => reject(new Error('no answer'));
+    request.send(form);
+  });
 }

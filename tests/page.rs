@@ -264,7 +264,7 @@ fn finds_spotter_again() {
 
     let mock = Mock::start_on(port);
     browser.wait_for("badge.dataset.level === 'green' && words.hidden", SOON);
-    assert_eq!(browser.eval("spotter.transport"), json!("websocket"));
+    browser.wait_for("spotter.transport === 'websocket'", SOON);
     drop(mock);
 }
 
@@ -636,6 +636,80 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
     let own: Vec<String> =
         browser.console_problems().into_iter().filter(|text| !text.contains("/admin/settings")).collect();
     assert_eq!(own, Vec::<String>::new());
+}
+
+#[test]
+fn health_is_shown_as_lines_and_as_the_log() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    browser.eval("document.querySelector('[data-testid=health] summary').click()");
+    browser.wait_for("document.querySelectorAll('[data-testid=charts] path[d^=M]').length === 8", SOON);
+    let facts = "[...document.querySelectorAll('[data-testid=charts] li')].filter((row) => !row.hidden).map((row) => row.innerText.replace('\\n', ': '))";
+    assert_eq!(
+        browser.eval(facts),
+        json!([
+            "Frames a second: 30.0 in, 15.0 seen",
+            "Inference: p50 12.0, p95 18.0 ms",
+            "Time in the model: 60 %",
+            "Processor: 75 % of a core",
+            "Memory: 60.0 MB",
+            "Dropped a second: 2",
+        ])
+    );
+    let log = "[...document.querySelectorAll('[data-testid=log] li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
+    browser.wait_for(&format!("{log}.length === 2"), SOON);
+    browser.eval("{ const field = document.querySelector('[data-testid=log-level]'); field.value = 'error'; field.dispatchEvent(new Event('change')); }");
+    browser.wait_for(&format!("{log}.length === 1"), SOON);
+    assert_eq!(browser.eval(log), json!([["error", "no route to 10.0.0.7 (3 times)"]]));
+    let link = browser.eval("document.querySelector('[data-testid=bundle]').href");
+    assert!(link.as_str().unwrap().ends_with("/local/spotter/api/v1/bundle.zip"), "{link}");
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_health.png"));
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_model_that_fits_can_be_changed_and_taken_back() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().models = json!([{ "name": "a", "title": "Model a", "task": "detection", "scope": null, "licence": "L",
+                                   "accept_license": null, "size": 9, "here": true }]);
+    let Some(mut browser) = open(&mock) else { return };
+    browser.eval("document.querySelector('[data-testid=models-change]').focus()");
+    browser.key("Enter");
+    browser.wait_for("document.querySelector('[data-testid=run-a]')?.disabled === false", SOON);
+    assert_eq!(browser.eval("document.querySelector('[data-testid=models-back]').hidden"), json!(true));
+    browser.eval("document.querySelector('[data-testid=run-a]').click()");
+    let words = "document.querySelector('[data-testid=models-said]').textContent";
+    browser.wait_for(&format!("{words} === 'Model a runs.'"), SOON);
+    browser.wait_for("!document.querySelector('[data-testid=models-back]').hidden", SOON);
+    assert_eq!(
+        browser.eval("document.querySelector('[data-testid=models-back]').textContent"),
+        json!("Back to mock.tflite")
+    );
+    browser.eval("document.querySelector('[data-testid=models-back]').click()");
+    browser.wait_for(&format!("{words} === 'The model before runs.'"), SOON);
+    assert_eq!(mock.state().wishes, [json!({ "model": "a" }), Value::Null]);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_step_shows_one_picture_more() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = open(&mock) else { return };
+    assert_eq!(browser.eval("document.querySelector('[data-testid=step]').hidden"), json!(true));
+    browser.key(" ");
+    browser.wait_for("spotter.paused", SOON);
+    let before = browser.eval("spotter.framesShown").as_u64().unwrap();
+    for step in 1..=3 {
+        browser.eval("document.querySelector('[data-testid=step]').click()");
+        browser.wait_for(&format!("spotter.framesShown === {before} + {step}"), SOON);
+        std::thread::sleep(Duration::from_millis(150));
+        assert_eq!(browser.eval("spotter.framesShown"), json!(before + step), "it rests again");
+    }
+    browser.key(" ");
+    browser.wait_for(&format!("spotter.framesShown > {before} + 10"), SOON);
 }
 
 #[test]

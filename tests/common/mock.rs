@@ -146,6 +146,42 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
                 json!({ "default": "b", "models": state.lock().expect("no panic in the mock").models });
             respond(request, 200, "application/json", body.to_string().into_bytes());
         }
+        "/api/model" if *request.method() == Method::Get => {
+            let state = state.lock().expect("no panic in the mock");
+            let chosen = state.wishes.last().is_some_and(|wish| !wish.is_null());
+            let body = json!({ "chosen_at": chosen.then_some("2026-11-22T16:43:52.710Z"), "started_with": "mock.tflite" });
+            respond(request, 200, "application/json", body.to_string().into_bytes());
+        }
+        "/api/model" if *request.method() == Method::Delete => {
+            state.lock().expect("no panic in the mock").wishes.push(Value::Null);
+            respond(request, 200, "application/json", b"{}".to_vec());
+        }
+        "/api/v1/stats" => {
+            let list = |value: f64| json!([null, value, 1.5 * value]);
+            let body = json!({
+                "interval_ms": 1000.0, "time_ms": [1, 2, 3], "fps": { "capture": list(20.0), "inference": list(10.0) },
+                "dropped": [0, 0, 2], "stages": { "inference": { "p50_ms": list(8.0), "p95_ms": list(12.0) } },
+                "inference_share": list(0.4), "resident_bytes": list(4e7), "cpu": list(0.5),
+                "temperature_c": [null, null, null],
+            });
+            respond(request, 200, "application/json", body.to_string().into_bytes());
+        }
+        "/api/v1/log" => {
+            let line = |level: &str, text: &str, count: u64| json!({ "time": "2026-11-22T16:43:52.710Z", "level": level, "text": text, "count": count });
+            let all = [line("info", "page", 1), line("error", "no route to 10.0.0.7", 3)];
+            let level = url_level(request.url());
+            let lines: Vec<&Value> =
+                all.iter().filter(|line| level != "error" || line["level"] == "error").collect();
+            respond(request, 200, "application/json", json!({ "lines": lines }).to_string().into_bytes());
+        }
+        "/api/v1/labels" => {
+            let names = ["person", "dog", "bird", "cat", "horse", "sheep", "cow", "zebra"];
+            let labels: Vec<Value> = (0u32..)
+                .zip(names)
+                .map(|(index, name)| json!({ "index": index, "name": name, "named": true, "background": false }))
+                .collect();
+            respond(request, 200, "application/json", json!({ "labels": labels }).to_string().into_bytes());
+        }
         "/api/model" => {
             let wish: Value = serde_json::from_reader(request.as_reader()).expect("JSON from the page");
             let mut state = state.lock().expect("no panic in the mock");
@@ -213,6 +249,10 @@ fn etag(state: &State) -> String {
     let mut hasher = DefaultHasher::new();
     settings(state).to_string().hash(&mut hasher);
     format!("{:x}", hasher.finish())
+}
+
+fn url_level(url: &str) -> &str {
+    url.split("level=").nth(1).unwrap_or_default()
 }
 
 /// RFC 7396.
