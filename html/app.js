@@ -61,7 +61,10 @@ const settings = new Settings({
   onState: (state) => tuning.said(state),
   onRefused: (status) => access.heard(status),
 });
-const tuning = new Tuning(settings);
+const tuning = new Tuning(settings, (points) => {
+  view.inset = points;
+  redraw();
+});
 const access = new Access((mayChange) => {
   spotter.mayChange = mayChange;
   confidence.allow(mayChange);

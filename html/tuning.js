@@ -13,11 +13,13 @@ export class Tuning {
   #allowed = false;
   #document = null;
 
-  constructor(settings) {
+  /** `onEnlarge(points or null)`: the part of the picture that is to be enlarged. */
+  constructor(settings, onEnlarge) {
     this.settings = settings;
     this.zones = new Zones({
       canvas: $('view'), overlay: $('zones-overlay'), list: $('zones'), add: $('zone-add'), draw: $('zone-draw'), said: $('zones-said'),
       onChange: (zones, topic) => settings.change({ zones }, topic),
+      onEnlarge,
     });
     $('undo').addEventListener('click', () => settings.undo());
     $('redo').addEventListener('click', () => settings.redo());

@@ -21,6 +21,7 @@ export class View {
     this.confidence = null;
     this.showDropped = false;
     this.settings = null;
+    this.inset = null; // corners of what is shown enlarged in a corner
     this.kept = [];
     this.dropped = [];
     this.classes = [];
@@ -84,7 +85,24 @@ export class View {
       this.#useFont(`500 ${pen.size}px ${FONT}`);
       for (const box of [...dropped].sort(surest)) this.#chip(box, box.label, box.short ?? `– ${box.reason}`, GREY, pen, false);
     }
+    if (this.inset) this.#enlarge(this.inset, pen);
     return true;
+  }
+
+  /** A part of the picture with its boxes, enlarged, in the corner that covers the least of it. */
+  #enlarge(points, { unit, width, height }) {
+    const [xs, ys] = [points.map(({ x }) => x * width), points.map(({ y }) => y * height)];
+    const [left, top] = [Math.min(...xs), Math.min(...ys)];
+    const [w, h] = [Math.max(Math.max(...xs) - left, 8), Math.max(Math.max(...ys) - top, 8)];
+    const scale = Math.min((0.4 * width) / w, (0.5 * height) / h);
+    const edge = 10 * unit;
+    const x = left + w / 2 < width / 2 ? width - w * scale - edge : edge;
+    const y = top + h / 2 < height / 2 ? height - h * scale - edge : edge;
+    const context = this.#context;
+    context.drawImage(this.canvas, left, top, w, h, x, y, w * scale, h * scale);
+    context.lineWidth = 2 * unit;
+    context.strokeStyle = '#ffd23f';
+    context.strokeRect(x, y, w * scale, h * scale);
   }
 
   /** The canvas in whole device pixels, as large as the stage allows at the picture's aspect. */

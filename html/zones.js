@@ -22,10 +22,11 @@ export class Zones {
   #drag = null;
   #allowed = false;
   #rows = [];
+  #enlarged = null; // name of the zone that is shown enlarged
 
-  /** `onChange(zones, topic)` is told of every change made here. */
-  constructor({ canvas, overlay, list, add, draw, said, onChange }) {
-    Object.assign(this, { canvas, overlay, list, said, draw, add, onChange });
+  /** `onChange(zones, topic)` is told of every change made here, `onEnlarge(points or null)` of what is to be enlarged. */
+  constructor({ canvas, overlay, list, add, draw, said, onChange, onEnlarge }) {
+    Object.assign(this, { canvas, overlay, list, said, draw, add, onChange, onEnlarge });
     new ResizeObserver(() => this.#draw()).observe(canvas);
     add.addEventListener('click', () => this.#add([[0.3, 0.3], [0.7, 0.3], [0.7, 0.8], [0.3, 0.8]].map(([x, y]) => ({ x, y }))));
     draw.addEventListener('click', () => this.#begin(this.#drawing ? null : []));
@@ -181,6 +182,9 @@ export class Zones {
   }
 
   #show() {
+    const enlarged = this.#zones.find((zone) => zone.name === this.#enlarged);
+    if (!enlarged) this.#enlarged = null;
+    this.onEnlarge(enlarged?.points ?? null);
     this.add.disabled = !this.#allowed;
     this.draw.disabled = !this.#allowed;
     this.#list();
@@ -210,8 +214,10 @@ export class Zones {
       row.edit.setAttribute('aria-pressed', String(index === this.#selected));
       row.edit.setAttribute('aria-label', `Edit the corners of ${zone.name}`);
       row.remove.setAttribute('aria-label', `Delete ${zone.name}`);
+      row.zoom.setAttribute('aria-pressed', String(zone.name === this.#enlarged));
+      row.zoom.setAttribute('aria-label', `Enlarge ${zone.name}`);
       row.more.hidden = index !== this.#selected;
-      for (const input of row.node.querySelectorAll('input, select, button')) input.disabled = !this.#allowed;
+      for (const input of row.node.querySelectorAll('input, select, button')) input.disabled = !this.#allowed && input !== row.zoom;
     });
   }
 
@@ -234,6 +240,7 @@ export class Zones {
       kind: choice('Kind of the zone', { include: 'only inside', exclude: 'not inside' }),
       edit: button('Edit'),
       remove: button('✕'),
+      zoom: button('Enlarge'),
       anchor: choice('Anchor', ANCHORS),
       confidence: input('Confidence in the zone', { type: 'number', min: 0, max: 1, step: 0.05, placeholder: 'as elsewhere' }),
       share: input('Share of the box inside the zone', { type: 'number', min: 0.01, max: 1, step: 0.05 }),
@@ -242,7 +249,7 @@ export class Zones {
     row.shareLabel = element('label', '', 'Share inside ', row.share);
     row.more = element('div', 'zone-more',
       element('label', '', 'Counts by ', row.anchor), row.shareLabel, element('label', '', 'Confidence ', row.confidence), element('label', '', 'Labels ', row.labels));
-    row.node = element('li', '', row.on, row.name, row.kind, row.edit, row.remove, row.more);
+    row.node = element('li', '', row.on, row.name, row.kind, row.edit, row.zoom, row.remove, row.more);
     const on = (node, fields) => node.addEventListener('change', () => this.#with(index, fields(node), `zone ${index}`));
     on(row.on, (node) => ({ on: node.checked }));
     on(row.kind, (node) => ({ kind: node.value }));
@@ -260,6 +267,11 @@ export class Zones {
     row.edit.addEventListener('click', () => {
       this.#select(this.#selected === index ? null : index);
       if (this.#selected !== null) this.#focusPoint(0);
+    });
+    row.zoom.addEventListener('click', () => {
+      const { name } = this.#zones[index];
+      this.#enlarged = this.#enlarged === name ? null : name;
+      this.#show();
     });
     row.remove.addEventListener('click', () => {
       this.#selected = null;

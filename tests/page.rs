@@ -564,6 +564,13 @@ fn zones_are_drawn_moved_named_and_taken_back() {
     browser.eval(&set("select", "exclude"));
     changed(&mock, "it is another kind", |change| change["zones"][0]["kind"] == "exclude");
 
+    // Enlarged in the corner that is farthest from it: its frame is there.
+    let frame = "(() => { const { width, height } = view; const context = view.getContext('2d'); let found = 0; for (const x of [0.02, 0.98]) { const row = context.getImageData(Math.round((x - 0.015) * width), 0, Math.round(0.03 * width), height).data; for (let n = 0; n < row.length; n += 4) found += row[n] > 240 && row[n + 1] > 195 && row[n + 1] < 225 && row[n + 2] < 90; } return found > 20; })()";
+    assert_eq!(browser.eval(frame), json!(false));
+    browser.eval("[...document.querySelectorAll('[data-testid=zones] button')].find((button) => button.textContent === 'Enlarge').click()");
+    browser.wait_for(frame, SOON);
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_enlarged.png"));
+
     // Back to the beginning, a step at a time, and forth to the end.
     let steps = 7;
     for _ in 0..steps {
@@ -576,7 +583,10 @@ fn zones_are_drawn_moved_named_and_taken_back() {
     }
     changed(&mock, "all is there again", |change| change["zones"][0]["kind"] == "exclude");
     browser.wait_for("document.querySelector('[data-testid=tuning-said]').textContent === 'Saved'", SOON);
-    assert_eq!(browser.console_problems(), Vec::<String>::new());
+    // The browser's word about this test's own looking.
+    let own: Vec<String> =
+        browser.console_problems().into_iter().filter(|text| !text.contains("willReadFrequently")).collect();
+    assert_eq!(own, Vec::<String>::new());
 }
 
 #[test]
@@ -636,6 +646,40 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
     let own: Vec<String> =
         browser.console_problems().into_iter().filter(|text| !text.contains("/admin/settings")).collect();
     assert_eq!(own, Vec::<String>::new());
+}
+
+/// axe-core of the tests' Python environment, where it is.
+fn axe() -> Option<String> {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-venv/lib");
+    let versions = std::fs::read_dir(venv).ok()?.flatten();
+    let mut files = versions.map(|entry| entry.path().join("site-packages/axe_core_python/axe.min.js"));
+    files.find_map(|file| std::fs::read_to_string(file).ok())
+}
+
+#[test]
+fn nobody_is_kept_out() {
+    let _alone = alone();
+    let Some(axe) = axe() else {
+        return common::skip("axe-core is not in target/test-venv (./build.sh test gets it)");
+    };
+    let mock = Mock::start();
+    mock.state().notices = vec!["cannot write a"];
+    let Some(mut browser) = tuned(&mock, "zones-open") else { return };
+    browser.eval(&format!("{axe}; 0"));
+    browser.eval("document.querySelectorAll('details').forEach((details) => { details.open = true; })");
+    browser.eval("document.querySelector('[data-testid=zone-add]').click()");
+    browser.eval("document.querySelector('[data-testid=models-change]').click()");
+    browser.eval("document.querySelector('[data-testid=dropped]').click()");
+    browser.wait_for("document.querySelectorAll('[data-testid=charts] li').length > 3", SOON);
+    for (width, height) in [(1440, 900), (1024, 768), (390, 844)] {
+        for dark in [false, true] {
+            browser.set_viewport(width, height, 1.0, dark);
+            let found = browser.eval(
+                "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => html.slice(0, 200) + failureSummary)]))",
+            );
+            assert_eq!(found, json!([]), "{width}x{height}, dark {dark}: {found:#}");
+        }
+    }
 }
 
 #[test]
