@@ -289,6 +289,8 @@ impl LoadedModel {
             scope: self.scope,
             warning: self.warning.clone(),
             missing: None,
+            names: self.labels.clone(),
+            file: Some(self.file.clone()),
             backend_name,
             backend_detail,
             chip: if self.backend.is_larod() { larod::known_chip() } else { None },

@@ -18,6 +18,7 @@ use crate::model::decode::Thresholds;
 use crate::patience::Patience;
 use crate::publish::jsonl::JsonLines;
 use crate::publish::publisher::{Publisher, Recorder};
+use crate::pulse::Worker;
 use crate::scene::{Scene, Timing};
 use crate::slot::{Slot, Taken};
 use crate::stats::Stage;
@@ -88,9 +89,10 @@ impl Pipeline {
         let publish = {
             let (scenes, done) = (scenes.clone(), done.clone());
             let publisher = Publisher::new(status.clone(), pictures, record);
-            let result = result.clone();
+            let (result, status) = (result.clone(), status.clone());
             spawn("publish", move || {
                 keep(&result, publisher.run(&scenes));
+                status.pulses.end(Worker::Publish);
                 done.set();
             })?
         };
@@ -102,6 +104,7 @@ impl Pipeline {
                 let mut inference = Inference { model, status, stop, lossless, output, workload, patience };
                 inference.run(&frames, &scenes);
                 inference.status.exchange.close();
+                inference.status.pulses.end(Worker::Inference);
                 // The file is whole before the publisher reports the end.
                 keep(&result, inference.output.take().map_or(Ok(()), JsonLines::finish));
                 scenes.close();
@@ -112,6 +115,7 @@ impl Pipeline {
             spawn("capture", move || {
                 let outcome = capture(opener.as_ref(), policy, clock, &stop, lossless, &frames, &status);
                 keep(&result, outcome);
+                status.pulses.end(Worker::Capture);
                 frames.close();
             })?
         };
@@ -162,6 +166,7 @@ fn capture(
             }
         },
         |state| status.set_source(state),
+        || status.pulses.beat(Worker::Capture),
     )
 }
 
@@ -178,6 +183,7 @@ struct Inference {
 impl Inference {
     fn run(&mut self, frames: &Slot<Frame>, scenes: &Slot<(Frame, Arc<Scene>)>) {
         loop {
+            self.status.pulses.beat(Worker::Inference);
             // On a stop, frames that wait are left; capture may be blocked on handing one over.
             if self.stop.is_set() {
                 frames.close();

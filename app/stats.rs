@@ -29,14 +29,67 @@ const PER_OCTAVE: usize = 8;
 /// From 1 µs (first bucket) to over 2 minutes.
 const BUCKETS: usize = 28 * PER_OCTAVE;
 
-/// A histogram of durations with logarithmic buckets. Writing it is one atomic addition.
+/// A histogram of durations with logarithmic buckets. Writing it is two atomic additions.
 pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
+    nanoseconds: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS] }
+        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], nanoseconds: AtomicU64::new(0) }
+    }
+}
+
+/// What a histogram held at one moment.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    buckets: [u64; BUCKETS],
+    /// Of all durations.
+    pub sum: Duration,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { buckets: [0; BUCKETS], sum: Duration::ZERO }
+    }
+}
+
+impl Counts {
+    /// How many durations.
+    pub fn total(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// What was counted after `before`, an earlier moment of the same histogram.
+    pub fn since(&self, before: &Self) -> Self {
+        let mut buckets = self.buckets;
+        buckets.iter_mut().zip(&before.buckets).for_each(|(now, then)| *now = now.saturating_sub(*then));
+        Self { buckets, sum: self.sum.saturating_sub(before.sum) }
+    }
+
+    /// How many durations are shorter than 2^`octave` microseconds: at these limits the buckets count exactly.
+    pub fn below(&self, octave: usize) -> u64 {
+        self.buckets[..(octave * PER_OCTAVE).min(BUCKETS)].iter().sum()
+    }
+
+    /// The durations that the shares `q` (0..=1) of all counted ones do not exceed; zero where none were
+    /// counted.
+    pub fn quantiles<const N: usize>(&self, q: [f64; N]) -> [Duration; N] {
+        let total = self.total();
+        q.map(|q| {
+            let rank = ((total as f64 * q).ceil() as u64).max(1);
+            let mut seen = 0;
+            for (index, count) in self.buckets.iter().enumerate() {
+                seen += count;
+                if seen >= rank {
+                    // The geometric middle of the bucket.
+                    let micros = ((index as f64 + 0.5) / PER_OCTAVE as f64).exp2();
+                    return Duration::from_nanos((micros * 1000.0) as u64);
+                }
+            }
+            Duration::ZERO
+        })
     }
 }
 
@@ -47,26 +100,22 @@ impl Histogram {
         let position = (nanoseconds / 1000.0).log2() * PER_OCTAVE as f64;
         let index = (position.max(0.0) as usize).min(BUCKETS - 1);
         self.buckets[index].fetch_add(1, Ordering::Relaxed);
+        // 585 years of durations fit.
+        self.nanoseconds.fetch_add(nanoseconds as u64, Ordering::Relaxed);
+    }
+
+    /// What it holds now.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            buckets: self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed)),
+            sum: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
+        }
     }
 
     /// The durations that the shares `q` (0..=1) of all counted ones do not exceed; zero where none were
     /// counted.
     pub fn quantiles<const N: usize>(&self, q: [f64; N]) -> [Duration; N] {
-        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
-        q.map(|q| {
-            let rank = ((total as f64 * q).ceil() as u64).max(1);
-            let mut seen = 0;
-            for (index, count) in counts.iter().enumerate() {
-                seen += count;
-                if seen >= rank {
-                    // The geometric middle of the bucket.
-                    let micros = ((index as f64 + 0.5) / PER_OCTAVE as f64).exp2();
-                    return Duration::from_nanos((micros * 1000.0) as u64);
-                }
-            }
-            Duration::ZERO
-        })
+        self.counts().quantiles(q)
     }
 }
 
@@ -170,6 +219,24 @@ mod tests {
         assert_eq!(Histogram::default().quantiles([0.5]), [Duration::ZERO]);
         histogram.add(Duration::ZERO);
         histogram.add(Duration::MAX);
+    }
+
+    #[test]
+    fn what_was_counted_between_two_moments_is_their_difference() {
+        let histogram = Histogram::default();
+        histogram.add(Duration::from_millis(1000));
+        let before = histogram.counts();
+        for micros in [1, 3, 100, 127, 129, 5000] {
+            histogram.add(Duration::from_micros(micros));
+        }
+        let counts = histogram.counts().since(&before);
+        assert_eq!((counts.total(), counts.sum), (6, Duration::from_micros(5360)));
+        // 1, 2, 4, 64, 128, 256 and 8192 µs.
+        let below = [0, 1, 2, 6, 7, 8, 13].map(|octave| counts.below(octave));
+        assert_eq!(below, [0, 1, 2, 2, 4, 5, 6]);
+        assert_eq!(histogram.counts().below(usize::MAX / PER_OCTAVE), 7);
+        let [p50, p95] = counts.quantiles([0.5, 0.95]);
+        assert!(p50 < Duration::from_micros(110) && p95 > Duration::from_micros(4700), "{p50:?} {p95:?}");
     }
 
     #[test]

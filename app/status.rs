@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
@@ -10,12 +10,21 @@ use serde_json::{Value, json};
 use crate::capture::supervisor::SourceState;
 use crate::clock::milliseconds;
 use crate::exchange::Exchange;
+use crate::history::History;
 use crate::model::catalogue::Scope;
 use crate::model::chip::Chip;
+use crate::model::file::ModelFile;
+use crate::model::labels::Labels;
 use crate::publish::hub::Hub;
+use crate::publish::jsonl::Output;
+use crate::pulse::Pulses;
 use crate::scene::unix_milliseconds;
 use crate::settings::Settings;
 use crate::stats::Stats;
+
+/// All that [`Status::state`] says.
+pub const STATES: [&str; 8] =
+    ["connecting", "live", "reconnecting", "ended", "failed", "backend-failed", "compiling", "no-model"];
 
 /// Where frames come from, for a person.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +58,10 @@ pub struct ModelAbout {
     pub warning: Option<String>,
     /// Why there is none, where no model runs.
     pub missing: Option<String>,
+    /// The names of its classes.
+    pub names: Arc<Labels>,
+    /// The model file as it was read.
+    pub file: Option<ModelFile>,
     /// What runs it.
     pub backend_name: String,
     /// How it runs it.
@@ -116,6 +129,12 @@ pub struct Status {
     pub hub: Hub,
     /// Where another model is handed to the inference thread.
     pub exchange: Exchange,
+    /// The last minutes.
+    pub history: History,
+    /// Signs of life of the threads.
+    pub pulses: Pulses,
+    /// The file for the scenes, where there is one.
+    pub output: OnceLock<Arc<Output>>,
     source: Mutex<SourceNow>,
     model: Mutex<Arc<ModelAbout>>,
     backend_error: Mutex<Option<String>>,
@@ -135,6 +154,9 @@ impl Status {
             stats: Stats::default(),
             hub: Hub::default(),
             exchange: Exchange::default(),
+            history: History::default(),
+            pulses: Pulses::default(),
+            output: OnceLock::new(),
             source: Mutex::new(source),
             model: Mutex::new(model),
             backend_error: Mutex::new(None),
@@ -194,7 +216,8 @@ impl Status {
     /// What a person should know although detection goes on.
     fn notices(&self, model: &ModelAbout) -> Vec<String> {
         let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        model.warning.clone().into_iter().chain(unsaved).collect()
+        let unwritten = self.output.get().and_then(|output| output.trouble());
+        model.warning.clone().into_iter().chain(unsaved).chain(unwritten).collect()
     }
 
     /// What is said while the model is loaded.
@@ -211,35 +234,40 @@ impl Status {
             && self.stats.inferred.load(Ordering::Relaxed) > 0
     }
 
+    /// One of [`STATES`].
+    pub fn state(&self) -> &'static str {
+        let source = word(&self.source.lock().unwrap_or_else(PoisonError::into_inner).state);
+        let failed = self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        match (failed, self.loading().is_some(), self.model().missing.is_some()) {
+            (true, ..) => "backend-failed",
+            (false, true, _) => "compiling",
+            (false, false, true) if source == "live" => "no-model",
+            _ => source,
+        }
+    }
+
     /// The status as JSON.
     pub fn to_json(&self) -> Value {
         let now = Instant::now();
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let backend_error = self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (state, message, retry) = match &source.state {
-            SourceState::Connecting => ("connecting", None, None),
-            SourceState::Live => ("live", None, None),
+        let state = word(&source.state);
+        let (message, retry) = match &source.state {
             SourceState::Reconnecting { message, wait } => {
                 let left = wait.saturating_sub(now.saturating_duration_since(source.since));
-                ("reconnecting", Some(message.clone()), Some(milliseconds(left).round()))
+                (Some(message.clone()), Some(milliseconds(left).round()))
             }
-            SourceState::Ended => ("ended", None, None),
-            SourceState::Failed { message } => ("failed", Some(message.clone()), None),
+            SourceState::Failed { message } => (Some(message.clone()), None),
+            SourceState::Connecting | SourceState::Live | SourceState::Ended => (None, None),
         };
         let (origin, model, stats) = (&self.origin, self.model(), &self.stats);
         let loading = self.loading();
-        let overall = match (&backend_error, &loading, &model.missing) {
-            (Some(_), ..) => "backend-failed",
-            (None, Some(_), _) => "compiling",
-            (None, None, Some(_)) if state == "live" => "no-model",
-            _ => state,
-        };
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "now_ms": unix_milliseconds(SystemTime::now()),
             "uptime_s": (milliseconds(now - self.started) / 100.0).round() / 10.0,
-            "state": overall,
+            "state": self.state(),
             "message": backend_error.or(loading).or_else(|| message.clone()).or_else(|| model.missing.clone()),
             "notices": self.notices(&model),
             "source": {
@@ -272,6 +300,16 @@ impl Status {
             "stages": stats.stages_json(),
             "viewers": self.hub.viewers_json(),
         })
+    }
+}
+
+fn word(state: &SourceState) -> &'static str {
+    match state {
+        SourceState::Connecting => "connecting",
+        SourceState::Live => "live",
+        SourceState::Reconnecting { .. } => "reconnecting",
+        SourceState::Ended => "ended",
+        SourceState::Failed { .. } => "failed",
     }
 }
 

@@ -78,7 +78,8 @@ enum Finish {
 }
 
 impl Supervisor<'_> {
-    /// Gives every frame to `frame` and every change of state to `state` until the source has ended.
+    /// Gives every frame to `frame` and every change of state to `state` until the source has ended. Calls `alive`
+    /// all the while, whether frames come or not.
     ///
     /// # Errors
     /// The source's own, where the policy does not try again.
@@ -86,17 +87,19 @@ impl Supervisor<'_> {
         &self,
         mut frame: impl FnMut(Frame, Option<f64>),
         mut state: impl FnMut(SourceState),
+        alive: impl Fn(),
     ) -> Result<()> {
         let mut seq = 0;
         let mut wait = FIRST_WAIT;
         while !self.stop.is_set() {
+            alive();
             state(SourceState::Connecting);
             let opened = self.clock.now();
             let mut last_frame = opened;
             let finish = match self.opener.open() {
                 Err(error) => Finish::Lost(error),
                 Ok(mut source) => {
-                    self.play(source.as_mut(), &mut seq, &mut last_frame, &mut frame, &mut state)
+                    self.play(source.as_mut(), &mut seq, &mut last_frame, &mut frame, &mut state, &alive)
                 }
             };
             let error = match finish {
@@ -117,6 +120,7 @@ impl Supervisor<'_> {
             }
             log::warn!("{error}; trying again in {} s", wait.as_secs());
             state(SourceState::Reconnecting { message: error.to_string(), wait });
+            alive();
             if self.clock.wait(wait, &self.stop) {
                 return Ok(());
             }
@@ -133,10 +137,12 @@ impl Supervisor<'_> {
         last_frame: &mut std::time::Instant,
         frame: &mut impl FnMut(Frame, Option<f64>),
         state: &mut impl FnMut(SourceState),
+        alive: &impl Fn(),
     ) -> Finish {
         let mut in_this_round = 0u64;
         let mut live = false;
         while !self.stop.is_set() {
+            alive();
             match source.next(POLL) {
                 Ok(Next::Frame(mut next)) => {
                     *last_frame = self.clock.now();
@@ -252,6 +258,7 @@ mod tests {
         let stop = Stop::new();
         let supervisor = Supervisor { opener: &opener, policy, clock: clock.clone(), stop: stop.clone() };
         let (mut seqs, mut states) = (Vec::new(), Vec::new());
+        let alive = std::cell::Cell::new(0);
         let result = supervisor.run(
             |frame, _| {
                 seqs.push(frame.seq);
@@ -260,7 +267,9 @@ mod tests {
                 }
             },
             |state| states.push(state),
+            || alive.set(alive.get() + 1),
         );
+        assert!(alive.get() > seqs.len(), "signs of life come with and without frames");
         let waits = clock.waits().iter().map(Duration::as_secs).collect();
         Outcome { result, seqs, states, waits }
     }

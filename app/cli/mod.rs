@@ -13,6 +13,7 @@ use crate::loaded::LoadSpec;
 use crate::model::catalogue::Task;
 use crate::model::chip::Chip;
 use crate::probe;
+use crate::publish::jsonl;
 
 #[cfg(feature = "desktop")]
 pub mod answers;
@@ -143,6 +144,10 @@ pub struct RunArgs {
     /// Write every scene as a line of JSON into this file
     #[arg(long, value_name = "FILE.jsonl")]
     pub output: Option<PathBuf>,
+    /// Bytes after which that file is full: it becomes FILE.jsonl.1, the one before that FILE.jsonl.2, and no more
+    /// are kept
+    #[arg(long, value_name = "BYTES", default_value_t = jsonl::DEFAULT_LIMIT, value_parser = clap::value_parser!(u64).range(1..))]
+    pub output_limit: u64,
     /// Write the pictures with what was found drawn in as a clip: .mp4, .mkv, .webm or .avi
     #[cfg(feature = "desktop")]
     #[arg(long, value_name = "CLIP")]

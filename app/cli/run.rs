@@ -13,6 +13,7 @@ use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source}
 use crate::clock::{Stop, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
+use crate::history;
 use crate::loaded::{LOADING_LIMIT, LoadSpec};
 use crate::model::catalogue::Scope;
 use crate::model::choice::{Keeper, localdata};
@@ -60,7 +61,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     if args.once {
         model.detector.wait_until_ready(LOADING_LIMIT)?;
     }
-    let output = args.output.as_deref().map(JsonLines::create).transpose()?;
+    let output = args.output.as_deref().map(|path| JsonLines::create(path, args.output_limit)).transpose()?;
     #[cfg(feature = "desktop")]
     let record = args.record.as_deref().map(recorder).transpose()?;
     #[cfg(not(feature = "desktop"))]
@@ -71,6 +72,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let mut kept = localdata(Path::new("")).map(|folder| SettingsFile::new(&folder, given));
     let settings = Settings::new(kept.as_ref().map_or(given, SettingsFile::values));
     let status = Arc::new(Status::new(origin, about.clone(), settings));
+    if let Some(output) = &output {
+        // Nobody else sets it.
+        let _ = status.output.set(output.output());
+    }
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
     let server = WebServer::start(args.listen, status.clone(), switch)?;
     if !args.listen.ip().is_loopback() {
@@ -78,6 +83,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     }
     let stop = Stop::new();
     stop_on_signals(&stop)?;
+    history::start(status.clone(), stop.clone())?;
 
     log::info!("source   {source}");
     match &about.missing {

@@ -24,6 +24,8 @@ pub enum Watch {
     Mjpeg = 1,
     /// Scenes alone.
     Events = 2,
+    /// One picture as it is.
+    Still = 3,
 }
 
 /// A publication and its number.
@@ -65,6 +67,7 @@ struct State {
     scene: Option<Arc<PublishedScene>>,
     live: Option<Published<[u8]>>,
     mjpeg: Option<Published<[u8]>>,
+    still: Option<Published<[u8]>>,
     closed: bool,
 }
 
@@ -73,7 +76,7 @@ struct State {
 pub struct Hub {
     state: Mutex<State>,
     changed: Condvar,
-    viewers: [AtomicUsize; 3],
+    viewers: [AtomicUsize; 4],
 }
 
 /// Counts a viewer for as long as it lives.
@@ -128,7 +131,7 @@ impl Hub {
         published
     }
 
-    /// Publishes a message for the page, or a picture for plain viewers.
+    /// Publishes a message for the page, or a picture for others.
     pub fn publish_bytes(&self, watch: Watch, bytes: Vec<u8>) {
         let mut state = self.lock();
         state.version += 1;
@@ -136,6 +139,7 @@ impl Hub {
         match watch {
             Watch::Live => state.live = published,
             Watch::Mjpeg => state.mjpeg = published,
+            Watch::Still => state.still = published,
             Watch::Events => {}
         }
         self.changed.notify_all();
@@ -168,6 +172,7 @@ impl Hub {
             let published = match watch {
                 Watch::Live => state.live.as_ref(),
                 Watch::Mjpeg => state.mjpeg.as_ref(),
+                Watch::Still => state.still.as_ref(),
                 Watch::Events => None,
             };
             published.filter(|published| published.version > seen).cloned()
@@ -182,6 +187,9 @@ impl Hub {
         }
         if self.viewers(Watch::Mjpeg) == 0 {
             state.mjpeg = None;
+        }
+        if self.viewers(Watch::Still) == 0 {
+            state.still = None;
         }
     }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::hub::{PublishedScene, Watch};
+use super::hub::{Hub, PublishedScene, Watch};
 use super::jpeg::JpegEncoder;
 use super::overlay;
 use crate::capture::Pictures;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::preprocess::{I420Buffer, ViewScaler};
+use crate::pulse::Worker;
 use crate::scene::Scene;
 use crate::slot::{Slot, Taken};
 use crate::stats::Stage;
@@ -88,6 +89,45 @@ struct Last {
     published: Arc<PublishedScene>,
 }
 
+/// Who has the picture of a frame, or is to get it.
+#[derive(Clone, Copy, Default)]
+struct Pictured {
+    live: bool,
+    mjpeg: bool,
+    still: bool,
+}
+
+impl Pictured {
+    /// Who watches.
+    fn watched(hub: &Hub) -> Self {
+        let is = |watch| hub.viewers(watch) > 0;
+        Self { live: is(Watch::Live), mjpeg: is(Watch::Mjpeg), still: is(Watch::Still) }
+    }
+
+    /// Both of them.
+    fn and(self, other: Self) -> Self {
+        let Self { live, mjpeg, still } = self;
+        Self { live: live && other.live, mjpeg: mjpeg && other.mjpeg, still: still && other.still }
+    }
+
+    /// Either of them.
+    fn or(self, other: Self) -> Self {
+        !(!self).and(!other)
+    }
+
+    fn any(self) -> bool {
+        self.live || self.mjpeg || self.still
+    }
+}
+
+impl std::ops::Not for Pictured {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        Self { live: !self.live, mjpeg: !self.mjpeg, still: !self.still }
+    }
+}
+
 /// Publishes what was seen.
 pub struct Publisher {
     status: Arc<Status>,
@@ -98,7 +138,7 @@ pub struct Publisher {
     pictures: Option<Box<dyn Pictures>>,
     recording: Option<Recording>,
     last: Option<Last>,
-    shown: (bool, bool),
+    shown: Pictured,
     last_status: Option<Instant>,
     last_message: Instant,
     picture_failed: bool,
@@ -125,7 +165,7 @@ impl Publisher {
             pictures,
             recording,
             last: None,
-            shown: (false, false),
+            shown: Pictured::default(),
             last_status: None,
             last_message: Instant::now(),
             picture_failed: false,
@@ -138,6 +178,7 @@ impl Publisher {
     /// Where a recording was not kept to its end.
     pub fn run(mut self, slot: &Slot<(Frame, Arc<Scene>)>) -> Result<()> {
         loop {
+            self.status.pulses.beat(Worker::Publish);
             match slot.take(POLL) {
                 Taken::Item((frame, scene)) => {
                     let start = Instant::now();
@@ -163,7 +204,7 @@ impl Publisher {
         // A source whose memory is shared with devices has few buffers: they go back at once.
         let scarce = frame.pixels.shared().is_some();
         self.last = Some(Last { frame: Some(frame), scene, published });
-        self.shown = (false, false);
+        self.shown = Pictured::default();
         self.show();
         if scarce && let Some(last) = &mut self.last {
             last.frame = None;
@@ -180,46 +221,54 @@ impl Publisher {
     fn show(&mut self) {
         let hub = &self.status.hub;
         hub.forget_unwatched();
-        let watched = hub.viewers(Watch::Live) > 0;
-        let live = watched && !self.shown.0;
-        let mjpeg = hub.viewers(Watch::Mjpeg) > 0 && !self.shown.1;
+        let watched = Pictured::watched(hub);
+        // Whoever comes when the last viewer has gone begins anew, also with the same frame.
+        self.shown = self.shown.and(watched);
+        let wanted = watched.and(!self.shown);
         if let Some(pictures) = &mut self.pictures {
-            pictures.watch(watched);
+            pictures.watch(watched.live);
         }
-        if !live && !mjpeg {
+        if !wanted.any() {
             return;
         }
-        if let Err(error) = self.encode(live, mjpeg) {
+        if let Err(error) = self.encode(wanted) {
             self.tell_once(&error);
             // The page shows boxes without a picture rather than nothing.
-            if live && let Some(last) = &self.last {
+            if wanted.live
+                && let Some(last) = &self.last
+            {
                 let text = self.with_status(last.published.json());
                 self.send(&text, &[]);
             }
         } else {
             self.picture_failed = false;
         }
-        self.shown = (self.shown.0 || live, self.shown.1 || mjpeg);
+        self.shown = self.shown.or(wanted);
     }
 
-    fn encode(&mut self, live: bool, mjpeg: bool) -> Result<()> {
+    fn encode(&mut self, wanted: Pictured) -> Result<()> {
         let Some(Last { frame: Some(frame), scene, published }) = &self.last else { return Ok(()) };
         let made = match (&mut self.pictures, frame.pts) {
-            (Some(pictures), Some(time)) if live => pictures.of(time, PICTURE_WAIT),
+            (Some(pictures), Some(time)) if wanted.live => pictures.of(time, PICTURE_WAIT),
             _ => None,
         };
-        if mjpeg || made.is_none() {
+        if wanted.mjpeg || wanted.still || made.is_none() {
             let (width, height) = view_size(frame);
             self.scaler.run(frame, width, height, &mut self.view)?;
         }
-        if mjpeg {
+        if wanted.still {
+            let mut jpeg = Vec::new();
+            self.encoder.encode(&self.view, &mut jpeg)?;
+            self.status.hub.publish_bytes(Watch::Still, jpeg);
+        }
+        if wanted.mjpeg {
             self.annotated.clone_from(&self.view);
             overlay::draw(scene, &mut self.annotated);
             let mut jpeg = Vec::new();
             self.encoder.encode(&self.annotated, &mut jpeg)?;
             self.status.hub.publish_bytes(Watch::Mjpeg, jpeg);
         }
-        if live {
+        if wanted.live {
             let counter = if made.is_some() {
                 &self.status.stats.pictures_given
             } else {
@@ -260,12 +309,12 @@ impl Publisher {
     /// No frame came: serves viewers that came meanwhile, tells the page how things are.
     fn idle(&mut self) {
         let hub = &self.status.hub;
-        if hub.viewers(Watch::Live) + hub.viewers(Watch::Mjpeg) == 0 {
+        if !Pictured::watched(hub).any() {
             if let Some(pictures) = &mut self.pictures {
                 pictures.watch(false);
             }
             hub.forget_unwatched();
-            self.shown = (false, false);
+            self.shown = Pictured::default();
             return;
         }
         self.show();
