@@ -1,44 +1,46 @@
-//! `/api/model`: what runs, and running another.
+//! `/api/v1/model`: what runs, and running another.
 
 use std::io::Read;
 
 use serde_json::Value;
-use tiny_http::{Method, Request};
+use tiny_http::Request;
 
+use super::addresses::Ask;
 use super::multipart;
 use super::reply::{self, Reply};
 use super::routes::parameter;
 use crate::error::{Error, Kind, Result};
 use crate::geometry::Fit;
-use crate::switch::{Switch, Wanted};
+use crate::switch::Wanted;
 
 /// The largest body: a model and its labels. Models for cameras have some ten megabytes.
 const BODY_LIMIT: u64 = 100 << 20;
 /// So much of a body that is too large is read and thrown away, so that the answer gets through.
 const DRAIN_LIMIT: u64 = 200 << 20;
 
-/// Answers a request to `/api/model`.
-pub fn handle(mut request: Request, query: &str, switch: &Switch) {
-    let answer = match request.method() {
-        Method::Get | Method::Head => Ok(reply::json(200, &switch.to_json())),
-        Method::Delete => switch.back().map(|_| reply::json(200, &switch.to_json())),
-        Method::Post => post(&mut request, query, switch),
-        _ => Ok(reply::not_allowed("GET, HEAD, POST, DELETE")),
-    };
-    answer.unwrap_or_else(|error| reply::problem(&error)).send(request);
+/// What runs.
+pub fn get(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(reply::json(200, &ask.switch.to_json()))
 }
 
-fn post(request: &mut Request, query: &str, switch: &Switch) -> Result<Reply> {
-    let _receiving = switch.receive()?;
+/// Back to the model that Spotter was started with.
+pub fn delete(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    ask.switch.back()?;
+    get(ask)
+}
+
+/// Another model: a file that is sent, or a name from the catalogue.
+pub fn post(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    let _receiving = ask.switch.receive()?;
     let Some(body) = body(request)? else {
         let text =
             format!("the upload is larger than {} MiB; that is no model for a camera", BODY_LIMIT >> 20);
         return Ok(reply::problem_with(413, &text));
     };
     let content_type = reply::header(request, "Content-Type").unwrap_or("").to_owned();
-    let (wanted, fit) = wanted(&content_type, query, body)?;
-    switch.switch(wanted, fit)?;
-    Ok(reply::json(200, &switch.to_json()))
+    let (wanted, fit) = wanted(&content_type, ask.query, body)?;
+    ask.switch.switch(wanted, fit)?;
+    get(ask)
 }
 
 /// The body; none where it is too large.

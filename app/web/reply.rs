@@ -20,11 +20,27 @@ const CONTENT_SECURITY_POLICY: &str =
 /// An answer whose body is in memory.
 pub struct Reply {
     status: u16,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
     body: Cow<'static, [u8]>,
 }
 
 impl Reply {
+    /// Its status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Its body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// With one header more.
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
     /// Sends the answer. Where the client is gone, nobody misses it.
     pub fn send(self, request: Request) {
         let body = if *request.method() == Method::Head { &[][..] } else { &self.body };
@@ -56,7 +72,8 @@ fn reason(status: u16) -> &'static str {
 
 /// A body with its type that is never cached.
 pub fn bytes(status: u16, kind: &'static str, body: Vec<u8>) -> Reply {
-    Reply { status, headers: vec![("Content-Type", kind), ("Cache-Control", "no-store")], body: body.into() }
+    let headers = vec![("Content-Type", kind.into()), ("Cache-Control", "no-store".into())];
+    Reply { status, headers, body: body.into() }
 }
 
 /// JSON text.
@@ -71,7 +88,7 @@ pub fn json(status: u16, value: &Value) -> Reply {
 
 /// "Nothing new": no body.
 pub fn nothing() -> Reply {
-    Reply { status: 204, headers: vec![("Cache-Control", "no-store")], body: Cow::Borrowed(&[]) }
+    Reply { status: 204, headers: vec![("Cache-Control", "no-store".into())], body: Cow::Borrowed(&[]) }
 }
 
 /// An error as problem JSON.
@@ -81,25 +98,40 @@ pub fn problem(error: &Error) -> Reply {
 
 /// A problem with a status of its own.
 pub fn problem_with(status: u16, detail: &str) -> Reply {
-    let body = json!({ "type": "about:blank", "title": reason(status), "status": status, "detail": detail });
+    bytes(status, "application/problem+json", problem_body(status, detail).to_string().into_bytes())
+}
+
+/// A problem with fields of its own (RFC 9457 §3.2) beside the usual ones.
+pub fn problem_about(status: u16, detail: &str, more: Value) -> Reply {
+    let mut body = problem_body(status, detail);
+    extend(&mut body, more);
     bytes(status, "application/problem+json", body.to_string().into_bytes())
 }
 
+fn problem_body(status: u16, detail: &str) -> Value {
+    json!({ "type": "about:blank", "title": reason(status), "status": status, "detail": detail })
+}
+
+/// Adds the fields of one object to another.
+pub fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
 /// "Method not allowed", naming those that are.
-pub fn not_allowed(allowed: &'static str) -> Reply {
-    let mut reply = problem_with(405, &format!("this address answers {allowed} only"));
-    reply.headers.push(("Allow", allowed));
-    reply
+pub fn not_allowed(allowed: &str) -> Reply {
+    problem_with(405, &format!("this address answers {allowed} only")).with("Allow", allowed.to_owned())
 }
 
 /// A file of the page.
 pub fn asset(asset: &Asset) -> Reply {
     let headers = vec![
-        ("Content-Type", content_type(asset.path)),
+        ("Content-Type", content_type(asset.path).into()),
         // The files change with the program only, but the program changes under the same address.
-        ("Cache-Control", "no-cache"),
-        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-        ("Referrer-Policy", "no-referrer"),
+        ("Cache-Control", "no-cache".into()),
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY.into()),
+        ("Referrer-Policy", "no-referrer".into()),
     ];
     Reply { status: 200, headers, body: Cow::Borrowed(asset.bytes) }
 }

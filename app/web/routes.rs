@@ -1,21 +1,14 @@
-//! Which address answers what.
+//! From a request to its answer: whose request it is, what its path asks for.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use serde_json::{Value, json};
 use tiny_http::{Method, Request};
 
-use super::reply::{self, Reply};
-use super::{assets, models, stream};
+use super::addresses::{self, Answer, Ask, Verb};
+use super::{assets, reply, stream};
 use crate::error::{Error, Kind, Result};
 use crate::status::Status;
 use crate::switch::Switch;
-
-/// A settings patch is a few dozen bytes.
-const BODY_LIMIT: usize = 64 * 1024;
-/// The longest a long-poll waits.
-const LONGEST_POLL: Duration = Duration::from_secs(30);
 
 /// What a path asks for, and whether things may be changed there.
 struct Place<'a> {
@@ -39,7 +32,7 @@ fn place(path: &str) -> Place<'_> {
 }
 
 /// Answers one request; a stream is served until its viewer has gone.
-pub fn handle(request: Request, status: &Status, switch: &Switch) {
+pub fn handle(mut request: Request, status: &Status, switch: &Switch) {
     let url = request.url().to_owned();
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
     let Place { path, may_change } = place(path);
@@ -54,60 +47,23 @@ pub fn handle(request: Request, status: &Status, switch: &Switch) {
                     /local/spotter/api/";
         return reply::problem_with(403, text).send(request);
     }
-    // A stream has no end to ask the head of.
-    if *request.method() == Method::Get {
-        match &*path {
-            "/api/live" if stream::wants_websocket(&request) => {
-                return stream::live_websocket(request, &status.hub);
-            }
-            "/api/live" => return stream::live_fetch(request, &status.hub),
-            "/api/events" => return stream::events(request, &status.hub),
-            "/stream.mjpg" | "/api/stream.mjpg" => return stream::mjpeg(request, &status.hub),
-            _ => {}
-        }
-    }
-    match &*path {
-        "/api/live" | "/api/events" | "/stream.mjpg" | "/api/stream.mjpg" => {
-            reply::not_allowed("GET").send(request)
-        }
-        "/api/model" => models::handle(request, query, switch),
-        "/api/access" if reading => {
-            reply::json(200, &json!({ "may_change": may_change })).send(request);
-        }
-        "/api/models" if reading => reply::json(200, &switch.models_json()).send(request),
-        "/api/settings" if *request.method() == Method::Patch => patch_settings(request, status),
-        "/api/settings" if !reading => reply::not_allowed("GET, HEAD, PATCH").send(request),
-        _ if !reading => reply::not_allowed("GET, HEAD").send(request),
-        _ => {
-            let answer = answer(&path, query, status).unwrap_or_else(|error| reply::problem(&error));
-            answer.send(request);
-        }
-    }
-}
-
-fn answer(path: &str, query: &str, status: &Status) -> Result<Reply> {
-    match path {
-        "/api/scene" => scene(query, status),
-        "/api/status" => Ok(reply::json(200, &status.to_json())),
-        "/api/settings" => Ok(reply::json(200, &json!(status.settings.values()))),
-        "/healthz" | "/api/healthz" => Ok(health(status)),
-        _ => match assets::find(path.trim_start_matches('/')) {
-            Some(asset) => Ok(reply::asset(&asset)),
-            None => Err(Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
-        },
-    }
-}
-
-/// 200 while the program does its work; the source may be away, which the body says.
-fn health(status: &Status) -> Reply {
-    let value = status.to_json();
-    let body = json!({
-        "status": "ok",
-        "detecting": status.is_detecting(),
-        "state": value["state"],
-        "message": value["message"],
-    });
-    reply::json(200, &body)
+    let ask = Ask { query, may_change, status, switch };
+    let Some(address) = addresses::find(&path) else {
+        let answer = match assets::find(path.trim_start_matches('/')) {
+            Some(asset) if reading => reply::asset(&asset),
+            Some(_) => reply::not_allowed("GET, HEAD"),
+            None => reply::problem(&Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
+        };
+        return answer.send(request);
+    };
+    let answer = match address.answer(Verb::of(request.method())) {
+        // A stream has no end to ask the head of.
+        Some(Answer::Stream(serve)) if *request.method() == Method::Get => return serve(request, &ask),
+        Some(Answer::Look(look)) => look(&ask),
+        Some(Answer::Change(change)) => change(&mut request, &ask),
+        Some(Answer::Stream(_)) | None => Ok(reply::not_allowed(&address.allowed())),
+    };
+    answer.unwrap_or_else(|error| reply::problem(&error)).send(request);
 }
 
 /// True where a browser says that the page of another site makes the request. Such a page can send forms
@@ -147,47 +103,19 @@ pub fn parameter(query: &str, name: &str) -> Option<String> {
 }
 
 /// The value of a query parameter that is a whole number.
-fn number(query: &str, name: &str) -> Result<Option<u64>> {
+///
+/// # Errors
+/// `Kind::Usage` where it is something else.
+pub fn number(query: &str, name: &str) -> Result<Option<u64>> {
     let Some(value) = parameter(query, name) else { return Ok(None) };
-    value
-        .parse()
-        .map(Some)
-        .map_err(|_| Error::new(Kind::Usage, format!("{name} must be a whole number, not \"{value}\"")))
-}
-
-fn scene(query: &str, status: &Status) -> Result<Reply> {
-    let after = number(query, "after")?;
-    let wait = match number(query, "timeout_ms")? {
-        Some(ms) => Duration::from_millis(ms).min(LONGEST_POLL),
-        None if after.is_some() => LONGEST_POLL,
-        None => Duration::ZERO,
-    };
-    match status.hub.wait_scene(after, wait) {
-        Some(scene) => Ok(reply::json_text(200, scene.json())),
-        // Nothing newer in the time given is no error: the client asks again.
-        None if status.hub.scene().is_some() => Ok(reply::nothing()),
-        None => Err(stream::nothing_yet()),
-    }
-}
-
-fn patch_settings(mut request: Request, status: &Status) {
-    let answer = match read_body(&mut request).and_then(|patch| status.settings.patch(&patch)) {
-        Ok(values) => reply::json(200, &json!(values)),
-        Err(error) => reply::problem(&error),
-    };
-    answer.send(request);
-}
-
-fn read_body(request: &mut Request) -> Result<Value> {
-    use std::io::Read;
-    let mut body = Vec::new();
-    let read = request.as_reader().take(BODY_LIMIT as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error))?;
-    if body.len() > BODY_LIMIT {
-        return Err(Error::new(Kind::Usage, format!("the request's body is larger than {BODY_LIMIT} bytes")));
-    }
-    serde_json::from_slice(&body)
-        .map_err(|error| Error::new(Kind::Usage, format!("the request's body is no JSON: {error}")))
+    // "+7" and "-0" are numbers to Rust.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|_| digits).map(Some).ok_or_else(|| {
+        Error::new(
+            Kind::Usage,
+            format!("{name} must be a whole number from 0 on, not \"{}\"", value.escape_default()),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -199,8 +127,11 @@ mod tests {
         for (path, short, may_change) in [
             ("/api/settings", "/api/settings", true),
             ("/admin/settings", "/api/settings", true),
+            ("/admin/v1/settings", "/api/v1/settings", true),
             ("/local/spotter/api/settings", "/api/settings", false),
+            ("/local/spotter/api/v1/settings", "/api/v1/settings", false),
             ("/local/spotter/admin/settings", "/api/settings", true),
+            ("/local/spotter/admin/v1/settings", "/api/v1/settings", true),
             ("/local/spotter/", "/", false),
             ("/local/spotter", "", false),
             // Neither is a way from what viewers may ask to what administrators may.
@@ -216,12 +147,14 @@ mod tests {
 
     #[test]
     fn query_parameters_are_decoded() {
-        let query = "a=1&name=m%C3%BC+b%2fc%&b=%zz&empty=";
+        let query = "a=1&name=m%C3%BC+b%2fc%&b=%zz&empty=&plus=%2B1";
         let value = |name: &str| parameter(query, name);
         assert_eq!(value("name").as_deref(), Some("mü b/c%"));
         assert_eq!((value("b").as_deref(), value("empty").as_deref()), (Some("%zz"), Some("")));
         assert_eq!(value("c"), None);
         assert_eq!(number(query, "a").unwrap(), Some(1));
-        assert!(number(query, "b").is_err());
+        for bad in ["b", "empty", "plus"] {
+            assert!(number(query, bad).is_err(), "{bad}");
+        }
     }
 }

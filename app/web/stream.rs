@@ -8,6 +8,7 @@ use tiny_http::{Request, Response};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
+use super::addresses::Ask;
 use super::reply::{self, header};
 use crate::error::{Error, Kind};
 use crate::publish::hub::{Hub, Watch};
@@ -37,8 +38,14 @@ pub fn wants_websocket(request: &Request) -> bool {
     header(request, "Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
+/// Picture and scene of the same frame, over a WebSocket where one is asked for.
+pub fn live(request: Request, ask: &Ask<'_>) {
+    let hub = &ask.status.hub;
+    if wants_websocket(&request) { live_websocket(request, hub) } else { live_fetch(request, hub) }
+}
+
 /// Picture and scene over a WebSocket.
-pub fn live_websocket(request: Request, hub: &Hub) {
+fn live_websocket(request: Request, hub: &Hub) {
     let Some(accept) = header(&request, "Sec-WebSocket-Key")
         .map(|key| tungstenite::handshake::derive_accept_key(key.as_bytes()))
         .and_then(|accept| tiny_http::Header::from_bytes("Sec-WebSocket-Accept", accept).ok())
@@ -75,14 +82,15 @@ fn stream(request: Request, hub: &Hub, watch: Watch, kind: &str, body: impl FnOn
 }
 
 /// Picture and scene as a plain stream of the same messages, for browsers without a WebSocket.
-pub fn live_fetch(request: Request, hub: &Hub) {
+fn live_fetch(request: Request, hub: &Hub) {
     stream(request, hub, Watch::Live, "application/octet-stream", |writer| {
         follow(hub, Watch::Live, |bytes| writer.write_all(bytes).and_then(|()| writer.flush()).is_ok());
     });
 }
 
 /// Pictures with the boxes drawn in, for `<img>` and video players.
-pub fn mjpeg(request: Request, hub: &Hub) {
+pub fn mjpeg(request: Request, ask: &Ask<'_>) {
+    let hub = &ask.status.hub;
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
     stream(request, hub, Watch::Mjpeg, &kind, |writer| {
         // The boundary goes out right after each picture: players show a part when the next one begins.
@@ -101,7 +109,8 @@ pub fn mjpeg(request: Request, hub: &Hub) {
 }
 
 /// Scenes as server-sent events; the event's id is the frame's number.
-pub fn events(request: Request, hub: &Hub) {
+pub fn events(request: Request, ask: &Ask<'_>) {
+    let hub = &ask.status.hub;
     stream(request, hub, Watch::Events, "text/event-stream", |writer| {
         let mut seen = None;
         let mut last = Instant::now();
