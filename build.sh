@@ -483,7 +483,7 @@ setup_test_venv() {
     for python in python3 /usr/bin/python3 python3.11 python3.12; do
         # The list has hashes for these two versions.
         "$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || continue
-        say "setup: $venv with numpy and pycocotools"
+        say "setup: $venv with numpy, pycocotools and schemathesis"
         rm -rf "$venv"
         if quietly "$python" -m venv "$venv" &&
             quietly "$venv/bin/python" -m pip install --require-hashes --only-binary=:all: --no-deps -r "$list"; then
@@ -491,10 +491,10 @@ setup_test_venv() {
             return
         fi
         rm -rf "$venv"
-        say "skipped: mAP: the Python environment could not be made"
+        say "skipped: mAP and fuzzing the interface: the Python environment could not be made"
         return
     done
-    say "skipped: mAP: no python3 of version 3.11 or 3.12"
+    say "skipped: mAP and fuzzing the interface: no python3 of version 3.11 or 3.12"
 }
 
 # Trains the demo models; sets and checkpoints in target/train make a second run go on where the first stopped.

@@ -72,8 +72,9 @@ fn reason(status: u16) -> &'static str {
 
 /// A body with its type that is never cached.
 pub fn bytes(status: u16, kind: &'static str, body: Vec<u8>) -> Reply {
-    let headers = vec![("Content-Type", kind.into()), ("Cache-Control", "no-store".into())];
-    Reply { status, headers, body: body.into() }
+    Reply { status, headers: Vec::new(), body: body.into() }
+        .with("Content-Type", kind)
+        .with("Cache-Control", "no-store")
 }
 
 /// JSON text.
@@ -88,7 +89,7 @@ pub fn json(status: u16, value: &Value) -> Reply {
 
 /// "Nothing new": no body.
 pub fn nothing() -> Reply {
-    Reply { status: 204, headers: vec![("Cache-Control", "no-store".into())], body: Cow::Borrowed(&[]) }
+    Reply { status: 204, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with("Cache-Control", "no-store")
 }
 
 /// An error as problem JSON.
@@ -126,14 +127,12 @@ pub fn not_allowed(allowed: &str) -> Reply {
 
 /// A file of the page.
 pub fn asset(asset: &Asset) -> Reply {
-    let headers = vec![
-        ("Content-Type", content_type(asset.path).into()),
+    Reply { status: 200, headers: Vec::new(), body: Cow::Borrowed(asset.bytes) }
+        .with("Content-Type", content_type(asset.path))
         // The files change with the program only, but the program changes under the same address.
-        ("Cache-Control", "no-cache".into()),
-        ("Content-Security-Policy", CONTENT_SECURITY_POLICY.into()),
-        ("Referrer-Policy", "no-referrer".into()),
-    ];
-    Reply { status: 200, headers, body: Cow::Borrowed(asset.bytes) }
+        .with("Cache-Control", "no-cache")
+        .with("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        .with("Referrer-Policy", "no-referrer")
 }
 
 /// Writes the head of an answer whose body ends with the connection.
