@@ -36,7 +36,7 @@ fn dos_time(time: SystemTime) -> [u16; 2] {
     };
     let (year, month, day) = (number(0, 4).clamp(1980, 2107), number(5, 7), number(8, 10));
     let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
-    [hour << 11 | minute << 5 | second / 2, (year - 1980) << 9 | month << 5 | day]
+    [(hour << 11) | (minute << 5) | (second / 2), ((year - 1980) << 9) | (month << 5) | day]
 }
 
 fn put16(to: &mut Vec<u8>, values: &[u16]) {
