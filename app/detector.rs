@@ -6,7 +6,7 @@ use crate::backend::{Backend, Readiness};
 use crate::error::{Error, Kind, Result};
 use crate::findings::{Findings, Mask};
 use crate::frame::Frame;
-use crate::geometry::Mapping;
+use crate::geometry::{Fit, Mapping};
 use crate::model::decode::{Decoder, Output, Thresholds};
 use crate::preprocess::{InputPicture, Preprocessor};
 use crate::tensor::TensorInfo;
@@ -40,6 +40,8 @@ pub struct Detector {
 struct Loaded {
     backend: Box<dyn Backend>,
     preprocessor: Preprocessor,
+    /// How frames are fitted where nobody wants otherwise.
+    fit: Fit,
     decoder: Box<dyn Decoder>,
     outputs: Vec<TensorInfo>,
 }
@@ -60,7 +62,8 @@ impl Detector {
                 format!("the model has {} outputs; Spotter reads 1 to {OUTPUT_LIMIT}", outputs.len());
             return Err(Error::new(Kind::Model, message));
         }
-        let loaded = Loaded { backend, preprocessor, decoder, outputs };
+        let fit = preprocessor.fit();
+        let loaded = Loaded { backend, preprocessor, fit, decoder, outputs };
         Ok(Self { loaded: Some(loaded), findings: Findings::default() })
     }
 
@@ -76,6 +79,14 @@ impl Detector {
     /// The picture that the model takes, where there is a model.
     pub fn input(&self) -> Option<InputPicture> {
         self.loaded.as_ref().map(|loaded| loaded.preprocessor.input())
+    }
+
+    /// How frames are fitted into the model's input from now on; without a wish as the model was loaded. Where that
+    /// is another way than before, the next frame's preparation allocates.
+    pub fn set_fit(&mut self, wanted: Option<Fit>) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.preprocessor.set_fit(wanted.unwrap_or(loaded.fit));
+        }
     }
 
     /// Whether it can take a frame now.
@@ -120,7 +131,7 @@ impl Detector {
     /// # Errors
     /// Where the frame cannot be read or the backend fails; the next frame may succeed.
     pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&Findings, StageTimes)> {
-        let Some(Loaded { backend, preprocessor, decoder, outputs: infos }) = &mut self.loaded else {
+        let Some(Loaded { backend, preprocessor, decoder, outputs: infos, .. }) = &mut self.loaded else {
             return Ok((&self.findings, StageTimes::default()));
         };
         let start = Instant::now();
@@ -141,12 +152,14 @@ impl Detector {
             *output = Output { info, data: backend.output(index)? };
         }
         decoder.decode(&outputs[..infos.len()], thresholds, &mut self.findings)?;
-        let Findings { detections, mask, .. } = &mut self.findings;
-        for detection in detections.iter_mut() {
+        let Findings { detections, suppressed, mask, .. } = &mut self.findings;
+        for detection in detections.iter_mut().chain(suppressed.iter_mut().map(|other| &mut other.detection))
+        {
             detection.rect = mapping.to_source(&detection.rect);
         }
         // What lay in the letterbox bars alone has no area in the frame.
         detections.retain(|detection| detection.rect.is_valid());
+        suppressed.retain(|suppressed| suppressed.detection.rect.is_valid());
         cut_to_frame(mask, &mapping);
         let times = StageTimes {
             preprocess: prepared - start,
@@ -183,7 +196,6 @@ fn cut_to_frame(mask: &mut Mask, mapping: &Mapping) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Fit;
 
     fn numbered(width: usize, height: usize) -> Mask {
         let classes = (0..width * height).map(|i| (i / width * 10 + i % width) as u8).collect();

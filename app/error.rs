@@ -21,6 +21,8 @@ pub enum Kind {
     Output,
     /// Something was asked for that does not exist.
     NotFound,
+    /// What is to be changed has changed meanwhile.
+    Outdated,
     /// Too many viewers, or not ready yet; trying again later may help.
     Busy,
     /// Two answers differ by more than the user allows; not a failure of anything.
@@ -35,7 +37,7 @@ impl Kind {
         match self {
             // As diff and cmp have it.
             Kind::Differs => 1,
-            Kind::Usage | Kind::NotFound => 2,
+            Kind::Usage | Kind::NotFound | Kind::Outdated => 2,
             Kind::Source => 3,
             Kind::Model => 4,
             Kind::Backend => 5,
@@ -52,6 +54,7 @@ impl Kind {
         match self {
             Kind::Usage | Kind::Model => 400,
             Kind::NotFound => 404,
+            Kind::Outdated => 412,
             Kind::Source | Kind::Backend | Kind::Download | Kind::Busy => 503,
             Kind::Listen | Kind::Output | Kind::Differs | Kind::Internal => 500,
         }
@@ -139,6 +142,7 @@ mod tests {
             Kind::Download,
             Kind::Output,
             Kind::NotFound,
+            Kind::Outdated,
             Kind::Busy,
             Kind::Differs,
             Kind::Internal,

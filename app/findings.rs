@@ -108,11 +108,28 @@ impl Mask {
     }
 }
 
-/// All that a model found in one frame. Which of the three is filled depends on the model's head.
+/// At most so many suppressed detections are told of in a frame, best first: each object has dozens.
+pub const SUPPRESSED_LIMIT: usize = 20;
+
+/// An object that NMS took for a worse view of another one of its class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Suppressed {
+    /// What was found.
+    pub detection: Detection,
+    /// The other one's score.
+    pub score: f32,
+    /// Intersection over union with the other one.
+    pub iou: f32,
+}
+
+/// All that a model found in one frame. Which of the three (objects, classes, mask) is filled depends on the model's
+/// head.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
     /// Objects, best first.
     pub detections: Vec<Detection>,
+    /// Objects that were suppressed, best first, at most [`SUPPRESSED_LIMIT`]; none where NMS is inside the model.
+    pub suppressed: Vec<Suppressed>,
     /// Classes of the whole picture, best first.
     pub classes: Vec<ClassScore>,
     /// Class of every pixel.
@@ -123,6 +140,7 @@ impl Findings {
     /// Empties everything and keeps the memory.
     pub fn clear(&mut self) {
         self.detections.clear();
+        self.suppressed.clear();
         self.classes.clear();
         self.mask.clear();
     }

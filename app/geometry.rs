@@ -100,14 +100,21 @@ impl FromStr for Fit {
     }
 }
 
-impl fmt::Display for Fit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Fit {
+    /// What a user calls it.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Letterbox => "letterbox",
             Self::Stretch => "stretch",
             Self::Crop => "crop",
             Self::CropInner => "crop-0.875",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

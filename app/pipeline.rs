@@ -12,14 +12,16 @@ use crate::capture::{Opener, Pictures};
 use crate::clock::{Clock, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
-use crate::filter;
+use crate::filter::Filter;
 use crate::frame::Frame;
+use crate::limiter::Limiter;
 use crate::model::decode::Thresholds;
 use crate::patience::Patience;
 use crate::publish::jsonl::JsonLines;
 use crate::publish::publisher::{Publisher, Recorder};
 use crate::pulse::Worker;
 use crate::scene::{Scene, Timing};
+use crate::settings::Reader;
 use crate::slot::{Slot, Taken};
 use crate::stats::Stage;
 use crate::status::{ModelAbout, Status};
@@ -100,8 +102,10 @@ impl Pipeline {
             let (frames, status, stop) = (frames.clone(), status.clone(), stop.clone());
             let result = result.clone();
             spawn("inference", move || {
-                let patience = Patience::default();
-                let mut inference = Inference { model, status, stop, lossless, output, workload, patience };
+                let (patience, reader) = (Patience::default(), Reader::default());
+                let filter = Filter::new(status.settings.document().tuning().clone(), &model.labels);
+                let mut inference =
+                    Inference { model, status, stop, lossless, output, workload, patience, reader, filter };
                 inference.run(&frames, &scenes);
                 inference.status.exchange.close();
                 inference.status.pulses.end(Worker::Inference);
@@ -148,6 +152,7 @@ fn capture(
 ) -> Result<()> {
     let supervisor = Supervisor { opener, policy, clock, stop: stop.clone() };
     let mut picture = None;
+    let (mut limiter, mut reader) = (Limiter::default(), Reader::default());
     supervisor.run(
         |frame, frame_rate| {
             let stats = &status.stats;
@@ -158,6 +163,13 @@ fn capture(
             if picture != Some((size, frame_rate)) {
                 picture = Some((size, frame_rate));
                 status.set_picture(size, frame_rate);
+            }
+            if let Some(tuning) = reader.news(&status.settings) {
+                limiter.set(tuning.fps_limit);
+            }
+            if !limiter.takes(frame.arrived) {
+                stats.skipped.fetch_add(1, Ordering::Relaxed);
+                return;
             }
             let left_over = if lossless { frames.put(frame) } else { frames.replace(frame) };
             // What a stop leaves in a slot was not dropped for want of time.
@@ -178,6 +190,9 @@ struct Inference {
     output: Option<JsonLines>,
     workload: Arc<Workload>,
     patience: Patience,
+    reader: Reader,
+    /// The settings made ready for the model.
+    filter: Filter,
 }
 
 impl Inference {
@@ -212,7 +227,7 @@ impl Inference {
                 // Without frames there is nothing to try a new model on.
                 Taken::Nothing => {
                     if let Some(offered) = self.offered() {
-                        let before = std::mem::replace(&mut self.model, offered);
+                        let before = self.exchange(offered);
                         self.accept(before);
                     }
                 }
@@ -225,8 +240,9 @@ impl Inference {
     fn take(&mut self, frames: &Slot<Frame>) -> Taken<Frame> {
         let taken = frames.take(POLL);
         let Taken::Item(frame) = &taken else { return taken };
-        // Where no frame may be lost, and none grows old, there is nothing to wait for.
-        if self.lossless || frame.still {
+        // Where no frame may be lost, and none grows old, there is nothing to wait for; nor where the next frame is one
+        // that a limit leaves out.
+        if self.lossless || frame.still || self.filter.tuning().fps_limit.is_some() {
             return taken;
         }
         let begun = Instant::now();
@@ -260,14 +276,14 @@ impl Inference {
             self.status.exchange.show(frame);
         }
         let Some(offered) = self.offered() else { return self.see(frame) };
-        let before = std::mem::replace(&mut self.model, offered);
+        let before = self.exchange(offered);
         match self.see(frame) {
             Ok(scene) => {
                 self.accept(before);
                 Ok(scene)
             }
             Err(error) => {
-                let failed = std::mem::replace(&mut self.model, before);
+                let failed = self.exchange(before);
                 log::warn!("{} failed ({error}); {} runs on", failed.about.title, self.model.about.title);
                 self.status.exchange.answer(Err(error), failed);
                 self.see(frame)
@@ -292,7 +308,7 @@ impl Inference {
             }
         }
         if ready {
-            self.tell_backend();
+            self.tell_changes();
         }
         if let Some(how) = &loading {
             // What failed before is being mended: one of the two is told.
@@ -306,40 +322,65 @@ impl Inference {
         ready
     }
 
-    /// Tells what runs the model, where that has become known or another.
-    fn tell_backend(&mut self) {
+    /// Makes ready what was set since the frame before. Costs one atomic read where that is nothing.
+    fn follow_settings(&mut self) {
+        if let Some(tuning) = self.reader.news(&self.status.settings) {
+            self.filter = Filter::new(tuning, &self.model.labels);
+        }
+        self.model.detector.set_fit(self.filter.tuning().fit);
+    }
+
+    /// Another model runs from now on; gives back the one before.
+    fn exchange(&mut self, model: Model) -> Model {
+        self.filter = Filter::new(self.filter.tuning().clone(), &model.labels);
+        std::mem::replace(&mut self.model, model)
+    }
+
+    /// Tells how frames are fitted into the model's input, and what runs it, where that has become known or another.
+    fn tell_changes(&mut self) {
         let about = &self.model.about;
+        let fit = self.model.detector.input().map_or("", |input| input.fit.word());
         let Some(backend) = self.model.detector.backend() else { return };
         let (name, detail) = (backend.name(), backend.detail());
-        if (&name, &detail) != (&about.backend_name, &about.backend_detail) {
-            // A model that is only tried is told of when it stays.
-            let runs = Arc::ptr_eq(&self.status.model(), about);
-            let chip = larod::known_chip();
-            let about = ModelAbout { backend_name: name, backend_detail: detail, chip, ..(**about).clone() };
-            self.model.about = Arc::new(about);
-            if runs {
-                let about = &self.model.about;
+        let same_backend = (&name, &detail) == (&about.backend_name, &about.backend_detail);
+        if same_backend && about.fit == fit {
+            return;
+        }
+        // A model that is only tried is told of when it stays.
+        let runs = Arc::ptr_eq(&self.status.model(), about);
+        let about = ModelAbout {
+            fit: fit.to_owned(),
+            backend_name: name,
+            backend_detail: detail,
+            chip: larod::known_chip(),
+            ..(**about).clone()
+        };
+        self.model.about = Arc::new(about);
+        if runs {
+            let about = &self.model.about;
+            if !same_backend {
                 log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
-                self.status.set_model(about.clone());
             }
+            self.status.set_model(about.clone());
         }
     }
 
     fn see(&mut self, frame: &Frame) -> Result<Scene> {
+        self.follow_settings();
+        let tuning = self.filter.tuning().clone();
         if !self.is_ready() {
-            let mut scene = Scene::of(frame, self.model.labels.clone());
+            let mut scene = Scene::of(frame, self.model.labels.clone(), tuning);
             scene.timing.queue = frame.arrived.elapsed();
             return Ok(scene);
         }
-        let values = self.status.settings.values();
-        let thresholds = Thresholds::live(values.confidence.min(filter::FLOOR), values.iou);
+        let thresholds = Thresholds::live(self.filter.floor(), tuning.iou);
         let queue = frame.arrived.elapsed();
         let (found, times) = self.model.detector.detect(frame, &thresholds)?;
         let time = times.preprocess + times.inference + times.decode;
         self.workload.add(time);
         self.patience.detected(time);
-        let mut scene = Scene::of(frame, self.model.labels.clone());
-        filter::by_confidence(&found.detections, values.confidence, &mut scene.kept, &mut scene.dropped);
+        let mut scene = Scene::of(frame, self.model.labels.clone(), tuning);
+        self.filter.run(found, &mut scene.sorted);
         scene.classes.clone_from(&found.classes);
         scene.mask.clone_from(&found.mask);
         scene.timing =

@@ -10,29 +10,13 @@ use serde_json::{Value, json};
 
 use crate::clock::milliseconds;
 use crate::detection::Detection;
+use crate::filter::Sorted;
+use crate::filter::reason::names;
 use crate::findings::{ClassScore, Mask};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::model::labels::Labels;
-
-/// Why a detection was dropped.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Reason {
-    /// Its score is below the confidence that the user set.
-    BelowConfidence {
-        /// That confidence.
-        threshold: f32,
-    },
-}
-
-/// A detection that is not shown, and why.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dropped {
-    /// What was found.
-    pub detection: Detection,
-    /// Why it is not shown.
-    pub reason: Reason,
-}
+use crate::settings::document::Tuning;
 
 /// How long the stages took for this frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,10 +44,10 @@ pub struct Scene {
     pub size: (usize, usize),
     /// Columns and rows on a screen with square pixels.
     pub display: (usize, usize),
-    /// Detections kept, best first, normalised to the frame.
-    pub kept: Vec<Detection>,
-    /// Detections dropped, best first.
-    pub dropped: Vec<Dropped>,
+    /// Detections kept and dropped, normalised to the frame.
+    pub sorted: Sorted,
+    /// The settings that they were sorted with.
+    pub tuning: Arc<Tuning>,
     /// Classes of the whole picture, best first, where the model is a classifier.
     pub classes: Vec<ClassScore>,
     /// Class of every pixel; empty where the model gives none.
@@ -118,7 +102,7 @@ fn bounding_box(rect: &Rect) -> Value {
 
 impl Scene {
     /// An empty scene of a frame.
-    pub fn of(frame: &Frame, labels: Arc<Labels>) -> Self {
+    pub fn of(frame: &Frame, labels: Arc<Labels>, tuning: Arc<Tuning>) -> Self {
         let (width, height) = frame.layout.display_size();
         Self {
             seq: frame.seq,
@@ -126,8 +110,8 @@ impl Scene {
             pts: frame.pts,
             size: (frame.layout.width, frame.layout.height),
             display: (width.round() as usize, height.round() as usize),
-            kept: Vec::new(),
-            dropped: Vec::new(),
+            sorted: Sorted::default(),
+            tuning,
             classes: Vec::new(),
             mask: Mask::default(),
             timing: Timing::default(),
@@ -162,20 +146,17 @@ impl Scene {
 
     /// The scene as JSON.
     pub fn to_json(&self) -> Value {
-        let dropped: Vec<Value> = self
-            .dropped
-            .iter()
-            .map(|dropped| {
-                let mut value = self.observation(&dropped.detection);
-                let Reason::BelowConfidence { threshold } = dropped.reason;
-                value["reason"] = json!({
-                    "kind": "below_confidence",
-                    "threshold": rounded(threshold),
-                    "text": format!("below confidence: {:.2} < {threshold:.2}", dropped.detection.score),
-                });
-                value
-            })
-            .collect();
+        let Sorted { kept, zones, dropped } = &self.sorted;
+        let observations = kept.iter().zip(zones).map(|(detection, zones)| {
+            let mut value = self.observation(detection);
+            value["zones"] = json!(names(&self.tuning, *zones));
+            value
+        });
+        let dropped = dropped.iter().map(|dropped| {
+            let mut value = self.observation(&dropped.detection);
+            value["reason"] = dropped.reason_json(&self.tuning, &self.labels);
+            value
+        });
         let mut value = json!({
             "frame": {
                 "seq": self.seq,
@@ -186,10 +167,10 @@ impl Scene {
                 "height": self.size.1,
                 "display_width": self.display.0,
                 "display_height": self.display.1,
-                "observations": self.kept.iter().map(|d| self.observation(d)).collect::<Vec<_>>(),
+                "observations": observations.collect::<Vec<_>>(),
                 "operations": [],
             },
-            "dropped": dropped,
+            "dropped": dropped.collect::<Vec<_>>(),
             "timing": {
                 "queue_ms": milliseconds(self.timing.queue),
                 "preprocess_ms": milliseconds(self.timing.preprocess),

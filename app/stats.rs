@@ -167,6 +167,8 @@ pub struct Stats {
     pub inferred: AtomicU64,
     /// Frames that were replaced by a newer one before the model had time for them.
     pub dropped: AtomicU64,
+    /// Frames that the frame-rate limit left out.
+    pub skipped: AtomicU64,
     /// Pictures for the page that the source made by itself.
     pub pictures_given: AtomicU64,
     /// Pictures for the page that were encoded here.

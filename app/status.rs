@@ -205,7 +205,7 @@ impl Status {
         news
     }
 
-    /// The settings cannot be kept, and why; or (`None`) they can.
+    /// What is wrong with the file that keeps the settings; or (`None`) nothing is.
     pub fn set_unsaved(&self, why: Option<&str>) {
         let mut current = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_deref() != why {
@@ -217,7 +217,8 @@ impl Status {
     fn notices(&self, model: &ModelAbout) -> Vec<String> {
         let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let unwritten = self.output.get().and_then(|output| output.trouble());
-        model.warning.clone().into_iter().chain(unsaved).chain(unwritten).collect()
+        let settings = self.settings.notices();
+        model.warning.clone().into_iter().chain(unsaved).chain(unwritten).chain(settings).collect()
     }
 
     /// What is said while the model is loaded.
@@ -282,11 +283,12 @@ impl Status {
             },
             "model": model.to_json(),
             "backend": model.backend_json(),
-            "settings": self.settings.values(),
+            "settings": self.settings.summary(),
             "frames": {
                 "captured": count(&stats.captured),
                 "inferred": count(&stats.inferred),
                 "dropped": count(&stats.dropped),
+                "skipped": count(&stats.skipped),
                 "copied": count(&stats.copied),
             },
             "pictures": {

@@ -158,6 +158,9 @@ pub struct RunArgs {
     /// Overlap above which the weaker of two boxes of a class is dropped, 0 to 1
     #[arg(long, value_name = "IOU", default_value_t = 0.45, value_parser = share)]
     pub iou: f32,
+    /// A JSON file that keeps what is set while Spotter runs [default: the application's own on a camera, else none]
+    #[arg(long, value_name = "FILE.json")]
+    pub settings: Option<PathBuf>,
 }
 
 /// Arguments of `spotter detect`.

@@ -22,8 +22,8 @@ use crate::pipeline::{Parts, Pipeline};
 use crate::publish::jsonl::JsonLines;
 #[cfg(feature = "desktop")]
 use crate::publish::{publisher::Recorder, record::Record};
+use crate::settings::file::SettingsFile;
 use crate::settings::{Settings, Values};
-use crate::settings_file::SettingsFile;
 use crate::stats::STAGES;
 use crate::status::{ModelAbout, SourceAbout, Status};
 use crate::switch::{self, Switch};
@@ -69,8 +69,11 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
     let given = Values { confidence: args.confidence, iou: args.iou };
-    let mut kept = localdata(Path::new("")).map(|folder| SettingsFile::new(&folder, given));
-    let settings = Settings::new(kept.as_ref().map_or(given, SettingsFile::values));
+    let file = args.settings.clone().or_else(|| Some(localdata(Path::new(""))?.join("settings.json")));
+    let (mut kept, settings) = match file.map(|path| SettingsFile::open(path, given)) {
+        Some((file, settings)) => (Some(file), settings),
+        None => (None, Settings::new(given)),
+    };
     let status = Arc::new(Status::new(origin, about.clone(), settings));
     if let Some(output) = &output {
         // Nobody else sets it.
@@ -122,12 +125,12 @@ pub fn run(args: &RunArgs) -> Result<()> {
     while !stop.is_set() && !pipeline.done.is_set() {
         stop.wait(Duration::from_millis(50));
         if let Some(kept) = &mut kept {
-            kept.keep(status.settings.values(), Instant::now());
+            kept.keep(&status.settings.document(), Instant::now());
             status.set_unsaved(kept.trouble());
         }
     }
     if let Some(kept) = &mut kept {
-        kept.keep_now(status.settings.values());
+        kept.keep_now(&status.settings.document());
     }
     let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
     let result = if ended { pipeline.join() } else { Ok(()) };
@@ -175,8 +178,10 @@ fn summary(status: &Status, time: Duration) -> String {
     let stats = &status.stats;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let inferred = count(&stats.inferred);
+    let skipped = count(&stats.skipped);
+    let skipped = if skipped > 0 { format!(", skipped {skipped}") } else { String::new() };
     let mut line = format!(
-        "captured {}, inferred {inferred}, dropped {}; {:.1} fps; p50/p95 ms:",
+        "captured {}, inferred {inferred}, dropped {}{skipped}; {:.1} fps; p50/p95 ms:",
         count(&stats.captured),
         count(&stats.dropped),
         inferred as f64 / time.as_secs_f64().max(1e-9),

@@ -134,6 +134,14 @@ impl Preprocessor {
         InputPicture { size: (self.width, self.height), fit: self.fit, planar: !self.row.is_empty() }
     }
 
+    /// Fits frames from now on in this way.
+    pub fn set_fit(&mut self, fit: Fit) {
+        if self.fit != fit {
+            self.fit = fit;
+            self.plan = None;
+        }
+    }
+
     /// How frames are fitted into the tensor.
     pub fn fit(&self) -> Fit {
         self.fit

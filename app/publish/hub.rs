@@ -217,7 +217,7 @@ mod tests {
     fn scene(seq: u64) -> Arc<Scene> {
         let pixels = OwnedPixels { planes: Vec::new() };
         let frame = Frame::now(seq, FrameLayout::new(PixelFormat::Gray8, 1, 1), Box::new(pixels));
-        Arc::new(Scene::of(&frame, Arc::new(Labels::numbers(Some(1)))))
+        Arc::new(Scene::of(&frame, Arc::new(Labels::numbers(Some(1))), Arc::default()))
     }
 
     #[test]

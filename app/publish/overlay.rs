@@ -160,7 +160,7 @@ pub fn draw(scene: &Scene, picture: &mut I420Buffer) {
     let line = if large { 3 } else { 2 };
     let mut canvas = Canvas { picture };
     // The best is drawn last, so that it is on top.
-    for detection in scene.kept.iter().rev() {
+    for detection in scene.sorted.kept.iter().rev() {
         let colour = colour_of(detection.class as usize);
         let rect = detection.rect.clamped();
         let (left, right) = ((rect.left * columns) as i32, (rect.right * columns).ceil() as i32);
@@ -215,7 +215,7 @@ mod tests {
         let frame = Frame::now(0, FrameLayout::new(PixelFormat::Gray8, width, height), Box::new(pixels));
         let mut view = I420Buffer::new();
         ViewScaler::new().run(&frame, width, height, &mut view).unwrap();
-        (Scene::of(&frame, Arc::new(labels)), view)
+        (Scene::of(&frame, Arc::new(labels), Arc::default()), view)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use tiny_http::{Method, Request};
 
 use super::reply::Reply;
-use super::{answers, bundle, health, metrics, models, stream};
+use super::{answers, bundle, health, metrics, models, stream, tuning};
 use crate::error::Result;
 use crate::status::Status;
 use crate::switch::Switch;
@@ -41,6 +41,8 @@ pub enum Verb {
     Patch,
     /// POST.
     Post,
+    /// PUT.
+    Put,
     /// DELETE.
     Delete,
 }
@@ -52,6 +54,7 @@ impl Verb {
             Method::Get | Method::Head => Some(Self::Get),
             Method::Patch => Some(Self::Patch),
             Method::Post => Some(Self::Post),
+            Method::Put => Some(Self::Put),
             Method::Delete => Some(Self::Delete),
             _ => None,
         }
@@ -63,6 +66,7 @@ impl Verb {
             Self::Get => "GET",
             Self::Patch => "PATCH",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
     }
@@ -95,7 +99,7 @@ impl Address {
 }
 
 use Answer::{Change, Look, Stream};
-use Verb::{Delete, Get, Patch, Post};
+use Verb::{Delete, Get, Patch, Post, Put};
 
 /// Every address but the files of the page.
 pub static ADDRESSES: &[Address] = &[
@@ -115,7 +119,17 @@ pub static ADDRESSES: &[Address] = &[
     Address {
         path: "/api/v1/settings",
         aliases: &["/api/settings"],
-        answers: &[(Get, Look(answers::settings)), (Patch, Change(answers::patch_settings))],
+        answers: &[
+            (Get, Look(tuning::get)),
+            (Patch, Change(tuning::patch)),
+            (Put, Change(tuning::put)),
+            (Delete, Change(tuning::delete)),
+        ],
+    },
+    Address {
+        path: "/api/v1/settings/schema",
+        aliases: &["/api/settings/schema"],
+        answers: &[(Get, Look(tuning::schema))],
     },
     Address { path: "/api/v1/labels", aliases: &[], answers: &[(Get, Look(answers::labels))] },
     Address {

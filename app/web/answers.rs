@@ -1,10 +1,8 @@
 //! Answers that are looked up: scene, settings, labels, status, statistics, log.
 
-use std::io::Read;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tiny_http::Request;
+use serde_json::json;
 
 use super::addresses::Ask;
 use super::reply::{self, Reply};
@@ -18,8 +16,6 @@ use crate::publish::hub::Watch;
 /// The interface, described for machines.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
-/// A settings patch is a few dozen bytes.
-const BODY_LIMIT: usize = 64 * 1024;
 /// The longest a long-poll waits.
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 /// The longest a snapshot waits for its picture.
@@ -61,28 +57,6 @@ pub fn snapshot(ask: &Ask<'_>) -> Result<Reply> {
         Some(picture) => Ok(reply::bytes(200, "image/jpeg", picture.item.to_vec())),
         None => Err(stream::nothing_yet()),
     }
-}
-
-/// What can be turned, as it is.
-pub fn settings(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(reply::json(200, &json!(ask.status.settings.values())))
-}
-
-/// Changes some of it.
-pub fn patch_settings(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let patch = read_body(request)?;
-    Ok(reply::json(200, &json!(ask.status.settings.patch(&patch)?)))
-}
-
-fn read_body(request: &mut Request) -> Result<Value> {
-    let mut body = Vec::new();
-    let read = request.as_reader().take(BODY_LIMIT as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error))?;
-    if body.len() > BODY_LIMIT {
-        return Err(Error::new(Kind::Usage, format!("the request's body is larger than {BODY_LIMIT} bytes")));
-    }
-    serde_json::from_slice(&body)
-        .map_err(|error| Error::new(Kind::Usage, format!("the request's body is no JSON: {error}")))
 }
 
 /// The classes of the model that runs.

@@ -13,5 +13,6 @@ pub mod reply;
 pub mod routes;
 pub mod server;
 pub mod stream;
+pub mod tuning;
 
 pub use server::WebServer;

@@ -72,9 +72,8 @@ fn reason(status: u16) -> &'static str {
 
 /// A body with its type that is never cached.
 pub fn bytes(status: u16, kind: &'static str, body: Vec<u8>) -> Reply {
-    Reply { status, headers: Vec::new(), body: body.into() }
-        .with("Content-Type", kind)
-        .with("Cache-Control", "no-store")
+    let reply = Reply { status, headers: Vec::new(), body: body.into() };
+    reply.with("Content-Type", kind).with("Cache-Control", "no-store")
 }
 
 /// JSON text.

@@ -9,9 +9,12 @@ pub mod segmentation;
 pub mod ssd;
 pub mod yolov5;
 
+use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
-use crate::findings::Findings;
+use crate::findings::{Findings, SUPPRESSED_LIMIT, Suppressed};
+use crate::geometry::Rect;
 use crate::tensor::TensorInfo;
+use nms::Nms;
 
 /// What the numbers of a score output are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,16 @@ pub trait Decoder: Send {
     /// # Errors
     /// Where an output is shorter than its shape says.
     fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()>;
+}
+
+/// Tells of the best of the boxes that NMS suppressed just now; `boxes` and their `keys` are best first.
+fn tell_suppressed(nms: &Nms, boxes: &[(Rect, u32)], keys: &[u64], into: &mut Vec<Suppressed>) {
+    let score = |rank: usize| candidates::score(keys[rank]).min(1.0);
+    into.extend(nms.suppressed().take(SUPPRESSED_LIMIT).map(|(rank, by)| {
+        let ((rect, class), (other, _)) = (boxes[rank], boxes[by]);
+        let detection = Detection { class, score: score(rank), rect };
+        Suppressed { detection, score: score(by), iou: rect.iou(&other) }
+    }));
 }
 
 /// The output at `place`, exactly as long as its shape says.

@@ -10,6 +10,8 @@ use crate::geometry::Rect;
 
 /// Added to every union so that two boxes without area do not divide 0 by 0.
 const EPSILON: f32 = 1e-9;
+/// In place of what suppressed a box: it was left out because there are enough, or its class does not exist.
+const LEFT_OUT: u32 = u32::MAX;
 
 /// Suppression with its memory.
 #[derive(Default)]
@@ -19,11 +21,11 @@ pub struct Nms {
     /// Rank of the box at each place.
     ranks: Vec<u32>,
     lanes: Lanes,
-    /// By rank: 1 where the box is suppressed.
+    /// By rank: 0 where the box stays, else 1 + the rank of the one that suppressed it, or [`LEFT_OUT`].
     dropped: Vec<u32>,
 }
 
-/// Boxes by edge; `dropped` is 0 or 1.
+/// Boxes by edge; `dropped` is as in [`Nms`], with places instead of ranks.
 #[derive(Default)]
 struct Lanes {
     left: Vec<f32>,
@@ -92,19 +94,33 @@ impl Nms {
                     &lanes.bottom[from..end],
                     &lanes.area[from..end],
                     &mut lanes.dropped[from..end],
+                    from as u32,
                     threshold,
                     max,
                 );
             }
             from = end;
         }
-        lanes.dropped[from..].fill(1);
+        lanes.dropped[from..].fill(LEFT_OUT);
         dropped.clear();
         dropped.resize(boxes.len(), 0);
-        for (rank, gone) in ranks.iter().zip(&lanes.dropped) {
-            dropped[*rank as usize] = *gone;
+        for (rank, by) in ranks.iter().zip(&lanes.dropped) {
+            dropped[*rank as usize] = match *by {
+                0 | LEFT_OUT => *by,
+                place => ranks[place as usize - 1] + 1,
+            };
         }
-        dropped.iter().enumerate().filter(|(_, gone)| **gone == 0).map(|(rank, _)| rank).take(max)
+        dropped.iter().enumerate().filter(|(_, by)| **by == 0).map(|(rank, _)| rank).take(max)
+    }
+
+    /// Of the boxes of the last [`Nms::keep`], the ranks of those that were suppressed, best first, each with the
+    /// rank of the best one that did so.
+    pub fn suppressed(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let by = |(rank, by): (usize, &u32)| match *by {
+            0 | LEFT_OUT => None,
+            by => Some((rank, by as usize - 1)),
+        };
+        self.dropped.iter().enumerate().filter_map(by)
     }
 }
 
@@ -126,8 +142,8 @@ impl Lanes {
     }
 }
 
-/// Marks what is suppressed among the boxes of one class, best first; stops after `max` that stay,
-/// because no more are wanted.
+/// Marks what is suppressed among the boxes of one class, best first, with 1 + the place of what suppresses it; the
+/// first is at place `first`. Stops after `max` that stay, because no more are wanted.
 #[allow(clippy::too_many_arguments)]
 #[multiversion(targets = "simd")]
 fn suppress(
@@ -137,6 +153,7 @@ fn suppress(
     bottom: &[f32],
     area: &[f32],
     dropped: &mut [u32],
+    first: u32,
     threshold: f32,
     max: usize,
 ) {
@@ -150,9 +167,10 @@ fn suppress(
         }
         kept += 1;
         if kept >= max {
-            dropped[i + 1..].fill(1);
+            dropped[i + 1..].fill(LEFT_OUT);
             return;
         }
+        let by = first + i as u32 + 1;
         let (l, t, r, b, a) = (left[i], top[i], right[i], bottom[i], area[i]);
         let rest = i + 1..len;
         let lanes = left[rest.clone()]
@@ -169,7 +187,7 @@ fn suppress(
             let height = if height > 0.0 { height } else { 0.0 };
             let shared = width * height;
             let iou = shared / (a + area - shared + EPSILON);
-            *dropped |= u32::from(iou > threshold);
+            *dropped = if (*dropped == 0) & (iou > threshold) { by } else { *dropped };
         }
     }
 }
@@ -217,6 +235,15 @@ mod tests {
             for threshold in [0.5, 1.0 / 3.0, 0.0, 1.0] {
                 let kept: Vec<usize> = nms.keep(&boxes, 4, threshold, max).collect();
                 prop_assert_eq!(&kept, &oracle(&boxes, threshold, max));
+                // Without a limit each box stays, or the best that stays and overlaps it is named.
+                let kept: Vec<usize> = nms.keep(&boxes, 4, threshold, usize::MAX).collect();
+                let suppressed: Vec<(usize, usize)> = nms.suppressed().collect();
+                prop_assert_eq!(kept.len() + suppressed.len(), boxes.len());
+                for (rank, by) in suppressed {
+                    let pair = |k: usize| [boxes[k], boxes[rank]];
+                    let first = kept.iter().find(|k| oracle(&pair(**k), threshold, 2).len() == 1);
+                    prop_assert_eq!(Some(&by), first);
+                }
             }
         }
     }

@@ -22,7 +22,7 @@ use super::anchors::{Anchor, Layout};
 use super::candidates::{Candidates, MAX_CANDIDATES, place, score};
 use super::codes::{Codes, Elements};
 use super::nms::Nms;
-use super::{Decoder, Output, Scores, Thresholds, output_at};
+use super::{Decoder, Output, Scores, Thresholds, output_at, tell_suppressed};
 use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
 use crate::findings::Findings;
@@ -183,6 +183,7 @@ impl Decoder for RawSsdDecoder {
                 into.detections.push(Detection { class, score: score(candidates.list[kept]), rect });
             }
         }
+        tell_suppressed(nms, rects, &candidates.list, &mut into.suppressed);
         Ok(())
     }
 }

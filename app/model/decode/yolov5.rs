@@ -15,7 +15,7 @@ use multiversion::multiversion;
 use super::candidates::{Candidates, MAX_CANDIDATES, place, score};
 use super::codes::Codes;
 use super::nms::Nms;
-use super::{Decoder, Output, Thresholds, output_at};
+use super::{Decoder, Output, Thresholds, output_at, tell_suppressed};
 use crate::detection::Detection;
 use crate::error::{Error, Kind, Result};
 use crate::findings::Findings;
@@ -89,7 +89,6 @@ impl YoloV5Decoder {
 impl Decoder for YoloV5Decoder {
     fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
         into.clear();
-        let into = &mut into.detections;
         let data = output_at(outputs, 0)?.data;
         let scale = self.scale(data);
         let Self { columns, classes, codes, keys, boxes, nms, .. } = self;
@@ -124,8 +123,9 @@ impl Decoder for YoloV5Decoder {
         for kept in nms.keep(boxes, *classes, thresholds.iou, thresholds.max_detections) {
             let (rect, class) = boxes[kept];
             let score = score(keys.list[kept]).min(1.0);
-            into.push(Detection { class, score, rect });
+            into.detections.push(Detection { class, score, rect });
         }
+        tell_suppressed(nms, boxes, &keys.list, &mut into.suppressed);
         Ok(())
     }
 }
