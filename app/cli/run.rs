@@ -79,6 +79,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         // Nobody else sets it.
         let _ = status.output.set(output.output());
     }
+    status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
     let server = WebServer::start(args.listen, status.clone(), switch)?;
     if !args.listen.ip().is_loopback() {

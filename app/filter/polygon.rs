@@ -6,8 +6,6 @@
 //! an edge that are the same side in neighbouring slabs are joined again, so a polygon without crossings has
 //! as many sides as edges. A box's overlap is then one sum over the sides.
 
-use multiversion::multiversion;
-
 use crate::geometry::Rect;
 
 /// What lies at the very right or lower edge of the picture belongs to its last pixel.
@@ -18,28 +16,28 @@ const UPRIGHT: f64 = 1e-7;
 /// A polygon in normalised coordinates: 0..1 of a picture, origin top left.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Polygon {
+    /// Left, top, right, bottom.
     bounds: [f64; 4],
-    sides: Sides,
+    edges: Vec<Edge>,
+    sides: Vec<Side>,
 }
 
-/// The sides by property. At height `y` in `top..bottom` a side is at `from + (y - top) * slope`.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Sides {
-    top: Vec<f64>,
-    bottom: Vec<f64>,
-    from: Vec<f64>,
-    slope: Vec<f64>,
-    /// 1 where the inside is at the left of the side, -1 where it is at the right.
-    sign: Vec<f64>,
-}
-
-/// An edge that is not level, from its upper end down.
-#[derive(Clone, Copy)]
+/// An edge that is not level, from its upper end down: at height `y` in `top..bottom` it is at
+/// `from + (y - top) * slope`.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Edge {
     top: f64,
     bottom: f64,
     from: f64,
     slope: f64,
+}
+
+/// A piece of an edge with the inside at one side of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Side {
+    piece: Edge,
+    /// 1 where the inside is at the left, -1 where it is at the right.
+    sign: f64,
 }
 
 impl Edge {
@@ -73,9 +71,9 @@ impl Polygon {
         }
         heights.sort_by(f64::total_cmp);
         heights.dedup();
-        let mut sides = Sides::default();
-        // Of each edge, the side that ended where the next slab begins.
-        let mut open: Vec<Option<(usize, f64)>> = vec![None; edges.len()];
+        let mut sides: Vec<Side> = Vec::new();
+        // Of each edge, its last side.
+        let mut last: Vec<Option<usize>> = vec![None; edges.len()];
         for slab in heights.windows(2) {
             let (top, bottom) = (slab[0], slab[1]);
             let middle = top + (bottom - top) / 2.0;
@@ -86,18 +84,12 @@ impl Polygon {
             across.sort_by(|a, b| a.0.total_cmp(&b.0));
             for (place, (_, index)) in across.into_iter().enumerate() {
                 let sign = if place % 2 == 0 { -1.0 } else { 1.0 };
-                match open[index] {
-                    Some((side, before)) if before == sign && sides.bottom[side] == top => {
-                        sides.bottom[side] = bottom;
-                    }
+                match last[index].and_then(|side| sides.get_mut(side)) {
+                    Some(side) if side.sign == sign && side.piece.bottom == top => side.piece.bottom = bottom,
                     _ => {
-                        open[index] = Some((sides.top.len(), sign));
-                        let edge = &edges[index];
-                        sides.top.push(top);
-                        sides.bottom.push(bottom);
-                        sides.from.push(edge.at(top));
-                        sides.slope.push(edge.slope);
-                        sides.sign.push(sign);
+                        last[index] = Some(sides.len());
+                        let edge = edges[index];
+                        sides.push(Side { piece: Edge { top, bottom, from: edge.at(top), ..edge }, sign });
                     }
                 }
             }
@@ -112,15 +104,19 @@ impl Polygon {
             bound(0, f64::max, high),
             bound(1, f64::max, high),
         ];
-        Self { bounds, sides }
+        Self { bounds, edges, sides }
     }
 
     /// Whether a point of the picture is inside.
     pub fn contains(&self, x: f32, y: f32) -> bool {
         let (x, y) = (f64::from(x).min(LAST), f64::from(y).min(LAST));
         let [left, top, right, bottom] = self.bounds;
-        // A number of comparisons that is cheap beside the sides'.
-        x >= left && x <= right && y >= top && y <= bottom && count(&self.sides, x, y) > 0
+        if x < left || x > right || y < top || y > bottom {
+            return false;
+        }
+        // An edge's lower end belongs to the next edge.
+        let crosses = |edge: &Edge| (edge.top <= y) & (y < edge.bottom) & (edge.at(y) > x);
+        self.edges.iter().fold(false, |inside, edge| inside ^ crosses(edge))
     }
 
     /// The area of a box that is inside, in shares of the picture.
@@ -130,56 +126,35 @@ impl Polygon {
         if rect[0] >= right || rect[2] <= left || rect[1] >= bottom || rect[3] <= top {
             return 0.0;
         }
-        overlap(&self.sides, rect).max(0.0)
+        let [left, top, right, bottom] = rect;
+        let width = right - left;
+        // The area under `clamp(x, 0, width)`, of x from the left edge on.
+        let under = |x: f64| {
+            let within = x.clamp(0.0, width);
+            0.5 * within * within + width * (x - width).max(0.0)
+        };
+        // The area between the box's left edge and each side, within the box.
+        let mut sum = 0.0;
+        for Side { piece, sign } in &self.sides {
+            if piece.bottom <= top || piece.top >= bottom {
+                continue;
+            }
+            let (y0, y1) = (piece.top.max(top), piece.bottom.min(bottom));
+            let (x0, x1) = (piece.at(y0) - left, piece.at(y1) - left);
+            let (least, most) = if x0 < x1 { (x0, x1) } else { (x1, x0) };
+            let mean = if most <= 0.0 {
+                continue;
+            } else if least >= width {
+                width
+            } else if most - least < UPRIGHT {
+                (0.5 * (x0 + x1)).clamp(0.0, width)
+            } else {
+                (under(most) - under(least)) / (most - least)
+            };
+            sum += sign * mean * (y1 - y0);
+        }
+        sum.max(0.0)
     }
-}
-
-/// Right sides less left sides at the right of a point: 1 inside, 0 outside.
-#[multiversion(targets = "simd")]
-fn count(sides: &Sides, x: f64, y: f64) -> i64 {
-    let len = sides.top.len();
-    let lanes = sides.top[..len]
-        .iter()
-        .zip(&sides.bottom[..len])
-        .zip(&sides.from[..len])
-        .zip(&sides.slope[..len])
-        .zip(&sides.sign[..len]);
-    let mut count = 0.0;
-    for ((((top, bottom), from), slope), sign) in lanes {
-        let crosses = (*top <= y) & (y < *bottom) & (from + (y - top) * slope > x);
-        count += if crosses { *sign } else { 0.0 };
-    }
-    count as i64
-}
-
-/// The sum over all sides of the area between the box's left edge and the side, within the box.
-#[multiversion(targets = "simd")]
-fn overlap(sides: &Sides, [left, top, right, bottom]: [f64; 4]) -> f64 {
-    let width = right - left;
-    // The area under `clamp(x, 0, width)`, of x from the left edge on.
-    let under = |x: f64| {
-        let within = x.clamp(0.0, width);
-        0.5 * within * within + width * (x - width).max(0.0)
-    };
-    let len = sides.top.len();
-    let lanes = sides.top[..len]
-        .iter()
-        .zip(&sides.bottom[..len])
-        .zip(&sides.from[..len])
-        .zip(&sides.slope[..len])
-        .zip(&sides.sign[..len]);
-    let mut sum = 0.0;
-    for ((((from_y, to_y), from), slope), sign) in lanes {
-        let (y0, y1) = (from_y.max(top), to_y.min(bottom));
-        let height = (y1 - y0).max(0.0);
-        let x0 = from + (y0 - from_y) * slope - left;
-        let lean = height * slope;
-        let leaning = (under(x0 + lean) - under(x0)) / lean;
-        let upright = (x0 + 0.5 * lean).clamp(0.0, width);
-        let mean = if lean.abs() < UPRIGHT { upright } else { leaning };
-        sum += sign * mean * height;
-    }
-    sum
 }
 
 #[cfg(test)]
@@ -266,7 +241,7 @@ mod tests {
     #[test]
     fn simple_shapes_are_exact() {
         let whole = polygon(&[(0, 0), (GRID, 0), (GRID, GRID), (0, GRID)]);
-        assert_eq!(whole.sides.top.len(), 2, "level edges are no sides");
+        assert_eq!(whole.sides.len(), 2, "level edges are no sides");
         for point in [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.5, 1.0), (1.0, 0.2)] {
             assert!(whole.contains(point.0, point.1), "{point:?}");
         }

@@ -64,7 +64,7 @@ fn confidence_of_all_of_labels_and_of_zones() {
         "labels": { "1": { "confidence": 0.7 }, "2": { "confidence": 0.02 } },
         "zones": [
             with(square("door", 0.0, 0.5), json!({ "confidence": 0.8 })),
-            with(square("yard", 0.2, 1.0), json!({ "confidence": 0.3, "anchor": "centre" })),
+            with(square("yard", 0.2, 0.6), json!({ "confidence": 0.3, "anchor": "centre" })),
             square("plain", 0.9, 1.0),
         ],
     }));
