@@ -29,7 +29,7 @@ pub fn get(ask: &Ask<'_>) -> Result<Reply> {
     let status = ask.status;
     let mut archive = Archive::new(now);
     for (name, value) in [
-        ("settings.json", json!(status.settings.values())),
+        ("settings.json", status.settings.document().to_json().clone()),
         ("status.json", status.to_json()),
         ("stats.json", status.history.to_json(KEPT_SAMPLES, 0)),
         ("log.json", logging::to_json(Level::Debug)),
