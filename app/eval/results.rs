@@ -374,7 +374,7 @@ mod tests {
         assert!(Results::parse(line("0.5", "0").as_bytes(), "r").is_ok());
         for (score, left, sentence) in [
             ("1.5", "0", "r: a has the score 1.5; scores are 0 to 1"),
-            ("-1e300", "0", "r: a has the score -inf; scores are 0 to 1"),
+            ("-2e9", "0", "r: a has the score -2000000000; scores are 0 to 1"),
             ("0.5", "2", "r: a has the box 2 0 1 1; give left"),
             ("0.5", "-1e9", "r: a has the box -1000000000 0 1 1; give left"),
         ] {
