@@ -361,7 +361,7 @@ eap() {
     if [[ -n $model ]]; then options+=(--model "$model"); fi
     for arch in "${archs[@]}"; do
         build_for_camera "$arch"
-        "$tool" pack --arch "$arch" --binary "$binary" --project "$root" --out "$out" "${options[@]}" "${accept[@]}"
+        "$tool" pack --smallest --arch "$arch" --binary "$binary" --project "$root" --out "$out" "${options[@]}" "${accept[@]}"
         made+=("$out"/Spotter_*_"$arch"*.eap)
         mkdir -p "$out/gstreamer-sources"
         cp -u "$root/package/gstreamer.sh" "$root/target/sysroots/$arch/sources"/* "$out/gstreamer-sources"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::archive;
+use crate::archive::{self, Effort};
 use crate::elf::Program;
 use crate::error::{Error, Result};
 use crate::lint::{self, Level};
@@ -101,6 +101,9 @@ struct PackArgs {
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
     #[arg(long, value_name = "LICENCE")]
     accept_license: Vec<String>,
+    /// Make the packages as small as can be; takes some ten seconds for each
+    #[arg(long)]
+    smallest: bool,
     /// Where the packages go
     #[arg(long, value_name = "FOLDER", default_value = "target/acap")]
     out: PathBuf,
@@ -141,6 +144,7 @@ fn pack_all(args: &PackArgs) -> Result<()> {
             model: args.model.clone(),
             accepted: args.accept_license.clone(),
             epoch: epoch()?,
+            effort: if args.smallest { Effort::Smallest } else { Effort::Quick },
         };
         let (path, package) = pack::pack_into(&parts, &args.out)?;
         let licence = package.licence.map_or(String::new(), |licence| format!(", its model under {licence}"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::archive::{self, Member};
+use crate::archive::{self, Effort, Member};
 use crate::conf;
 use crate::error::{Error, Result};
 use crate::manifest::{Arch, Manifest, Schema};
@@ -27,6 +27,8 @@ pub struct Parts {
     pub accepted: Vec<String>,
     /// When the members were changed, seconds since 1970.
     pub epoch: u64,
+    /// How hard it is tried to make it small.
+    pub effort: Effort,
 }
 
 /// A package, not yet written.
@@ -90,7 +92,7 @@ pub fn pack(parts: &Parts) -> Result<Package> {
     let old = if parts.schema == Schema::V1 { OLD } else { "" };
     Ok(Package {
         file: format!("{}{old}.eap", manifest.package_name()?),
-        bytes: archive::write(&members, parts.epoch)?,
+        bytes: archive::write(&members, parts.epoch, parts.effort)?,
         licence: known,
     })
 }

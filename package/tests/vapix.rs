@@ -35,7 +35,7 @@ impl Home {
             Member::file("spotter", 0o755, binary),
             Member::file("manifest.json", 0o600, manifest.to_text()),
         ];
-        let package = archive::write(&members, EPOCH).unwrap();
+        let package = archive::write(&members, EPOCH, archive::Effort::Quick).unwrap();
         std::fs::write(self.packages().join(file), &package).unwrap();
         package
     }

@@ -114,7 +114,9 @@ mod tests {
     fn put(folder: &Path, file: &str, arch: Arch, schema: Schema) {
         let own = Manifest::parse(include_str!("../../../manifest.json")).unwrap();
         let manifest = own.derive(schema, arch, "").unwrap().to_text();
-        let package = archive::write(&[Member::file("manifest.json", 0o600, manifest)], EPOCH).unwrap();
+        let package =
+            archive::write(&[Member::file("manifest.json", 0o600, manifest)], EPOCH, archive::Effort::Quick)
+                .unwrap();
         std::fs::write(folder.join(file), package).unwrap();
     }
 
