@@ -143,7 +143,8 @@ fn picture(scene: &Value) -> usize {
 fn found(scene: &Value) -> Vec<Value> {
     let (shown, left_out) = (&scene["frame"]["observations"], &scene["dropped"]);
     let both = shown.as_array().unwrap().iter().chain(left_out.as_array().unwrap());
-    both.filter(|one| score(one) > 0.3)
+    // What NMS has suppressed is there too, as the reason for which it is not shown.
+    both.filter(|one| score(one) > 0.3 && one["reason"]["kind"] != "suppressed")
         .map(|one| json!({ "box": one["bounding_box"], "class": one["class"] }))
         .collect()
 }

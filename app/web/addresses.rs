@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn methods_are_told_with_head() {
         let allowed = |path: &str| find(path).unwrap().allowed();
-        assert_eq!(allowed("/api/settings"), "GET, HEAD, PATCH");
+        assert_eq!(allowed("/api/settings"), "GET, HEAD, PATCH, PUT, DELETE");
         assert_eq!(allowed("/api/v1/model"), "GET, HEAD, POST, DELETE");
         assert_eq!(allowed("/stream.mjpg"), "GET");
         assert_eq!(Verb::of(&Method::Trace), None);
