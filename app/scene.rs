@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::clock::milliseconds;
 use crate::detection::Detection;
 use crate::filter::Sorted;
-use crate::filter::reason::names;
+use crate::filter::reason::{names, rounded};
 use crate::findings::{ClassScore, Mask};
 use crate::frame::Frame;
 use crate::geometry::Rect;
@@ -84,11 +84,6 @@ pub fn timestamp(time: SystemTime) -> String {
         second % 60,
         since.subsec_millis()
     )
-}
-
-/// Four decimals are a tenth of a pixel at 1000 columns; more only cost bandwidth.
-fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 1e4).round() / 1e4
 }
 
 fn bounding_box(rect: &Rect) -> Value {
