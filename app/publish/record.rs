@@ -63,8 +63,9 @@ impl Record {
         if let Some(why) = running.failure() {
             return Err(unwritten(&self.path, &why));
         }
-        let bytes = [picture.y(), picture.u(), picture.v()].concat();
-        if running.source.current_level_bytes() >= QUEUE * bytes.len() as u64 {
+        let planes = [picture.y(), picture.u(), picture.v()];
+        let size = planes.iter().map(|plane| plane.len() as u64).sum::<u64>();
+        if running.source.current_level_bytes() >= QUEUE * size {
             if self.lost == 0 {
                 log::warn!(
                     "{}: pictures come faster than they can be encoded; some are left out",
@@ -77,7 +78,7 @@ impl Record {
         let passed = captured.duration_since(running.last).unwrap_or_default();
         running.time += passed.clamp(Duration::from_millis(1), LONGEST);
         running.last = captured;
-        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let mut buffer = gst::Buffer::from_mut_slice(planes.concat());
         // Just made, and nobody else has it.
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(gst::ClockTime::try_from(running.time).ok());
