@@ -99,6 +99,11 @@ export class Stream {
     const attempt = { opened: false, stop: () => abort.abort() };
     (async () => {
       const answer = await fetch(address('api/live'), { signal: abort.signal, cache: 'no-store' });
+      if (answer.status === 401 && answer.headers.get('WWW-Authenticate')?.startsWith('Bearer')) {
+        // Spotter itself asks for its token, not a camera for a password.
+        location.replace(address('signin.html'));
+        return;
+      }
       if (!answer.ok || !answer.body) {
         const problem = await answer.json().catch(() => ({}));
         throw new Error(problem.detail || problem.title || `HTTP status ${answer.status}`);

@@ -79,6 +79,60 @@ fn is_stream(operation: &Operation<'_>) -> bool {
 }
 
 #[test]
+fn strangers_are_answered_as_the_document_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "correct-horse-battery-staple").unwrap();
+    let running = Running::start(["--source", SCENE, "--token-file", file.to_str().unwrap()], LIMIT);
+    let ask = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        http(&running.address, method, path, headers, body).unwrap()
+    };
+    let bearer = [("Authorization", "Bearer correct-horse-battery-staple")];
+    let document = Document(ask("GET", "/api/v1/openapi.json", &bearer, b"").json());
+    let mut refused = 0;
+    for operation in document.operations() {
+        let Operation { path, method, value } = &operation;
+        let answer = ask(method, path, &[], b"");
+        // What the document calls open is.
+        if value["security"] == json!([]) {
+            assert_ne!(answer.status, 401, "{method} {path}");
+        } else {
+            problem(&answer, 401, "this Spotter asks for a token");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"Spotter\""));
+            refused += 1;
+        }
+        document.check_answer(&operation, &answer);
+    }
+    assert!(refused > 25, "{refused}");
+    let operations = document.operations();
+    let sign =
+        |method: &str| operations.iter().find(|o| o.path == "/api/v1/login" && o.method == method).unwrap();
+    for (body, status) in [
+        (json!({ "token": "correct-horse-battery-staple" }), 204),
+        (json!({ "token": 1 }), 400),
+        (json!({ "token": "wrong" }), 401),
+    ] {
+        let answer = ask("POST", "/api/v1/login", &[], body.to_string().as_bytes());
+        assert_eq!(answer.status, status, "{body}");
+        assert_eq!(answer.header("set-cookie").is_some(), status == 204, "{body}");
+        document.check_answer(sign("POST"), &answer);
+    }
+    for _ in 0..5 {
+        ask("POST", "/api/v1/login", &[], b"{\"token\":\"wrong\"}");
+    }
+    let answer = ask("POST", "/api/v1/login", &[], b"{\"token\":\"wrong\"}");
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (429, true));
+    document.check_answer(sign("POST"), &answer);
+    let answer = ask("DELETE", "/api/v1/login", &[], b"");
+    assert!(answer.status == 204 && answer.header("set-cookie").unwrap().contains("Max-Age=0"));
+    document.check_answer(sign("DELETE"), &answer);
+    let other = ask("DELETE", "/api/v1/login", &[("Origin", "http://evil.test")], b"");
+    problem(&other, 403, "another web site's page");
+    document.check_answer(sign("DELETE"), &other);
+    running.stop(LIMIT);
+}
+
+#[test]
 fn every_address_answers_as_the_document_says() {
     let folder = tempfile::tempdir().unwrap();
     let running = detecting(folder.path(), SCENE, &[]);
@@ -107,7 +161,9 @@ fn every_address_answers_as_the_document_says() {
                 _ => String::new(),
             };
             let answer = send(&running, method, place, "application/json", body.as_bytes());
-            assert_eq!(answer.status, 200, "{method} {place}: {}", answer.text());
+            // Nobody need sign in to a Spotter without a token.
+            let expected = if path.ends_with("/login") { 404 } else { 200 };
+            assert_eq!(answer.status, expected, "{method} {place}: {}", answer.text());
             document.check_answer(&operation, &answer);
             if method == "GET" {
                 let head = http(&running.address, "HEAD", place, &[], b"").unwrap();

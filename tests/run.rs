@@ -128,7 +128,7 @@ fn the_interface_answers_as_documented() {
     let running = start("test", &model, &[]);
     let page = running.http_get("/");
     assert_eq!(page.status, 200);
-    assert!(page.header("content-security-policy").unwrap().contains("default-src 'self'"));
+    assert!(page.header("content-security-policy").unwrap().contains("script-src 'self';"));
     assert!(page.text().contains("<canvas"));
     assert_eq!(running.http_get("/local/spotter/style.css").status, 200);
 

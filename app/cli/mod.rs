@@ -138,6 +138,14 @@ pub struct RunArgs {
     /// Address and port of the web page
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// A file whose first line, at least 16 characters, is the secret that opens the page and the interface; needed
+    /// where --listen can be reached from the network
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Another name under which browsers may ask a Spotter that listens on loopback, for example that of a reverse
+    /// proxy; can be given several times
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
     /// Play a clip once and end with a summary, instead of looping
     #[arg(long)]
     pub once: bool,

@@ -1,5 +1,6 @@
 //! `spotter run`: a source in, live detections on a web page out.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,6 +29,7 @@ use crate::stats::STAGES;
 use crate::status::{ModelAbout, SourceAbout, Status};
 use crate::switch::{self, Switch};
 use crate::web::WebServer;
+use crate::web::access::Access;
 
 /// After a signal the threads have this long; a source that hangs in the network is then left behind.
 const LAST_WAIT: Duration = Duration::from_millis(700);
@@ -40,6 +42,8 @@ pub fn run(args: &RunArgs) -> Result<()> {
     gst_source::init()?;
     let source = args.source.clone().unwrap_or_else(SourceSpec::of_this_machine);
     source.check()?;
+    let on_camera = localdata(Path::new(""));
+    let access = Access::new(args.listen, args.token_file.as_deref(), &args.hosts, on_camera.is_some())?;
     let drawn = source.kind() == SourceKind::Demo;
     let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
@@ -69,7 +73,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
     let given = Values { confidence: args.confidence, iou: args.iou };
-    let file = args.settings.clone().or_else(|| Some(localdata(Path::new(""))?.join("settings.json")));
+    let file = args.settings.clone().or_else(|| Some(on_camera?.join("settings.json")));
     let (mut kept, settings) = match file.map(|path| SettingsFile::open(path, given)) {
         Some((file, settings)) => (Some(file), settings),
         None => (None, Settings::new(given)),
@@ -81,10 +85,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     }
     status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
-    let server = WebServer::start(args.listen, status.clone(), switch)?;
-    if !args.listen.ip().is_loopback() {
-        log::warn!("{} is open to the network, and the page asks for no password", args.listen);
-    }
+    let server = WebServer::start(args.listen, access, status.clone(), switch)?;
     let stop = Stop::new();
     stop_on_signals(&stop)?;
     history::start(status.clone(), stop.clone())?;
@@ -102,7 +103,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     if let Some(warning) = misfit(&about, drawn) {
         log::warn!("{warning}");
     }
-    log::info!("page     http://{}/", server.address());
+    log::info!("page     {}", page(server.address()));
 
     let kind = source.kind();
     let longest_wait = if kind == SourceKind::Camera { LONGEST_WAIT_HERE } else { LONGEST_WAIT };
@@ -144,6 +145,20 @@ pub fn run(args: &RunArgs) -> Result<()> {
 #[cfg(feature = "desktop")]
 fn recorder(path: &Path) -> Result<Box<dyn Recorder>> {
     Ok(Box::new(Record::new(path)?))
+}
+
+/// Where the page is, as something to open in a browser.
+fn page(address: SocketAddr) -> String {
+    let port = address.port();
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => {
+            format!("http://127.0.0.1:{port}/ and under every other address of this machine")
+        }
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            format!("http://[::1]:{port}/ and under every other address of this machine")
+        }
+        _ => format!("http://{address}/"),
+    }
 }
 
 /// What to do where the default model is not here and cannot be downloaded.

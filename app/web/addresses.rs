@@ -1,8 +1,11 @@
 //! All addresses of the interface in one table: what the router looks into, and what `openapi.json` is tested
 //! against.
 
+use std::sync::atomic::AtomicBool;
+
 use tiny_http::{Method, Request};
 
+use super::access::{self, Access};
 use super::reply::Reply;
 use super::{answers, bundle, health, metrics, models, stream, tuning};
 use crate::error::Result;
@@ -19,6 +22,10 @@ pub struct Ask<'a> {
     pub status: &'a Status,
     /// Runs other models.
     pub switch: &'a Switch,
+    /// Who may ask.
+    pub access: &'a Access,
+    /// Set when whoever asked has gone.
+    pub gone: &'a AtomicBool,
 }
 
 /// How a request is answered.
@@ -28,6 +35,8 @@ pub enum Answer {
     Look(fn(&Ask<'_>) -> Result<Reply>),
     /// By a change; the request may have a body.
     Change(fn(&mut Request, &Ask<'_>) -> Result<Reply>),
+    /// By letting somebody in or out, wherever they ask.
+    Sign(fn(&mut Request, &Ask<'_>) -> Result<Reply>),
     /// By a stream that ends when its viewer has gone.
     Stream(fn(Request, &Ask<'_>)),
 }
@@ -98,8 +107,13 @@ impl Address {
     }
 }
 
-use Answer::{Change, Look, Stream};
+use Answer::{Change, Look, Sign, Stream};
 use Verb::{Delete, Get, Patch, Post, Put};
+
+/// Where somebody signs in.
+pub const LOGIN: &str = "/api/v1/login";
+/// Where a machine asks whether Spotter lives, and whether it detects.
+pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Every address but the files of the page.
 pub static ADDRESSES: &[Address] = &[
@@ -139,6 +153,11 @@ pub static ADDRESSES: &[Address] = &[
     },
     Address { path: "/api/v1/models", aliases: &["/api/models"], answers: &[(Get, Look(answers::models))] },
     Address { path: "/api/v1/access", aliases: &["/api/access"], answers: &[(Get, Look(answers::access))] },
+    Address {
+        path: LOGIN,
+        aliases: &["/api/login"],
+        answers: &[(Post, Sign(access::log_in)), (Delete, Sign(access::log_out))],
+    },
     Address { path: "/api/v1/status", aliases: &["/api/status"], answers: &[(Get, Look(answers::status))] },
     Address { path: "/api/v1/stats", aliases: &[], answers: &[(Get, Look(answers::stats))] },
     Address { path: "/api/v1/log", aliases: &[], answers: &[(Get, Look(answers::log_tail))] },
@@ -149,12 +168,12 @@ pub static ADDRESSES: &[Address] = &[
         answers: &[(Get, Look(answers::openapi))],
     },
     Address {
-        path: "/healthz",
+        path: HEALTH[0],
         aliases: &["/api/healthz", "/api/v1/healthz"],
         answers: &[(Get, Look(health::live))],
     },
     Address {
-        path: "/readyz",
+        path: HEALTH[1],
         aliases: &["/api/readyz", "/api/v1/readyz"],
         answers: &[(Get, Look(health::ready))],
     },
@@ -192,7 +211,7 @@ mod tests {
                 if changes {
                     all.insert(format!("{} {}", verb.word(), address.path.replacen("/api/", "/admin/", 1)));
                 }
-                assert_eq!(*verb == Get, !matches!(answer, Change(_)), "{}", address.path);
+                assert_eq!(*verb == Get, !matches!(answer, Change(_) | Sign(_)), "{}", address.path);
             }
         }
         all

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tiny_http::Request;
 
 use super::addresses::Ask;
+use super::body;
 use super::multipart;
 use super::reply::{self, Reply};
 use super::routes::parameter;
@@ -32,7 +33,7 @@ pub fn delete(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
 /// Another model: a file that is sent, or a name from the catalogue.
 pub fn post(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
     let _receiving = ask.switch.receive()?;
-    let Some(body) = body(request)? else {
+    let Some(body) = received(request)? else {
         let text =
             format!("the upload is larger than {} MiB; that is no model for a camera", BODY_LIMIT >> 20);
         return Ok(reply::problem_with(413, &text));
@@ -44,24 +45,21 @@ pub fn post(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
 }
 
 /// The body; none where it is too large.
-fn body(request: &mut Request) -> Result<Option<Vec<u8>>> {
+fn received(request: &mut Request) -> Result<Option<Vec<u8>>> {
     let unreadable = |error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error);
-    let announced = request.body_length().and_then(|length| u64::try_from(length).ok());
+    let length = body::length(request);
     let mut body = Vec::new();
-    if announced.is_none_or(|length| length <= BODY_LIMIT) {
-        let mut reader = request.as_reader().take(BODY_LIMIT + 1);
-        let read = reader.read_to_end(&mut body).map_err(unreadable)?;
-        if announced.is_some_and(|length| length > read as u64) {
-            return Err(Error::new(Kind::Usage, format!("the upload was cut off after {read} bytes")));
+    if length > BODY_LIMIT {
+        if length <= DRAIN_LIMIT {
+            let _ = std::io::copy(&mut body::reader(request), &mut std::io::sink());
         }
-        if read as u64 <= BODY_LIMIT {
-            return Ok(Some(body));
-        }
+        return Ok(None);
     }
-    if announced.is_none_or(|length| length <= DRAIN_LIMIT) {
-        let _ = std::io::copy(&mut request.as_reader().take(DRAIN_LIMIT), &mut std::io::sink());
+    let read = body::reader(request).read_to_end(&mut body).map_err(unreadable)?;
+    if length > read as u64 {
+        return Err(Error::new(Kind::Usage, format!("the upload was cut off after {read} bytes")));
     }
-    Ok(None)
+    Ok(Some(body))
 }
 
 /// What a request asks for: a form with the files `model` and `labels`, the model file itself, or JSON

@@ -1,8 +1,6 @@
 //! Answers: JSON, problem JSON (RFC 9457), files; and the heads of streams.
 //!
-//! Answers are written by hand and end their connection. tiny_http's own would keep it open, and its pool
-//! counts a thread that serves an open connection as free: of the several connections that a browser opens
-//! at once one can then wait behind another for ever.
+//! Answers are written by hand and end their connection, as the relay expects.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -13,9 +11,13 @@ use tiny_http::{Method, Request, StatusCode};
 use super::assets::{Asset, content_type};
 use crate::error::Error;
 
-/// What a browser may load on behalf of the page: its own files, pictures it made itself, its own streams.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; frame-ancestors 'self'";
+const POLICY: &str = "Content-Security-Policy";
+/// What a browser may load on behalf of the page: its own files, pictures it made itself, its own streams; no script
+/// and no style that stands in the page itself.
+pub const OF_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+                       connect-src 'self' ws: wss:; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
+/// What it may load on behalf of anything else that is opened as if it were a page: nothing.
+const OF_OTHERS: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// An answer whose body is in memory.
 pub struct Reply {
@@ -41,9 +43,7 @@ impl Reply {
         self
     }
 
-    /// Sends the answer. Where the client is gone, nobody misses it.
-    pub fn send(self, request: Request) {
-        let body = if *request.method() == Method::Head { &[][..] } else { &self.body };
+    fn head(&self) -> String {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -52,13 +52,34 @@ impl Reply {
         if self.status != 204 {
             head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
-        head.push_str("X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
+        if !self.headers.iter().any(|(name, _)| *name == POLICY) {
+            head.push_str(&format!("{POLICY}: {OF_OTHERS}\r\n"));
+        }
+        head.push_str(&protection("same-origin"));
+        head + "Connection: close\r\n\r\n"
+    }
+
+    /// Head and body, as they are sent.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [self.head().as_bytes(), &self.body].concat()
+    }
+
+    /// Sends the answer. Where the client is gone, nobody misses it.
+    pub fn send(self, request: Request) {
+        let body = if *request.method() == Method::Head { &[][..] } else { &self.body };
         let mut writer = request.into_writer();
         let _ = writer
-            .write_all(head.as_bytes())
+            .write_all(self.head().as_bytes())
             .and_then(|()| writer.write_all(body))
             .and_then(|()| writer.flush());
     }
+}
+
+/// What keeps other sites' pages from making anything of an answer; `sites` may load it into their own pages.
+fn protection(sites: &str) -> String {
+    format!(
+        "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: {sites}\r\n"
+    )
 }
 
 /// The value of a request's header.
@@ -88,7 +109,16 @@ pub fn json(status: u16, value: &Value) -> Reply {
 
 /// "Nothing new": no body.
 pub fn nothing() -> Reply {
-    Reply { status: 204, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with("Cache-Control", "no-store")
+    empty(204)
+}
+
+fn empty(status: u16) -> Reply {
+    Reply { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with("Cache-Control", "no-store")
+}
+
+/// Leads to another page.
+pub fn see_other(place: &'static str) -> Reply {
+    empty(303).with("Location", place)
 }
 
 /// An error as problem JSON.
@@ -130,8 +160,7 @@ pub fn asset(asset: &Asset) -> Reply {
         .with("Content-Type", content_type(asset.path))
         // The files change with the program only, but the program changes under the same address.
         .with("Cache-Control", "no-cache")
-        .with("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        .with("Referrer-Policy", "no-referrer")
+        .with(POLICY, OF_PAGE)
 }
 
 /// Writes the head of an answer whose body ends with the connection.
@@ -139,10 +168,13 @@ pub fn asset(asset: &Asset) -> Reply {
 /// # Errors
 /// Where the viewer is gone.
 pub fn stream_head(writer: &mut dyn Write, kind: &str) -> std::io::Result<()> {
+    // Pictures are there for the `<img>` of others, as long as they are of the same site: the same machine or domain.
+    let sites = if kind.starts_with("multipart/") { "same-site" } else { "same-origin" };
     write!(
         writer,
         "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n"
+         X-Accel-Buffering: no\r\n{}Connection: close\r\n\r\n",
+        protection(sites)
     )?;
     writer.flush()
 }

@@ -1,26 +1,29 @@
 //! From a request to its answer: whose request it is, what its path asks for.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 
 use tiny_http::{Method, Request};
 
+use super::access::Access;
 use super::addresses::{self, Answer, Ask, Verb};
+use super::reply::Reply;
 use super::{assets, reply, stream};
 use crate::error::{Error, Kind, Result};
 use crate::status::Status;
 use crate::switch::Switch;
 
 /// What a path asks for, and whether things may be changed there.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The path as it is without a camera: `/api/…`, or a file of the page.
-    path: Cow<'a, str>,
-    may_change: bool,
+    pub path: Cow<'a, str>,
+    pub may_change: bool,
 }
 
 /// A camera's own web server passes the whole path on, `/local/spotter/…`, and asks for a viewer's password at
 /// `api/` and an administrator's at `admin/`; which of them it has let through, the path alone tells.
 /// Without a camera in front, `/api/…` and `/admin/…` are the same.
-fn place(path: &str) -> Place<'_> {
+pub(super) fn place(path: &str) -> Place<'_> {
     let (path, behind) = match path.strip_prefix("/local/spotter") {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => (rest, true),
         _ => (path, false),
@@ -32,38 +35,51 @@ fn place(path: &str) -> Place<'_> {
 }
 
 /// Answers one request; a stream is served until its viewer has gone.
-pub fn handle(mut request: Request, status: &Status, switch: &Switch) {
+pub fn handle(mut request: Request, access: &Access, status: &Status, switch: &Switch, gone: &AtomicBool) {
     let url = request.url().to_owned();
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
     let Place { path, may_change } = place(path);
     let reading = matches!(request.method(), Method::Get | Method::Head);
+    let address = addresses::find(&path);
+    if let Some(refusal) = access.refuse(&request, &path, address) {
+        return refusal.send(request);
+    }
     // Scripts may open a WebSocket to any site and read it, which they may not with other requests.
     if (!reading || stream::wants_websocket(&request)) && is_foreign(&request) {
         let text = "this request comes from another web site's page; only Spotter's own page may do that";
         return reply::problem_with(403, text).send(request);
     }
-    if !reading && !may_change {
-        let text = "only an administrator of the camera may change this, under /local/spotter/admin/ instead of \
-                    /local/spotter/api/";
-        return reply::problem_with(403, text).send(request);
-    }
-    let ask = Ask { query, may_change, status, switch };
-    let Some(address) = addresses::find(&path) else {
-        let answer = match assets::find(path.trim_start_matches('/')) {
-            Some(asset) if reading => reply::asset(&asset),
-            Some(_) => reply::not_allowed("GET, HEAD"),
-            None => reply::problem(&Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
-        };
-        return answer.send(request);
+    let ask = Ask { query, may_change, status, switch, access, gone };
+    let Some(address) = address else {
+        return no_address(&path, reading, may_change).send(request);
     };
     let answer = match address.answer(Verb::of(request.method())) {
         // A stream has no end to ask the head of.
         Some(Answer::Stream(serve)) if *request.method() == Method::Get => return serve(request, &ask),
         Some(Answer::Look(look)) => look(&ask),
+        Some(Answer::Sign(sign)) => sign(&mut request, &ask),
+        _ if !reading && !may_change => Ok(not_here()),
         Some(Answer::Change(change)) => change(&mut request, &ask),
         Some(Answer::Stream(_)) | None => Ok(reply::not_allowed(&address.allowed())),
     };
     answer.unwrap_or_else(|error| reply::problem(&error)).send(request);
+}
+
+/// The answer to a change where only viewers are let in.
+fn not_here() -> Reply {
+    let text = "only an administrator of the camera may change this, under /local/spotter/admin/ instead of \
+                /local/spotter/api/";
+    reply::problem_with(403, text)
+}
+
+/// A file of the page, or nothing.
+fn no_address(path: &str, reading: bool, may_change: bool) -> Reply {
+    match assets::find(path.trim_start_matches('/')) {
+        _ if !reading && !may_change => not_here(),
+        Some(asset) if reading => reply::asset(&asset),
+        Some(_) => reply::not_allowed("GET, HEAD"),
+        None => reply::problem(&Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
+    }
 }
 
 /// True where a browser says that the page of another site makes the request. Such a page can send forms

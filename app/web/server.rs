@@ -1,35 +1,37 @@
-//! Listens, and gives each request a thread.
+//! The web server: listens, and joins its parts. The door lets requests in, [`super::inside`] hands them on to
+//! tiny_http, the relay passes on what follows.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tiny_http::Server;
 
-use super::{reply, routes};
+use super::access::Access;
+use super::door::{Arrived, Door};
+use super::inside::{Handle, Inside};
+use super::relay::{Pair, Relay};
+use super::room::{Limits, Room};
+use super::routes;
 use crate::error::{Error, Kind, Result};
+use crate::model::choice::localdata;
 use crate::status::Status;
 use crate::switch::Switch;
 
-/// A viewer that takes nothing for so long is let go.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may wait in a viewer's socket: a few pictures. More would only be delay for a slow viewer.
-const SEND_BUFFER: usize = 256 * 1024;
-/// Requests served at once, streams included.
-const REQUEST_LIMIT: usize = 256;
+const SEND_BUFFER: usize = 128 * 1024;
+/// Descriptors that a process may have where it cannot be told.
+const USUAL_DESCRIPTORS: u64 = 1024;
 
 /// The listening server.
 pub struct WebServer {
-    server: Arc<Server>,
     address: SocketAddr,
-}
-
-impl Drop for WebServer {
-    fn drop(&mut self) {
-        self.server.unblock();
-    }
+    // The door closes with its other end; all else ends with the door.
+    _open: UnixStream,
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -39,21 +41,22 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(128)?;
     let listener = TcpListener::from(socket);
-    // Accepted connections inherit these. A receive timeout would end tiny_http's accept loop.
+    // Accepted connections inherit these.
     let options = SockRef::from(&listener);
-    options.set_write_timeout(Some(SEND_TIMEOUT))?;
     options.set_send_buffer_size(SEND_BUFFER)?;
     options.set_tcp_nodelay(true)?;
     Ok(listener)
 }
 
-/// Lets the process have as many connections as the system allows at all: tiny_http does not survive
-/// running out of file descriptors.
-fn raise_descriptor_limit() {
+/// Lets the process have as many descriptors as the system allows at all; how many of them are free.
+fn free_descriptors() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Where it is refused, the limit stays as it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(USUAL_DESCRIPTORS);
+    let used = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(used)
 }
 
 impl WebServer {
@@ -61,8 +64,13 @@ impl WebServer {
     ///
     /// # Errors
     /// `Kind::Listen` where the address cannot be had.
-    pub fn start(address: SocketAddr, status: Arc<Status>, switch: Arc<Switch>) -> Result<Self> {
-        raise_descriptor_limit();
+    pub fn start(
+        address: SocketAddr,
+        access: Access,
+        status: Arc<Status>,
+        switch: Arc<Switch>,
+    ) -> Result<Self> {
+        let room = Arc::new(Room::new(Limits::for_descriptors(free_descriptors())));
         let listener = listen(address).map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
@@ -78,17 +86,21 @@ impl WebServer {
             };
             Error::new(Kind::Listen, format!("cannot listen on {address}: {hint}")).caused_by(error)
         })?;
-        let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let broken = |error: std::io::Error| {
             Error::new(Kind::Listen, format!("cannot serve on {address}")).caused_by(error)
         };
-        let address = listener.local_addr().map_err(|error| broken(error.into()))?;
-        let server = Arc::new(Server::from_listener(listener, None).map_err(broken)?);
-        let serving = server.clone();
-        std::thread::Builder::new()
-            .name("web".to_owned())
-            .spawn(move || serve(&serving, &status, &switch))
-            .map_err(|error| broken(error.into()))?;
-        Ok(Self { server, address })
+        let address = listener.local_addr().map_err(broken)?;
+        let access = access.at(address);
+        let handle: Handle =
+            Arc::new(move |request, gone| routes::handle(request, &access, &status, &switch, &gone));
+        let open = serve(listener, room, handle).map_err(|error| {
+            let folders = folders().map(|folder| folder.display().to_string()).join(", ");
+            let text = format!(
+                "cannot serve on {address}: the web server needs a folder for its sockets in one of {folders}; set TMPDIR to one that can be written"
+            );
+            Error::new(Kind::Listen, text).caused_by(error)
+        })?;
+        Ok(Self { address, _open: open })
     }
 
     /// The address it listens on, with the port that the system chose where 0 was asked for.
@@ -97,22 +109,53 @@ impl WebServer {
     }
 }
 
-fn serve(server: &Server, status: &Arc<Status>, switch: &Arc<Switch>) {
-    let running = Arc::new(AtomicUsize::new(0));
-    for request in server.incoming_requests() {
-        if running.fetch_add(1, Ordering::AcqRel) >= REQUEST_LIMIT {
-            running.fetch_sub(1, Ordering::AcqRel);
-            reply::problem_with(503, "too many requests at once; try again").send(request);
-            continue;
+/// Where a folder for sockets may be.
+fn folders() -> [PathBuf; 2] {
+    let temporary = std::env::temp_dir();
+    [temporary.clone(), localdata(&PathBuf::new()).unwrap_or(temporary)]
+}
+
+/// Starts all threads; they serve until what is returned is dropped.
+fn serve(listener: TcpListener, room: Arc<Room>, handle: Handle) -> std::io::Result<UnixStream> {
+    let (open, closed) = UnixStream::pair()?;
+    let mut door = Door::new(listener, closed, room)?;
+    let mut inside = Inside::start(&folders(), handle)?;
+    let (bell, ringing) = UnixStream::pair()?;
+    bell.set_nonblocking(true)?;
+    let (pairs, new) = mpsc::channel();
+    let mut relay = Relay::new(ringing, new)?;
+    let (hand, arrived) = mpsc::channel::<Arrived>();
+    start("web-relay", move || keep_going(&mut relay, Relay::run, Relay::clear))?;
+    start("web-inside", move || hand_on(&mut inside, &arrived, &pairs, &bell))?;
+    start("web", move || {
+        // It cannot fail as long as there is somebody to hand them to.
+        let mut serve = |request| drop(hand.send(request));
+        keep_going(&mut door, |door| door.run(&mut serve), Door::clear);
+    })?;
+    Ok(open)
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Hands requests on to tiny_http until the door closes.
+fn hand_on(inside: &mut Inside, arrived: &Receiver<Arrived>, pairs: &Sender<Pair>, mut bell: &UnixStream) {
+    for request in arrived {
+        let Some(pair) = inside.hand_on(request) else { continue };
+        if pairs.send(pair).is_err() {
+            return;
         }
-        let (status, switch, count) = (status.clone(), switch.clone(), running.clone());
-        let spawned = std::thread::Builder::new().name("web-request".to_owned()).spawn(move || {
-            routes::handle(request, &status, &switch);
-            count.fetch_sub(1, Ordering::AcqRel);
-        });
-        if let Err(error) = spawned {
-            running.fetch_sub(1, Ordering::AcqRel);
-            log::error!("cannot serve a request: {error}");
-        }
+        // Where it has no room for a byte it is ringing already.
+        let _ = bell.write(&[1]);
+    }
+}
+
+/// Keeps a part going whatever happens in it.
+fn keep_going<P>(part: &mut P, mut run: impl FnMut(&mut P), clear: impl Fn(&mut P)) {
+    // Nothing is half done there but connections, and they are let go.
+    while catch_unwind(AssertUnwindSafe(|| run(part))).is_err() {
+        log::error!("the web server failed and starts again; this is a defect of Spotter, please report it");
+        clear(part);
     }
 }

@@ -1,7 +1,8 @@
 //! Streams to viewers: each has a thread, waits for the newest publication and skips what it was too slow
-//! for. A viewer that takes nothing for some seconds is let go (the listener's send timeout).
+//! for. The relay lets a viewer go that takes nothing for some seconds, and tells where one has gone.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tiny_http::{Request, Response};
@@ -20,10 +21,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// The text between two pictures of an MJPEG stream.
 const BOUNDARY: &str = "spotter-frame";
 
-/// Gives each publication to `send` until the hub closes or `send` fails.
-fn follow(hub: &Hub, watch: Watch, mut send: impl FnMut(&[u8]) -> bool) {
+/// Whether there is something to stream, and somebody who watches.
+fn goes_on(ask: &Ask<'_>) -> bool {
+    !ask.status.hub.is_closed() && !ask.gone.load(Ordering::Relaxed)
+}
+
+/// Gives each publication to `send` until the hub closes, the viewer goes, or `send` fails.
+fn follow(ask: &Ask<'_>, watch: Watch, mut send: impl FnMut(&[u8]) -> bool) {
+    let hub = &ask.status.hub;
     let mut seen = 0;
-    while !hub.is_closed() {
+    while goes_on(ask) {
         if let Some(published) = hub.wait_bytes(watch, seen, POLL) {
             seen = published.version;
             if !send(&published.item) {
@@ -40,12 +47,11 @@ pub fn wants_websocket(request: &Request) -> bool {
 
 /// Picture and scene of the same frame, over a WebSocket where one is asked for.
 pub fn live(request: Request, ask: &Ask<'_>) {
-    let hub = &ask.status.hub;
-    if wants_websocket(&request) { live_websocket(request, hub) } else { live_fetch(request, hub) }
+    if wants_websocket(&request) { live_websocket(request, ask) } else { live_fetch(request, ask) }
 }
 
 /// Picture and scene over a WebSocket.
-fn live_websocket(request: Request, hub: &Hub) {
+fn live_websocket(request: Request, ask: &Ask<'_>) {
     let Some(accept) = header(&request, "Sec-WebSocket-Key")
         .map(|key| tungstenite::handshake::derive_accept_key(key.as_bytes()))
         .and_then(|accept| tiny_http::Header::from_bytes("Sec-WebSocket-Accept", accept).ok())
@@ -53,7 +59,7 @@ fn live_websocket(request: Request, hub: &Hub) {
         reply::problem_with(400, "a WebSocket needs the header Sec-WebSocket-Key").send(request);
         return;
     };
-    let viewer = match hub.join(Watch::Live) {
+    let viewer = match ask.status.hub.join(Watch::Live) {
         Ok(viewer) => viewer,
         Err(error) => {
             reply::problem(&error).send(request);
@@ -62,7 +68,7 @@ fn live_websocket(request: Request, hub: &Hub) {
     };
     let stream = request.upgrade("websocket", Response::empty(101).with_header(accept));
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
-    follow(hub, Watch::Live, |bytes| socket.send(Message::binary(bytes.to_vec())).is_ok());
+    follow(ask, Watch::Live, |bytes| socket.send(Message::binary(bytes.to_vec())).is_ok());
     // The viewer may be gone already.
     let _ = socket.close(None);
     drop(viewer);
@@ -82,20 +88,19 @@ fn stream(request: Request, hub: &Hub, watch: Watch, kind: &str, body: impl FnOn
 }
 
 /// Picture and scene as a plain stream of the same messages, for browsers without a WebSocket.
-fn live_fetch(request: Request, hub: &Hub) {
-    stream(request, hub, Watch::Live, "application/octet-stream", |writer| {
-        follow(hub, Watch::Live, |bytes| writer.write_all(bytes).and_then(|()| writer.flush()).is_ok());
+fn live_fetch(request: Request, ask: &Ask<'_>) {
+    stream(request, &ask.status.hub, Watch::Live, "application/octet-stream", |writer| {
+        follow(ask, Watch::Live, |bytes| writer.write_all(bytes).and_then(|()| writer.flush()).is_ok());
     });
 }
 
 /// Pictures with the boxes drawn in, for `<img>` and video players.
 pub fn mjpeg(request: Request, ask: &Ask<'_>) {
-    let hub = &ask.status.hub;
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
-    stream(request, hub, Watch::Mjpeg, &kind, |writer| {
+    stream(request, &ask.status.hub, Watch::Mjpeg, &kind, |writer| {
         // The boundary goes out right after each picture: players show a part when the next one begins.
         let mut first = format!("--{BOUNDARY}\r\n");
-        follow(hub, Watch::Mjpeg, |jpeg| {
+        follow(ask, Watch::Mjpeg, |jpeg| {
             let opening = std::mem::take(&mut first);
             let head = format!("{opening}Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
             writer
@@ -114,7 +119,7 @@ pub fn events(request: Request, ask: &Ask<'_>) {
     stream(request, hub, Watch::Events, "text/event-stream", |writer| {
         let mut seen = None;
         let mut last = Instant::now();
-        while !hub.is_closed() {
+        while goes_on(ask) {
             let sent = match hub.wait_scene(seen, POLL) {
                 Some(scene) => {
                     let seq = scene.seq();

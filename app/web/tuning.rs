@@ -1,19 +1,16 @@
 //! The settings over HTTP. A change with `If-Match` is made where they still are the ones that it names.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tiny_http::Request;
 
 use super::addresses::Ask;
+use super::body;
 use super::reply::{self, Reply};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::settings::Settings;
 use crate::settings::document::Document;
-
-/// What may be sent: as many zones and labels as are taken, and room.
-const BODY_LIMIT: usize = 256 * 1024;
 
 /// The settings as an answer, with their ETag.
 fn answer(document: &Document) -> Reply {
@@ -49,7 +46,7 @@ pub fn delete(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
 type Change = fn(&Settings, &Value, Option<&str>) -> Result<Arc<Document>>;
 
 fn change(request: &mut Request, settings: &Settings, change: Change) -> Result<Reply> {
-    let body = read_body(request)?;
+    let body = body::json(request)?;
     Ok(answer(&*change(settings, &body, expected(request, settings).as_deref())?))
 }
 
@@ -64,15 +61,4 @@ fn expected(request: &Request, settings: &Settings) -> Option<String> {
     let now = format!("\"{}\"", settings.document().etag());
     let tag = tags.clone().find(|tag| *tag == now).or_else(|| tags.next()).unwrap_or_default();
     Some(tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned())
-}
-
-fn read_body(request: &mut Request) -> Result<Value> {
-    let mut body = Vec::new();
-    let read = request.as_reader().take(BODY_LIMIT as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error))?;
-    if body.len() > BODY_LIMIT {
-        return Err(Error::new(Kind::Usage, format!("the request's body is larger than {BODY_LIMIT} bytes")));
-    }
-    serde_json::from_slice(&body)
-        .map_err(|error| Error::new(Kind::Usage, format!("the request's body is no JSON: {error}")))
 }

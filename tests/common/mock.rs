@@ -2,6 +2,7 @@
 //! picture carries its own number as a bar code, and a bright square where its box has to be.
 
 use serde_json::{Value, json};
+use spotter::web::reply::OF_PAGE;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -21,8 +22,6 @@ const ROWS: usize = HEIGHT / 8;
 /// The square's side and top, in blocks.
 const SIDE: usize = 6;
 const TOP: usize = 8;
-
-const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:";
 
 /// What a test may change while the page looks on.
 pub struct State {
@@ -283,7 +282,7 @@ fn respond(request: Request, code: u16, kind: &str, body: Vec<u8>) {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {code} Mock\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
-         Content-Security-Policy: {POLICY}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+         Content-Security-Policy: {OF_PAGE}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
     );
     let mut writer = request.into_writer();
     let _ = writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body));
