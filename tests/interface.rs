@@ -157,6 +157,7 @@ fn every_address_answers_as_the_document_says() {
             let body = match (method.as_str(), path.rsplit('/').next().unwrap()) {
                 ("PATCH", "settings") => json!({ "confidence": 0.4 }).to_string(),
                 ("PUT", "settings") => running.http_get("/api/v1/settings").text(),
+                ("PUT", "zones") => running.http_get("/api/v1/zones").text(),
                 ("POST", "model") => json!({ "model": "spotter-demo" }).to_string(),
                 _ => String::new(),
             };

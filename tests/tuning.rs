@@ -255,6 +255,27 @@ fn settings_are_read_changed_exported_and_imported() {
     assert_eq!(refused.status, 400);
     assert_eq!(refused.json()["detail"], "zones[0].points[1].x must be from 0 to 1, not 1.3");
 
+    // The zones alone.
+    let zones = running.http_get("/api/v1/zones");
+    assert_eq!(zones.json(), get().json()["zones"]);
+    assert_eq!(zones.header("etag"), get().header("etag"));
+    let put = |headers: &[(&str, &str)], body: Value| ask(&running, "PUT", "/admin/v1/zones", headers, &body);
+    let other = put(&[("If-Match", zones.header("etag").unwrap())], json!([square("gate", 0.5, 1.0)]));
+    assert_eq!((other.status, &other.json()[0]["name"]), (200, &json!("gate")));
+    let document = get().json();
+    assert_eq!((&document["zones"], &document["size"]["min"]), (&other.json(), &json!(0.02)));
+    assert_eq!(put(&[("If-Match", zones.header("etag").unwrap())], zones.json()).status, 412);
+    for (wrong, why) in [
+        (json!([square("door", 0.0, 1.3)]), "zones[0].points[1].x must be from 0 to 1, not 1.3"),
+        (json!({ "name": "door" }), "zones must be"),
+    ] {
+        let refused = put(&[], wrong);
+        assert_eq!(refused.status, 400);
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(why), "{detail}");
+    }
+    assert_eq!(put(&[], zones.json()).json(), zones.json());
+
     // Out, back to the defaults, and in again.
     let exported = get();
     let reset = ask(&running, "DELETE", "/admin/settings", &[], &Value::Null);

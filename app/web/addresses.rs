@@ -145,6 +145,11 @@ pub static ADDRESSES: &[Address] = &[
         aliases: &["/api/settings/schema"],
         answers: &[(Get, Look(tuning::schema))],
     },
+    Address {
+        path: "/api/v1/zones",
+        aliases: &[],
+        answers: &[(Get, Look(tuning::get_zones)), (Put, Change(tuning::put_zones))],
+    },
     Address { path: "/api/v1/labels", aliases: &[], answers: &[(Get, Look(answers::labels))] },
     Address {
         path: "/api/v1/model",

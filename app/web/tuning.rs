@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiny_http::Request;
 
 use super::addresses::Ask;
@@ -41,6 +41,23 @@ pub fn put(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
 pub fn delete(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
     let settings = &ask.status.settings;
     Ok(answer(&*settings.reset(expected(request, settings).as_deref())?))
+}
+
+/// The zones of a document as an answer, with the settings' ETag.
+fn zones(document: &Document) -> Reply {
+    reply::json(200, &document.to_json()["zones"]).with("ETag", format!("\"{}\"", document.etag()))
+}
+
+/// The zones alone.
+pub fn get_zones(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(zones(&ask.status.settings.document()))
+}
+
+/// Takes other zones in place of all that there are.
+pub fn put_zones(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    let settings = &ask.status.settings;
+    let patch = json!({ "zones": body::json(request)? });
+    Ok(zones(&*settings.patch(&patch, expected(request, settings).as_deref())?))
 }
 
 type Change = fn(&Settings, &Value, Option<&str>) -> Result<Arc<Document>>;

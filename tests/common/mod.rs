@@ -1,6 +1,7 @@
 //! What the integration tests share.
 #![allow(dead_code)]
 
+pub mod axe;
 pub mod browser;
 pub mod camera;
 pub mod camera_front;
