@@ -29,6 +29,11 @@ const PER_OCTAVE: usize = 8;
 /// From 1 µs (first bucket) to over 2 minutes.
 const BUCKETS: usize = 28 * PER_OCTAVE;
 
+/// The buckets that are told of: two a doubling of time, all below 8 µs in the first, all from 8.4 s on in the last.
+const TOLD: usize = PER_OCTAVE / 2;
+const TOLD_FROM: usize = 3 * PER_OCTAVE;
+const TOLD_TO: usize = 23 * PER_OCTAVE;
+
 /// A histogram of durations with logarithmic buckets. Writing it is two atomic additions.
 pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
@@ -73,6 +78,14 @@ impl Counts {
         self.buckets[..(octave * PER_OCTAVE).min(BUCKETS)].iter().sum()
     }
 
+    /// How many durations are in each bucket that is told of, see [`told_limits`].
+    pub fn told(&self) -> impl Iterator<Item = u64> {
+        let sum = |buckets: &[u64]| buckets.iter().sum();
+        let first = std::iter::once(sum(&self.buckets[..TOLD_FROM]));
+        let middle = self.buckets[TOLD_FROM..TOLD_TO].chunks(TOLD).map(sum);
+        first.chain(middle).chain(std::iter::once(sum(&self.buckets[TOLD_TO..])))
+    }
+
     /// The durations that the shares `q` (0..=1) of all counted ones do not exceed; zero where none were
     /// counted.
     pub fn quantiles<const N: usize>(&self, q: [f64; N]) -> [Duration; N] {
@@ -91,6 +104,14 @@ impl Counts {
             Duration::ZERO
         })
     }
+}
+
+/// Upper limits of the buckets that are told of, but for the last, which has none; to the nanosecond.
+fn told_limits() -> impl Iterator<Item = Duration> {
+    let nanoseconds = |position: usize| ((position as f64 / PER_OCTAVE as f64).exp2() * 1000.0).round();
+    (TOLD_FROM..=TOLD_TO)
+        .step_by(TOLD)
+        .map(move |position| Duration::from_nanos(nanoseconds(position) as u64))
 }
 
 impl Histogram {
@@ -203,6 +224,19 @@ impl Stats {
         });
         serde_json::Value::Object(stages.collect())
     }
+
+    /// The histogram of each stage since the start as JSON: upper limits of the buckets in milliseconds (`null` for
+    /// the last), and how many frames are in each.
+    pub fn histograms_json(&self) -> serde_json::Value {
+        let limits = told_limits().map(|limit| Some(limit.as_nanos() as f64 / 1e6)).chain([None]);
+        let counts = STAGES.iter().zip(&self.stages).map(|(name, histogram)| {
+            ((*name).to_owned(), histogram.counts().told().collect::<serde_json::Value>())
+        });
+        serde_json::json!({
+            "upper_ms": limits.collect::<Vec<_>>(),
+            "counts": counts.collect::<serde_json::Map<_, _>>(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -239,6 +273,22 @@ mod tests {
         assert_eq!(histogram.counts().below(usize::MAX / PER_OCTAVE), 7);
         let [p50, p95] = counts.quantiles([0.5, 0.95]);
         assert!(p50 < Duration::from_micros(110) && p95 > Duration::from_micros(4700), "{p50:?} {p95:?}");
+    }
+
+    #[test]
+    fn every_duration_is_in_the_bucket_below_its_limit() {
+        let limits: Vec<Duration> = told_limits().collect();
+        assert_eq!((limits[0], limits[2]), (Duration::from_micros(8), Duration::from_micros(16)));
+        assert_eq!((limits.len(), limits[40]), (41, Duration::from_nanos(8_388_608_000)));
+        for micros in [0, 1, 7, 9, 11, 12, 900, 1100, 40_000, 8_000_000, 8_400_000, 900_000_000] {
+            let histogram = Histogram::default();
+            let time = Duration::from_micros(micros);
+            histogram.add(time);
+            let told: Vec<u64> = histogram.counts().told().collect();
+            assert_eq!((told.len(), told.iter().sum::<u64>()), (42, 1));
+            let expected = limits.iter().position(|limit| time < *limit).unwrap_or(limits.len());
+            assert_eq!(told.iter().position(|count| *count == 1), Some(expected), "{micros}");
+        }
     }
 
     #[test]

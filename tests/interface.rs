@@ -362,6 +362,33 @@ fn metrics_statistics_labels_and_log_tell_what_happens() {
     let share = last(&stats["inference_share"]).unwrap();
     assert!((0.05..1.0).contains(&share), "{stats}");
     assert!(last(&stats["stages"]["inference"]["p95_ms"]) >= last(&stats["stages"]["inference"]["p50_ms"]));
+    // The histograms hold the frames and times that /metrics tells of.
+    let histograms = &stats["histograms"];
+    let limits: Vec<f64> = histograms["upper_ms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l.as_f64().unwrap_or(f64::INFINITY))
+        .collect();
+    assert!(limits.is_sorted_by(|a, b| a < b) && limits.last() == Some(&f64::INFINITY), "{limits:?}");
+    for stage in ["capture", "preprocess", "inference", "decode", "publish"] {
+        let counts: Vec<f64> =
+            histograms["counts"][stage].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
+        assert_eq!(counts.len(), limits.len(), "{stage}");
+        let earlier = value_of(&after, "spotter_stage_seconds_count", &[("stage", stage)]);
+        let total: f64 = counts.iter().sum();
+        assert!((earlier..earlier + 60.0).contains(&total), "{stage}: {total} after {earlier}");
+        let bucket =
+            |le: &str| value_of(&after, "spotter_stage_seconds_bucket", &[("stage", stage), ("le", le)]);
+        for (le, limit) in [("0.000064", 0.064), ("0.001024", 1.024), ("8.388608", 8388.608)] {
+            let at = limits.iter().position(|l| *l == limit).unwrap();
+            let shorter: f64 = counts[..=at].iter().sum();
+            assert!(
+                (bucket(le)..=bucket(le) + total - earlier).contains(&shorter),
+                "{stage} {le}: {shorter}"
+            );
+        }
+    }
     let newer = running.http_get(&format!("/api/v1/stats?after={}", times[times.len() - 2])).json();
     let newer = newer["time_ms"].as_array().unwrap();
     assert!(newer[0] == times[times.len() - 1] && newer.len() <= 3, "{newer:?}");

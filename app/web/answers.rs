@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::addresses::Ask;
 use super::reply::{self, Reply};
@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::history::KEPT_SAMPLES;
 use crate::logging;
 use crate::publish::hub::Watch;
+use crate::status::Status;
 
 /// The interface, described for machines.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -98,7 +99,14 @@ pub fn stats(ask: &Ask<'_>) -> Result<Reply> {
         return Err(Error::new(Kind::Usage, text));
     }
     let after = number(ask.query, "after")?.unwrap_or(0);
-    Ok(reply::json(200, &ask.status.history.to_json(minutes as usize * 60, after)))
+    Ok(reply::json(200, &stats_json(ask.status, minutes as usize * 60, after)))
+}
+
+/// The newest `count` samples of those after `after` (milliseconds since 1970), and the stages' histograms.
+pub fn stats_json(status: &Status, count: usize, after: u64) -> Value {
+    let mut value = status.history.to_json(count, after);
+    value["histograms"] = status.stats.histograms_json();
+    value
 }
 
 /// The last lines of the log.

@@ -6,6 +6,7 @@ use log::Level;
 use serde_json::{Value, json};
 
 use super::addresses::Ask;
+use super::answers::stats_json;
 use super::archive::Archive;
 use super::metrics;
 use super::reply::{self, Reply};
@@ -31,7 +32,7 @@ pub fn get(ask: &Ask<'_>) -> Result<Reply> {
     for (name, value) in [
         ("settings.json", status.settings.document().to_json().clone()),
         ("status.json", status.to_json()),
-        ("stats.json", status.history.to_json(KEPT_SAMPLES, 0)),
+        ("stats.json", stats_json(status, KEPT_SAMPLES, 0)),
         ("log.json", logging::to_json(Level::Debug)),
         ("model.json", model(status)),
         ("chosen.json", ask.switch.to_json()),
