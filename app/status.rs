@@ -1,6 +1,7 @@
 //! What Spotter is doing now: shared by all threads, read by the page and the interface.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -140,6 +141,8 @@ pub struct Status {
     backend_error: Mutex<Option<String>>,
     loading: Mutex<Option<String>>,
     unsaved: Mutex<Option<String>>,
+    /// The file that keeps the settings; none where nothing does.
+    pub settings_file: Option<PathBuf>,
 }
 
 impl Status {
@@ -162,6 +165,7 @@ impl Status {
             backend_error: Mutex::new(None),
             loading: Mutex::new(None),
             unsaved: Mutex::new(None),
+            settings_file: None,
         }
     }
 
@@ -213,12 +217,23 @@ impl Status {
         }
     }
 
+    fn unsaved(&self) -> Option<String> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is told of the settings: some of them, the ETag of all, which file keeps them, and why it does not.
+    fn settings_json(&self) -> Value {
+        let mut summary = self.settings.summary();
+        summary["file"] = json!(self.settings_file.as_ref().map(|path| path.display().to_string()));
+        summary["unsaved"] = json!(self.unsaved());
+        summary
+    }
+
     /// What a person should know although detection goes on.
     fn notices(&self, model: &ModelAbout) -> Vec<String> {
-        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let unwritten = self.output.get().and_then(|output| output.trouble());
         let settings = self.settings.notices();
-        model.warning.clone().into_iter().chain(unsaved).chain(unwritten).chain(settings).collect()
+        model.warning.clone().into_iter().chain(self.unsaved()).chain(unwritten).chain(settings).collect()
     }
 
     /// What is said while the model is loaded.
@@ -283,7 +298,7 @@ impl Status {
             },
             "model": model.to_json(),
             "backend": model.backend_json(),
-            "settings": self.settings.summary(),
+            "settings": self.settings_json(),
             "frames": {
                 "captured": count(&stats.captured),
                 "inferred": count(&stats.inferred),

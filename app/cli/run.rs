@@ -74,11 +74,13 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
     let given = Values { confidence: args.confidence, iou: args.iou };
     let file = args.settings.clone().or_else(|| Some(on_camera?.join("settings.json")));
-    let (mut kept, settings) = match file.map(|path| SettingsFile::open(path, given)) {
+    let (mut kept, settings) = match file.clone().map(|path| SettingsFile::open(path, given)) {
         Some((file, settings)) => (Some(file), settings),
         None => (None, Settings::new(given)),
     };
-    let status = Arc::new(Status::new(origin, about.clone(), settings));
+    let mut status = Status::new(origin, about.clone(), settings);
+    status.settings_file = file;
+    let status = Arc::new(status);
     if let Some(output) = &output {
         // Nobody else sets it.
         let _ = status.output.set(output.output());
