@@ -22,8 +22,9 @@ pub const CONFIDENCE: f32 = 0.5;
 /// The overlap for NMS where nobody says another.
 pub const IOU: f32 = 0.45;
 
-const SHARE: Shape = Shape::Number { least: 0.0, greatest: 1.0, or_null: false };
-const SHARE_OR_NULL: Shape = Shape::Number { least: 0.0, greatest: 1.0, or_null: true };
+const SHARE: Shape = Shape::Number { least: 0.0, greatest: 1.0, or_null: false, step: None };
+const SCORE: Shape = Shape::Number { least: 0.0, greatest: 1.0, or_null: false, step: Some(0.01) };
+const SCORE_OR_NULL: Shape = Shape::Number { least: 0.0, greatest: 1.0, or_null: true, step: Some(0.01) };
 const LABEL: Shape = Shape::Text(100);
 const LIVE: Option<Effect> = Some(Effect::Live);
 
@@ -44,7 +45,7 @@ static RULE: Shape = Shape::Object(&[
         unit: Some("score"),
         absent: Absent::Null,
         effect: LIVE,
-        shape: SHARE_OR_NULL,
+        shape: SCORE_OR_NULL,
     },
 ]);
 
@@ -122,7 +123,7 @@ static ZONE: Shape = Shape::Object(&[
         unit: Some("share of the box"),
         absent: Absent::Number(0.5),
         effect: LIVE,
-        shape: Shape::Number { least: 0.01, greatest: 1.0, or_null: false },
+        shape: Shape::Number { least: 0.01, greatest: 1.0, or_null: false, step: Some(0.01) },
     },
     Field {
         name: "labels",
@@ -140,7 +141,7 @@ static ZONE: Shape = Shape::Object(&[
         unit: Some("score"),
         absent: Absent::Null,
         effect: LIVE,
-        shape: SHARE_OR_NULL,
+        shape: SCORE_OR_NULL,
     },
 ]);
 
@@ -164,7 +165,7 @@ pub static DOCUMENT: Shape = Shape::Object(&[
         unit: Some("score"),
         absent: Absent::Number(0.5),
         effect: LIVE,
-        shape: SHARE,
+        shape: SCORE,
     },
     Field {
         name: "iou",
@@ -174,7 +175,7 @@ pub static DOCUMENT: Shape = Shape::Object(&[
         unit: Some("intersection over union"),
         absent: Absent::Number(0.45),
         effect: LIVE,
-        shape: SHARE,
+        shape: SCORE,
     },
     Field {
         name: "labels",
@@ -240,7 +241,7 @@ pub static DOCUMENT: Shape = Shape::Object(&[
         unit: Some("frames/s"),
         absent: Absent::Null,
         effect: LIVE,
-        shape: Shape::Number { least: 0.1, greatest: 240.0, or_null: true },
+        shape: Shape::Number { least: 0.1, greatest: 240.0, or_null: true, step: None },
     },
 ]);
 

@@ -62,6 +62,8 @@ pub enum Shape {
         greatest: f64,
         /// `null` is taken too.
         or_null: bool,
+        /// How far a key or a button moves it; none where that is left to whoever shows it.
+        step: Option<f64>,
     },
     /// This number.
     Only(u32),
@@ -136,7 +138,7 @@ impl Shape {
             Self::Switch if value.is_boolean() => Ok(()),
             Self::Switch => must(path, "be true or false", value),
             Self::Number { or_null: true, .. } if value.is_null() => Ok(()),
-            Self::Number { least, greatest, or_null } => match value.as_f64() {
+            Self::Number { least, greatest, or_null, .. } => match value.as_f64() {
                 Some(number) if (*least..=*greatest).contains(&number) => Ok(()),
                 Some(_) => must(path, &format!("be from {least} to {greatest}"), value),
                 None => {
@@ -245,9 +247,13 @@ impl Shape {
     pub fn schema(&self) -> Value {
         match self {
             Self::Switch => json!({ "type": "boolean" }),
-            Self::Number { least, greatest, or_null } => {
+            Self::Number { least, greatest, or_null, step } => {
                 let kind = if *or_null { json!(["number", "null"]) } else { json!("number") };
-                json!({ "type": kind, "minimum": least, "maximum": greatest })
+                let mut schema = json!({ "type": kind, "minimum": least, "maximum": greatest });
+                if let Some(step) = step {
+                    schema["x-spotter-step"] = json!(step);
+                }
+                schema
             }
             Self::Only(number) => json!({ "const": number }),
             Self::Text(longest) => json!({ "type": "string", "minLength": 1, "maxLength": longest }),
