@@ -291,6 +291,7 @@ impl LoadedModel {
             missing: None,
             names: self.labels.clone(),
             file: Some(self.file.clone()),
+            suitability: Arc::default(),
             backend_name,
             backend_detail,
             chip: if self.backend.is_larod() { larod::known_chip() } else { None },

@@ -12,6 +12,7 @@ use crate::capture::supervisor::SourceState;
 use crate::clock::milliseconds;
 use crate::exchange::Exchange;
 use crate::history::History;
+use crate::inspect::suitability::Suitability;
 use crate::model::catalogue::Scope;
 use crate::model::chip::Chip;
 use crate::model::file::ModelFile;
@@ -63,6 +64,8 @@ pub struct ModelAbout {
     pub names: Arc<Labels>,
     /// The model file as it was read.
     pub file: Option<ModelFile>,
+    /// Which chips it suits, once somebody has asked.
+    pub suitability: Arc<OnceLock<Suitability>>,
     /// What runs it.
     pub backend_name: String,
     /// How it runs it.

@@ -13,8 +13,10 @@ use crate::backend::edgetpu;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Model;
 use crate::geometry::Fit;
+use crate::inspect::suitability::Suitability;
 use crate::loaded::{LOADING_LIMIT, LoadSpec, LoadedModel};
 use crate::model::catalogue::Catalogue;
+use crate::model::chip::Chip;
 use crate::model::choice::{Choice, Keeper};
 use crate::model::decode::Thresholds;
 use crate::model::demo;
@@ -260,12 +262,25 @@ impl Switch {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Which chips the model suits: the camera's own, elsewhere all. It is judged when that is first asked.
+    fn suitability_json(&self, model: &ModelAbout) -> Value {
+        let Some(file) = &model.file else { return Value::Null };
+        let backend = &self.base.backend;
+        let here = match file.needs_edge_tpu() && !backend.is_larod() {
+            // Only what ARTPEC-7 has can run it.
+            true => Chip::Artpec7,
+            false => model.chip.unwrap_or_else(|| backend.chip()),
+        };
+        model.suitability.get_or_init(|| Suitability::of(file)).to_json(here, !backend.is_larod())
+    }
+
     /// What runs and why.
     pub fn to_json(&self) -> Value {
         let model = self.status.model();
         let chosen = self.chosen();
         let mut value = model.to_json();
         value["backend"] = model.backend_json();
+        value["suitability"] = self.suitability_json(&model);
         value["chosen_at"] = json!(chosen.as_ref().map(|choice| &choice.chosen_at));
         value["started_with"] = json!(self.base.model.as_deref().map(shown));
         value

@@ -6,6 +6,7 @@ pub mod html;
 pub mod links;
 pub mod report;
 pub mod rules;
+pub mod suitability;
 pub mod text;
 
 #[cfg(test)]

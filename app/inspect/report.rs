@@ -88,17 +88,31 @@ pub struct Report {
     pub chips: Vec<(Chip, Verdict)>,
 }
 
+/// The layers of a model and what they cost.
+pub(super) struct Look {
+    /// None for a file compiled for CV25.
+    pub graph: Option<Graph>,
+    pub cost: Cost,
+}
+
+impl Look {
+    pub fn into(file: &ModelFile) -> Result<Self> {
+        let graph = match file.cavalry {
+            Some(_) => None,
+            None => Some(Graph::read(&file.name, &file.bytes)?),
+        };
+        let cost = graph.as_ref().map_or_else(Cost::default, Cost::of);
+        Ok(Self { graph, cost })
+    }
+}
+
 impl Report {
     /// Looks at a model from all sides.
     ///
     /// # Errors
     /// [`crate::error::Kind::Model`] where its layers are damaged.
     pub fn of(file: &ModelFile, catalogue: &Catalogue) -> Result<Self> {
-        let graph = match file.cavalry {
-            Some(_) => None,
-            None => Some(Graph::read(&file.name, &file.bytes)?),
-        };
-        let cost = graph.as_ref().map_or_else(Cost::default, Cost::of);
+        let Look { graph, cost } = Look::into(file)?;
         let subject = Subject { file, graph: graph.as_ref(), cost: &cost };
         let chips = Chip::ALL.into_iter().map(|chip| (chip, Verdict::of(&subject, chip))).collect();
         let head = Head::recognise(file);
@@ -237,7 +251,7 @@ fn again(error: &crate::error::Error) -> crate::error::Error {
 }
 
 /// True where the layers are inside a custom operator.
-fn hides_layers(graph: &Graph) -> bool {
+pub(super) fn hides_layers(graph: &Graph) -> bool {
     graph.operators.iter().any(|operator| operator.custom) && !graph.operators.iter().any(is_weighted)
 }
 
