@@ -104,6 +104,8 @@ function takeStatus(fresh) {
   settings.heard(status.settings, status.now_ms);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
   if (model !== status.model?.name) {
+  tuning.heard(status.settings);
+  health.heard(status);
     model = status.model?.name;
     learnLabels();
   }

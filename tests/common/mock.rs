@@ -2,6 +2,7 @@
 //! picture carries its own number as a bar code, and a bright square where its box has to be.
 
 use serde_json::{Value, json};
+use spotter::settings::{Settings, Values};
 use spotter::web::reply::OF_PAGE;
 use std::io::Write;
 use std::net::TcpListener;
@@ -52,6 +53,15 @@ pub struct State {
     pub changes: Vec<Value>,
     /// What is wrong although detection goes on.
     pub notices: Vec<&'static str>,
+    /// The file that keeps the settings, or null; and what is wrong with it.
+    pub settings_file: Value,
+    pub unsaved: Value,
+    /// The JSON Schema of the settings.
+    pub schema: Value,
+    /// Which chips the model suits; of the next model too.
+    pub suitability: Value,
+    pub state: &'static str,
+    pub message: Option<&'static str>,
 }
 
 pub struct Mock {
@@ -90,6 +100,12 @@ impl Mock {
             tuning: json!({}),
             changes: Vec::new(),
             notices: Vec::new(),
+            settings_file: json!("settings.json"),
+            unsaved: Value::Null,
+            schema: Settings::new(Values::default()).schema(),
+            suitability: Value::Null,
+            state: "live",
+            message: None,
         }));
         let stop = Arc::new(AtomicBool::new(false));
         let accepting = {
@@ -145,10 +161,11 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
                 json!({ "default": "b", "models": state.lock().expect("no panic in the mock").models });
             respond(request, 200, "application/json", body.to_string().into_bytes());
         }
-        "/api/model" if *request.method() == Method::Get => {
+        "/api/model" | "/api/v1/model" if *request.method() == Method::Get => {
             let state = state.lock().expect("no panic in the mock");
             let chosen = state.wishes.last().is_some_and(|wish| !wish.is_null());
-            let body = json!({ "chosen_at": chosen.then_some("2026-11-22T16:43:52.710Z"), "started_with": "mock.tflite" });
+            let body = json!({ "chosen_at": chosen.then_some("2026-11-22T16:43:52.710Z"), "started_with": "mock.tflite",
+                               "suitability": state.suitability });
             respond(request, 200, "application/json", body.to_string().into_bytes());
         }
         "/api/model" if *request.method() == Method::Delete => {
@@ -162,16 +179,29 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
                 "dropped": [0, 0, 2], "stages": { "inference": { "p50_ms": list(8.0), "p95_ms": list(12.0) } },
                 "inference_share": list(0.4), "resident_bytes": list(4e7), "cpu": list(0.5),
                 "temperature_c": [null, null, null],
+                "histograms": histograms(),
             });
             respond(request, 200, "application/json", body.to_string().into_bytes());
         }
         "/api/v1/log" => {
             let line = |level: &str, text: &str, count: u64| json!({ "time": "2026-11-22T16:43:52.710Z", "level": level, "text": text, "count": count });
-            let all = [line("info", "page", 1), line("error", "no route to 10.0.0.7", 3)];
+            let no_route = "no route to 10.0.0.7";
+            let all = [
+                line("error", no_route, 1),
+                line("warning", "slow", 1),
+                line("info", "page", 1),
+                line("error", no_route, 3),
+            ];
             let level = url_level(request.url());
-            let lines: Vec<&Value> =
-                all.iter().filter(|line| level != "error" || line["level"] == "error").collect();
-            respond(request, 200, "application/json", json!({ "lines": lines }).to_string().into_bytes());
+            let wanted =
+                |line: &&Value| level == "info" || line["level"] == level || line["level"] == "error";
+            let lines: Vec<&Value> = all.iter().filter(wanted).collect();
+            let body = json!({ "lines": lines, "counts": { "error": 4, "warning": 1, "info": 1 } });
+            respond(request, 200, "application/json", body.to_string().into_bytes());
+        }
+        "/api/v1/settings/schema" => {
+            let body = state.lock().expect("no panic in the mock").schema.to_string();
+            respond(request, 200, "application/json", body.into_bytes());
         }
         "/api/v1/labels" => {
             let names = ["person", "dog", "bird", "cat", "horse", "sheep", "cow", "zebra"];
@@ -187,7 +217,7 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
             state.wishes.push(wish);
             let (code, body) = match state.refusal {
                 Some(why) => (503, json!({ "detail": why })),
-                None => (200, json!({})),
+                None => (200, json!({ "suitability": state.suitability })),
             };
             respond(request, code, "application/json", body.to_string().into_bytes());
         }
@@ -211,6 +241,24 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
                     change.as_object_mut().expect("an object").remove("confidence");
                 }
                 merge(&mut state.tuning, change);
+            } else if *request.method() == Method::Put {
+                let mut document: Value =
+                    serde_json::from_reader(request.as_reader()).expect("JSON from the page");
+                let expected = request.headers().iter().find(|header| header.field.equiv("If-Match"));
+                let expected = expected.map(|header| header.value.as_str().trim_matches('"').to_owned());
+                let mut state = state.lock().expect("no panic in the mock");
+                let outdated =
+                    (expected != Some(etag(&state))).then_some("the settings have changed meanwhile");
+                if let Some(why) = state.refusal.or(outdated) {
+                    let body = json!({ "detail": why }).to_string().into_bytes();
+                    return respond(request, 422, "application/json", body);
+                }
+                state.changes.push(document.clone());
+                let members = document.as_object_mut().expect("an object");
+                members.remove("iou");
+                state.confidence =
+                    members.remove("confidence").and_then(|value| value.as_f64()).unwrap_or(0.5);
+                state.tuning = document;
             } else if *request.method() == Method::Delete {
                 let mut state = state.lock().expect("no panic in the mock");
                 state.changes.push(Value::Null);
@@ -241,6 +289,23 @@ fn settings(state: &State) -> Value {
     let mut settings = json!({ "confidence": state.confidence, "iou": 0.45 });
     merge(&mut settings, state.tuning.clone());
     settings
+}
+
+/// Three stages from 12 µs to 0.2 s.
+fn histograms() -> Value {
+    let limits = (0..=40).map(|step| json!(0.008 * f64::powf(2.0, f64::from(step) / 2.0)));
+    let counts = |from: usize, counts: &[u64]| {
+        let mut all = vec![0; 42];
+        all[from..from + counts.len()].copy_from_slice(counts);
+        all
+    };
+    json!({
+        "upper_ms": limits.chain([Value::Null]).collect::<Vec<_>>(),
+        "counts": {
+            "preprocess": counts(13, &[2, 40, 900, 250, 8]), "inference": counts(20, &[10, 700, 380, 60, 20, 0, 4, 0, 0, 1]),
+            "decode": counts(2, &[800, 390, 10]),
+        },
+    })
 }
 
 fn etag(state: &State) -> String {
@@ -419,13 +484,14 @@ fn scene(state: &State) -> Value {
 fn status(state: &State) -> Value {
     let stage = |p50: f64| json!({ "p50_ms": p50, "p95_ms": 1.4 * p50, "p99_ms": 1.8 * p50 });
     let rate = if state.frames_flow { 25.0 } else { 0.0 };
-    let mut summary = json!({ "confidence": state.confidence, "iou": 0.45 });
+    let mut summary = json!({ "confidence": state.confidence, "iou": 0.45, "file": state.settings_file, "unsaved": state.unsaved });
     // Without zones and labels it is a Spotter that has no other settings.
     if state.tuning.get("zones").is_some() {
         summary["etag"] = json!(etag(state));
     }
     json!({
-        "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": "live", "message": null, "notices": state.notices,
+        "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": state.state, "message": state.message,
+        "notices": state.notices,
         "source": {
             "name": "mock.mp4", "kind": state.source_kind, "state": state.source_state, "message": state.source_message,
             "retry_in_ms": state.retry_in_ms, "width": WIDTH, "height": HEIGHT, "fps": 25.0,
