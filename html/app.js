@@ -11,6 +11,7 @@ import { Models } from './models.js';
 import { Delay, Seen, showStatus } from './panel.js';
 import { Settings } from './settings.js';
 import { Stream } from './stream.js';
+import { showSuits } from './suits.js';
 import { Tuning } from './tuning.js';
 import { View } from './view.js';
 
@@ -39,8 +40,8 @@ window.spotter = spotter;
 const view = new View($('view'), $('stage'));
 const seen = new Seen();
 const delay = new Delay();
-new Health();
-const models = new Models((status) => access.heard(status));
+const health = new Health();
+const models = new Models((status) => access.heard(status), ({ suitability }) => showSuits(suitability));
 const clock = new Clock(() => connection.open, takeStatus);
 const confidence = new Confidence({
   input: $('confidence'), output: $('confidence-value'), note: $('confidence-note'), scores: $('scores'),
@@ -109,6 +110,7 @@ function takeStatus(fresh) {
     model = status.model?.name;
     learnLabels();
   }
+    learn('api/v1/model', ({ suitability }) => showSuits(suitability));
   models.heard(status);
   access.reached();
   tell();

@@ -2,6 +2,7 @@
 
 import { address } from './address.js';
 import { element, set } from './panel.js';
+import { sentence } from './suits.js';
 
 const $ = (id) => document.getElementById(id);
 const DEMO_MODEL = 'spotter-demo';
@@ -17,9 +18,9 @@ export class Models {
   #allowed = false;
   #asked = false; // somebody wants to see the models though the one that runs fits
 
-  /** `onRefused(status)` is told where a change was refused. */
-  constructor(onRefused) {
-    this.onRefused = onRefused;
+  /** `onRefused(status)` is told where a change was refused, `onRuns(model)` what runs after one. */
+  constructor(onRefused, onRuns) {
+    Object.assign(this, { onRefused, onRuns });
     $('models-open').addEventListener('click', () => this.#open($('models').hidden));
     $('models-change').addEventListener('click', () => this.#ask(!this.#asked));
     $('models-back').addEventListener('click', () => this.#send('Loading the model before', 'The model before', { method: 'DELETE' }));
@@ -156,9 +157,12 @@ export class Models {
       const answer = request.form
         ? await upload(address('admin/model'), request.form, (text) => set($('models-said'), `${doing}: ${text}`))
         : await fetch(address('admin/model'), { method: 'POST', ...request });
-      if (!answer.ok) {
-        const problem = await answer.json().catch(() => ({}));
-        said = `Not changed: ${problem.detail || problem.title || `HTTP status ${answer.status}`}`;
+      const body = await answer.json().catch(() => ({}));
+      if (answer.ok) {
+        said = `${said} ${sentence(body.suitability)}`.trim();
+        this.onRuns(body);
+      } else {
+        said = `Not changed: ${body.detail || body.title || `HTTP status ${answer.status}`}`;
         this.onRefused(answer.status);
       }
     } catch {

@@ -1,0 +1,28 @@
+// Which chips the model suits, and why not.
+
+import { element, set } from './panel.js';
+
+const $ = (id) => document.getElementById(id);
+const WORDS = { pass: '✓ well', warn: '! fairly', fail: '✕ no' };
+
+/** Shows what `GET model` says of it. */
+export function showSuits(suitability) {
+  const { chips = [], note = null } = suitability ?? {};
+  $('suits').hidden = !suitability;
+  $('suits-list').replaceChildren(...chips.map(({ title, verdict, rules }) => {
+    const word = element('b', verdict, WORDS[verdict]);
+    if (!rules.length) return element('li', '', element('p', '', element('span', '', title), word));
+    const reasons = element('ul', '', ...rules.map(({ message }) => element('li', '', message)));
+    return element('li', '', element('details', '', element('summary', '', element('span', '', title), word), reasons));
+  }));
+  set($('suits-note'), note ?? '');
+}
+
+/** The verdict of the chip that runs it, as a sentence; '' where there is none. */
+export function sentence(suitability) {
+  const { chip, chips = [], note = null } = suitability ?? {};
+  const own = chips.find((one) => one.chip === chip);
+  if (!own) return note ? `${note}.` : '';
+  const [words, why] = [{ pass: 'It suits', warn: 'It suits fairly', fail: 'It does not suit' }[own.verdict], own.rules[0]?.message];
+  return `${words} ${own.title}${why ? `: ${why}` : ''}.`;
+}
