@@ -56,6 +56,7 @@ const settings = new Settings({
     spotter.settings = document;
     view.settings = document;
     tuning.show(document);
+    if (!tuning.schema) learn('api/v1/settings/schema', (schema) => tuning.learn(schema));
     confidence.heard(document.confidence, Infinity);
     redraw(true);
   },
@@ -103,28 +104,32 @@ function takeStatus(fresh) {
   spotter.status = status;
   confidence.heard(status.settings?.confidence, status.now_ms);
   settings.heard(status.settings, status.now_ms);
-  document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
-  if (model !== status.model?.name) {
   tuning.heard(status.settings);
   health.heard(status);
+  document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
+  if (model !== status.model?.name) {
     model = status.model?.name;
     learnLabels();
-  }
     learn('api/v1/model', ({ suitability }) => showSuits(suitability));
+  }
   models.heard(status);
   access.reached();
   tell();
 }
 
 /** The labels that the running model has; without them those that are seen are known. */
-async function learnLabels() {
+function learnLabels() {
   tuning.forget();
+  return learn('api/v1/labels', ({ labels }) => tuning.know(labels.filter(({ named, background }) => named && !background).map(({ name, index }) => ({ label: name, index }))));
+}
+
+/** What is good to know, but not needed: the page does without it. */
+async function learn(path, use) {
   try {
-    const answer = await fetch(address('api/v1/labels'), { cache: 'no-store' });
-    const { labels } = answer.ok ? await answer.json() : { labels: [] };
-    tuning.know(labels.filter(({ named, background }) => named && !background).map(({ name, index }) => ({ label: name, index })));
+    const answer = await fetch(address(path), { cache: 'no-store' });
+    if (answer.ok) use(await answer.json());
   } catch {
-    // Those that are seen will do.
+    // As if it were not told.
   }
 }
 

@@ -31,6 +31,21 @@ export function difference(from, to) {
   return Object.keys(patch).length ? patch : null;
 }
 
+/** What is wrong with a value by its JSON Schema, as far as types, ranges and choices go; '' where nothing is. */
+export function flaw(schema, value, path = '') {
+  const kind = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
+  const must = (what) => `${path || 'settings'} must be ${what}, not ${JSON.stringify(value).slice(0, 60)}`;
+  if (schema.type && !schema.type.includes(kind)) return must(`of type ${[schema.type].flat().join(' or ')}`);
+  if (value < schema.minimum || value > schema.maximum) return must(`from ${schema.minimum} to ${schema.maximum}`);
+  if (schema.enum && !schema.enum.includes(value)) return must(schema.enum.join(', '));
+  for (const [key, member] of Object.entries(value !== null && typeof value === 'object' ? value : {})) {
+    const of = schema.items ?? schema.properties?.[key] ?? schema.additionalProperties;
+    const wrong = of && flaw(of, member, schema.items ? `${path}[${key}]` : path ? `${path}.${key}` : key);
+    if (wrong) return wrong;
+  }
+  return '';
+}
+
 export class Settings {
   document = null;
   #etag = null; // of the document as Spotter has it
@@ -42,10 +57,11 @@ export class Settings {
   #wanted = null; // what is still to be sent
   #sending = false;
   #timer = 0;
+  #whole = new WeakSet(); // documents that came as a whole: a patch may not name all that is in them
   #heldUntil = 0; // what was said before our own change took effect is old news
 
   /**
-   * `onChange(document)` whenever it changes; `onState({ text, failed })` what became of a change; `now()` is Spotter's
+   * `onChange(document)` whenever it changes; `onState({ text, failed, done })` what became of a change; `now()` is Spotter's
    * clock; `onRefused(status)` where a change was refused.
    */
   constructor({ onChange, onState, onRefused, now }) {
@@ -61,6 +77,11 @@ export class Settings {
     const etag = summary?.etag;
     if (!etag || etag === this.#etag || this.busy || this.#asking || statusNow < this.#heldUntil) return;
     this.#asking = true;
+    await this.#fetch();
+    this.#asking = false;
+  }
+
+  async #fetch() {
     try {
       const answer = await fetch(address('api/settings'), { cache: 'no-store' });
       const document = answer.ok ? await answer.json() : null;
@@ -68,7 +89,6 @@ export class Settings {
     } catch {
       // The next status says it again.
     }
-    this.#asking = false;
   }
 
   #take(document, answer) {
@@ -104,18 +124,46 @@ export class Settings {
     to.push(this.document);
     this.#topic = '';
     const patch = difference(this.document, document);
-    if (patch) this.#become(document, patch);
+    const whole = this.#whole.has(document) || this.#whole.has(this.document);
+    if (patch && whole) this.#put(document);
+    else if (patch) this.#become(document, patch);
     else this.onChange(this.document);
   }
 
   /** Everything as it is in the beginning. */
-  async reset() {
+  reset() { return this.#all(() => this.#ask({ method: 'DELETE' })); }
+
+  /** Another document in place of this one. */
+  replace(document) { return this.#all(() => this.#put(document, 'Not imported')); }
+
+  /** A change of everything, as one step back. */
+  async #all(ask) {
     if (!this.document) return;
+    await this.#rest();
     const before = this.document;
     this.#past = [...this.#past, before].slice(-STEPS);
     this.#future = [];
-    if (!await this.#ask({ method: 'DELETE' }) || same(this.document, before)) this.#past.pop();
+    if (!await ask() || same(this.document, before)) this.#past.pop();
     this.onChange(this.document);
+  }
+
+  /** Sends a whole document, where the one before still is the one that is known here. */
+  async #put(document, failure) {
+    await this.#rest();
+    if (!this.#etag) await this.#fetch();
+    const headers = { 'Content-Type': 'application/json', 'If-Match': `"${this.#etag}"` };
+    const taken = await this.#ask({ method: 'PUT', headers, body: JSON.stringify(document) }, failure);
+    if (taken) this.#whole.add(this.document);
+    return taken;
+  }
+
+  /** Until what has been changed before is sent. */
+  async #rest() {
+    while (this.busy) {
+      clearTimeout(this.#timer);
+      await this.#send();
+      if (this.#sending) await new Promise((done) => { setTimeout(done, 20); });
+    }
   }
 
   #become(document, patch) {
@@ -137,9 +185,9 @@ export class Settings {
   }
 
   /** Sends a change. Whether it was taken; where it was not, that is told. */
-  async #ask(request) {
+  async #ask(request, failure = 'Not saved') {
     this.#sending = true;
-    let said = { text: 'Saved', failed: false };
+    let said = { text: '', failed: false, done: true };
     let taken = false;
     try {
       const answer = await fetch(address('admin/settings'), request);
@@ -149,11 +197,11 @@ export class Settings {
       if (taken && this.#wanted === null) this.#take(body, answer);
       if (!taken) {
         this.#etag = null;
-        said = { text: `Not saved: ${body.detail || body.title || `HTTP status ${answer.status}`}`, failed: true };
+        said = { text: `${failure}: ${body.detail || body.title || `HTTP status ${answer.status}`}`, failed: true };
         this.onRefused(answer.status);
       }
     } catch {
-      said = { text: 'Not saved: no connection to Spotter', failed: true };
+      said = { text: `${failure}: no connection to Spotter`, failed: true };
     }
     // What was refused is taken back with the next status.
     this.#heldUntil = said.failed ? 0 : (this.now() ?? 0) + 50;

@@ -2,6 +2,7 @@
 
 import { element, set } from './panel.js';
 import { colour } from './scene.js';
+import { flaw } from './settings.js';
 import { Zones } from './zones.js';
 
 const $ = (id) => document.getElementById(id);
@@ -12,6 +13,10 @@ export class Tuning {
   #rows = new Map();
   #allowed = false;
   #document = null;
+  #state = { text: '', failed: false };
+  #kept = true; // the settings outlive Spotter
+  #range = { step: 'any' }; // of a label's confidence
+  schema = null;
 
   /** `onEnlarge(points or null)`: the part of the picture that is to be enlarged. */
   constructor(settings, onEnlarge) {
@@ -36,6 +41,18 @@ export class Tuning {
     this.#number('iou', (value) => ({ iou: value ?? 0.45 }));
     this.#number('fps-limit', (value) => ({ fps_limit: value }));
     for (const end of ['min', 'max']) this.#number(`size-${end}`, (value) => ({ size: { [end]: value === null ? (end === 'min' ? 0 : 1) : value / 100 } }));
+    $('export').addEventListener('click', () => {
+      const link = element('a');
+      link.href = URL.createObjectURL(new Blob([`${JSON.stringify(settings.document, null, 2)}\n`], { type: 'application/json' }));
+      link.download = 'spotter-settings.json';
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    });
+    $('import').addEventListener('click', () => $('import-file').click());
+    $('import-file').addEventListener('change', () => {
+      const [file] = $('import-file').files;
+      if (file) this.#import(file);
+    });
     $('fit').addEventListener('change', () => settings.change({ fit: $('fit').value }, 'fit'));
   }
 
@@ -57,9 +74,55 @@ export class Tuning {
   }
 
   /** What became of a change. */
-  said({ text, failed }) {
-    set($('tuning-said'), text);
+  said(state) {
+    this.#state = state;
+    const { text, failed, done } = state;
+    set($('tuning-said'), !done ? text : this.#kept ? 'Saved' : 'In use until Spotter ends');
     $('tuning-said').classList.toggle('failed', failed);
+  }
+
+  /** Which file keeps the settings, and whether it does, as the status says it. */
+  heard({ file, unsaved } = {}) {
+    this.#kept = Boolean(file) && !unsaved;
+    set($('tuning-kept'), file === null ? 'Changes end with Spotter; start it with --settings FILE to keep them.' : '');
+    this.said(this.#state);
+  }
+
+  /** What the settings may be, by their JSON Schema. */
+  learn(schema) {
+    this.schema = schema;
+    const { confidence, iou, fps_limit: rate, fit, size, labels, zones } = schema.properties;
+    const range = ({ minimum, maximum, 'x-spotter-step': step }, scale = 1) => ({ min: minimum * scale, max: maximum * scale, step: step ? step * scale : 'any' });
+    Object.assign($('iou'), range(iou));
+    Object.assign($('fps-limit'), range(rate));
+    for (const end of ['min', 'max']) Object.assign($(`size-${end}`), range(size.properties[end], 100));
+    const rule = labels.additionalProperties.properties;
+    this.#range = range(rule.confidence);
+    for (const row of this.#rows.values()) Object.assign(row.confidence, this.#range);
+    const zone = zones.items.properties;
+    this.zones.learn({ confidence: range(zone.confidence), share: range(zone.share) });
+    // What does not act at once says so.
+    const live = (node) => (node['x-spotter-effect'] ?? 'live') === 'live' && Object.values({ ...node.properties, ...node.additionalProperties?.properties, ...node.items?.properties }).every(live);
+    for (const [id, node] of Object.entries({ confidence, iou, 'fps-limit': rate, fit, 'size-min': size.properties.min, 'size-max': size.properties.max, labels, zones })) {
+      if (!live(node)) document.querySelector(`label[for=${id}], summary[data-of=${id}]`).append(element('small', 'later', ' after a restart'));
+    }
+    set($('tuning-effect'), live(schema) ? 'Everything here acts at once.' : 'What acts after a restart says so; all else acts at once.');
+  }
+
+  async #import(file) {
+    $('import-file').value = ''; // the same file may be chosen again
+    let wrong = '';
+    try {
+      const value = JSON.parse(await file.text());
+      wrong = this.schema ? flaw(this.schema, value) : '';
+      if (!wrong) {
+        this.said({ text: 'Saving…', failed: false });
+        await this.settings.replace(value);
+      }
+    } catch {
+      wrong = `${file.name} is no JSON; choose a file that was exported here`;
+    }
+    if (wrong) this.said({ text: `Not imported: ${wrong}`, failed: true });
   }
 
   /** Labels that the running model has, or that were seen. */
@@ -102,6 +165,7 @@ export class Tuning {
     $('undo').disabled = !this.#allowed || !this.settings.canUndo;
     $('redo').disabled = !this.#allowed || !this.settings.canRedo;
     $('reset').disabled = !this.#allowed;
+    $('import').disabled = !this.#allowed;
   }
 
   #labelRows() {
@@ -135,7 +199,7 @@ export class Tuning {
 
   #labelRow(name) {
     const on = Object.assign(document.createElement('input'), { type: 'checkbox' });
-    const confidence = Object.assign(document.createElement('input'), { type: 'number', min: 0, max: 1, step: 0.01 });
+    const confidence = Object.assign(document.createElement('input'), { type: 'number', ...this.#range });
     confidence.setAttribute('aria-label', `Confidence of ${name}`);
     const square = element('i');
     const label = element('label', '', on, square, element('span', '', name));

@@ -22,6 +22,7 @@ export class Zones {
   #drag = null;
   #allowed = false;
   #rows = [];
+  #ranges = {}; // of its numbers, by name
   #enlarged = null; // name of the zone that is shown enlarged
 
   /** `onChange(zones, topic)` is told of every change made here, `onEnlarge(points or null)` of what is to be enlarged. */
@@ -39,6 +40,12 @@ export class Zones {
       if (event.key === 'Escape') this.#begin(null);
       else if (event.key === 'Enter' && !event.target.closest('button')) this.#finish();
     });
+  }
+
+  /** What the numbers of a zone may be. */
+  learn(ranges) {
+    this.#ranges = ranges;
+    for (const row of this.#rows) for (const name of Object.keys(ranges)) Object.assign(row[name], ranges[name]);
   }
 
   /** Whether whoever looks may change them. */
@@ -242,8 +249,8 @@ export class Zones {
       remove: button('✕'),
       zoom: button('Enlarge'),
       anchor: choice('Anchor', ANCHORS),
-      confidence: input('Confidence in the zone', { type: 'number', min: 0, max: 1, step: 0.05, placeholder: 'as elsewhere' }),
-      share: input('Share of the box inside the zone', { type: 'number', min: 0.01, max: 1, step: 0.05 }),
+      confidence: input('Confidence in the zone', { type: 'number', ...this.#ranges.confidence, placeholder: 'as elsewhere' }),
+      share: input('Share of the box inside the zone', { type: 'number', ...this.#ranges.share }),
       labels: input('Labels, with commas between', { type: 'text', placeholder: 'all' }),
     };
     row.shareLabel = element('label', '', 'Share inside ', row.share);

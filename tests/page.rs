@@ -648,6 +648,202 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
     assert_eq!(own, Vec::<String>::new());
 }
 
+/// Writes text into a file of that name, and chooses it for the import of settings.
+fn import(browser: &mut Browser, folder: &Path, text: &str) {
+    let path = folder.join("import.json");
+    std::fs::write(&path, text).unwrap();
+    let found = browser.call(
+        "Runtime.evaluate",
+        json!({ "expression": "document.querySelector('[data-testid=import-file]')" }),
+    );
+    let object = &found["result"]["objectId"];
+    browser.call("DOM.setFileInputFiles", json!({ "files": [path], "objectId": object }));
+}
+
+const SAID: &str = "document.querySelector('[data-testid=tuning-said]').textContent";
+
+#[test]
+fn settings_are_exported_and_imported_as_a_file() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = tuned(&mock, "size-open") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let behaviour = json!({ "behavior": "allow", "downloadPath": folder.path() });
+    browser.call("Page.setDownloadBehavior", behaviour);
+    // By keyboard.
+    browser.eval("document.querySelector('[data-testid=export]').focus()");
+    browser.key("Enter");
+    let path = folder.path().join("spotter-settings.json");
+    let begun = Instant::now();
+    let exported: Value = loop {
+        match std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            Some(document) => break document,
+            None => assert!(begun.elapsed() < SOON, "nothing was exported"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(exported, browser.eval("spotter.settings"));
+    assert_eq!(exported["labels"], json!({ "dog": { "on": false } }));
+
+    // What is plainly wrong is not sent.
+    browser.wait_for("document.querySelector('[data-testid=tuning-effect]').textContent !== ''", SOON);
+    for (text, why) in [
+        ("{", "Not imported: import.json is no JSON; choose a file that was exported here"),
+        ("[]", "Not imported: settings must be of type object, not []"),
+        ("{\"iou\":7}", "Not imported: iou must be from 0 to 1, not 7"),
+        ("{\"fit\":\"wide\"}", "Not imported: fit must be auto, letterbox, stretch, crop, not \"wide\""),
+        (
+            "{\"zones\":[{\"name\":\"a\",\"points\":[{\"x\":0,\"y\":-1}]}]}",
+            "Not imported: zones[0].points[0].y must be from 0 to 1, not -1",
+        ),
+        (
+            "{\"labels\":{\"traffic light\":{\"confidence\":\"high\"}}}",
+            "Not imported: labels.traffic light.confidence must be of type number or null, not \"high\"",
+        ),
+    ] {
+        import(&mut browser, folder.path(), text);
+        browser.wait_for(&format!("{SAID} === {}", json!(why)), SOON);
+    }
+    assert_eq!(mock.state().changes, Vec::<Value>::new());
+
+    // What Spotter refuses is told in its words.
+    mock.state().refusal = Some("no two zones may have one name");
+    import(&mut browser, folder.path(), "{\"zones\":[]}");
+    browser.wait_for(&format!("{SAID} === 'Not imported: no two zones may have one name'"), SOON);
+    mock.state().refusal = None;
+    assert_eq!(browser.eval("document.querySelector('[data-testid=undo]').disabled"), json!(true));
+
+    // Taken, with a name that only a newer Spotter knows; back; forth.
+    let mut other = exported.clone();
+    (other["fps_limit"], other["tracks"]) = (json!(7), json!({ "most": 3 }));
+    import(&mut browser, folder.path(), &other.to_string());
+    changed(&mock, "it is imported", |change| *change == other);
+    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === '7'", SOON);
+    browser.wait_for(&format!("{SAID} === 'Saved'"), SOON);
+    browser.eval("document.querySelector('[data-testid=undo]').click()");
+    changed(&mock, "the import is taken back", |change| *change == exported);
+    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === ''", SOON);
+    browser.wait_for(&format!("{SAID} === 'Saved'"), SOON);
+    browser.eval("document.querySelector('[data-testid=redo]').click()");
+    changed(&mock, "it is imported again", |change| *change == other);
+    // The browser's own word about the refusal.
+    let own: Vec<String> =
+        browser.console_problems().into_iter().filter(|text| !text.contains("/admin/settings")).collect();
+    assert_eq!(own, Vec::<String>::new());
+}
+
+#[test]
+fn saved_is_said_only_where_a_file_keeps_the_settings() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().settings_file = Value::Null;
+    let Some(mut browser) = tuned(&mock, "size-open") else { return };
+    let kept = "document.querySelector('[data-testid=tuning-kept]').textContent";
+    browser.wait_for(&format!("{kept}.includes('start it with --settings FILE')"), SOON);
+    browser.eval("{ const field = document.querySelector('[data-testid=iou]'); field.value = '0.5'; field.dispatchEvent(new Event('change')); }");
+    browser.wait_for(&format!("{SAID} === 'In use until Spotter ends'"), SOON);
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_unsaved.png"));
+    mock.state().settings_file = json!("/data/settings.json");
+    browser.wait_for(&format!("{SAID} === 'Saved' && {kept} === ''"), SOON);
+    // A disk that is full.
+    mock.state().unsaved = json!("cannot write /data/settings.json");
+    browser.wait_for(&format!("{SAID} === 'In use until Spotter ends'"), SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
+fn ranges_and_effects_of_settings_are_those_of_the_schema() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let effect = "document.querySelector('[data-testid=tuning-effect]').textContent";
+    let later = "[...document.querySelectorAll('.later')].map((node) => node.parentElement.textContent)";
+    let range = |id: &str| {
+        format!("(({{ min, max, step }}) => [min, max, step])(document.querySelector('[data-testid={id}]'))")
+    };
+    {
+        let Some(mut browser) = tuned(&mock, "size-open") else { return };
+        browser.wait_for(&format!("{effect} === 'Everything here acts at once.'"), SOON);
+        assert_eq!(browser.eval(later), json!([]));
+        assert_eq!(browser.eval(&range("iou")), json!(["0", "1", "0.01"]));
+        assert_eq!(browser.eval(&range("fps-limit")), json!(["0.1", "240", "any"]));
+        assert_eq!(browser.eval(&range("size-max")), json!(["0", "100", "any"]));
+    }
+    {
+        let mut state = mock.state();
+        let settings = &mut state.schema["properties"];
+        settings["fit"]["x-spotter-effect"] = json!("restart");
+        settings["zones"]["items"]["properties"]["anchor"]["x-spotter-effect"] = json!("restart");
+        settings["iou"]["maximum"] = json!(0.9);
+        settings["fps_limit"]["x-spotter-step"] = json!(0.5);
+    }
+    let Some(mut browser) = tuned(&mock, "size-open") else { return };
+    browser.wait_for(&format!("{effect}.startsWith('What acts after a restart says so')"), SOON);
+    assert_eq!(
+        browser.eval(later),
+        json!(["Zones  after a restart", "Frame into the model after a restart"])
+    );
+    assert_eq!(browser.eval(&range("iou")), json!(["0", "0.9", "0.01"]));
+    assert_eq!(browser.eval(&range("fps-limit")), json!(["0.1", "240", "0.5"]));
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+/// What two chips make of a model.
+fn suitability() -> Value {
+    json!({ "chip": "cpu", "note": null, "chips": [
+        { "chip": "cpu", "title": "CPU", "verdict": "pass", "rules": [] },
+        { "chip": "artpec8", "title": "ARTPEC-8", "verdict": "warn", "rules": [
+            { "id": "fused-activations", "level": "warn", "message": "57 SiLU are operators of their own" }] },
+        { "chip": "cv25", "title": "CV25", "verdict": "fail", "rules": [
+            { "id": "cavalry-binary", "level": "fail", "message": "not compiled for CV25" },
+            { "id": "batch-1", "level": "warn", "message": "<b>two</b> pictures" }] },
+    ] })
+}
+
+#[test]
+fn the_chips_that_a_model_suits_are_told() {
+    let _alone = alone();
+    let mock = Mock::start();
+    mock.state().suitability = suitability();
+    mock.state().models = json!([{ "name": "a", "title": "Model a", "task": "detection", "scope": null, "licence": "L",
+                                   "accept_license": null, "size": 9, "here": true }]);
+    let Some(mut browser) = open(&mock) else { return };
+    let list = "[...document.querySelectorAll('#suits-list > li')]";
+    browser.wait_for(&format!("{list}.length === 3"), SOON);
+    let words =
+        format!("{list}.map((row) => [...row.querySelectorAll('span, b')].map((node) => node.textContent))");
+    assert_eq!(browser.eval(&words), json!([["CPU", "✓ well"], ["ARTPEC-8", "! fairly"], ["CV25", "✕ no"]]));
+    // Opened by keyboard: the sentences.
+    browser.eval(&format!("{list}[2].querySelector('summary').focus()"));
+    browser.key("Enter");
+    browser.wait_for(&format!("{list}[2].querySelector('details').open"), SOON);
+    let why = format!("[...{list}[2].querySelectorAll('li')].map((row) => row.innerText)");
+    assert_eq!(browser.eval(&why), json!(["not compiled for CV25", "<b>two</b> pictures"]));
+    browser.eval("document.querySelector('[data-testid=suits]').scrollIntoView()");
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_suits.png"));
+
+    // The next model's verdict is in the word about it, and in the card.
+    let mut next = suitability();
+    next["chip"] = json!("cv25");
+    next["chips"].as_array_mut().unwrap().drain(..2);
+    mock.state().suitability = next;
+    browser.eval("document.querySelector('[data-testid=models-change]').click()");
+    browser.wait_for("document.querySelector('[data-testid=run-a]')?.disabled === false", SOON);
+    browser.eval("document.querySelector('[data-testid=run-a]').click()");
+    let said = "document.querySelector('[data-testid=models-said]').textContent";
+    browser
+        .wait_for(&format!("{said} === 'Model a runs. It does not suit CV25: not compiled for CV25.'"), SOON);
+    browser.wait_for(&format!("{list}.length === 1"), SOON);
+    // One that cannot be looked into says so.
+    let note = "it is compiled, and its layers cannot be seen";
+    mock.state().suitability = json!({ "chip": "cpu", "chips": [], "note": note });
+    browser.navigate(&mock.url());
+    browser.wait_for(
+        &format!("document.querySelector('[data-testid=suits]').innerText.includes('{note}')"),
+        SOON,
+    );
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
 /// axe-core of the tests' Python environment, where it is.
 fn axe() -> Option<String> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-venv/lib");
@@ -664,6 +860,7 @@ fn nobody_is_kept_out() {
     };
     let mock = Mock::start();
     mock.state().notices = vec!["cannot write a"];
+    (mock.state().suitability, mock.state().settings_file) = (suitability(), Value::Null);
     let Some(mut browser) = tuned(&mock, "zones-open") else { return };
     browser.eval(&format!("{axe}; 0"));
     browser.eval("document.querySelectorAll('details').forEach((details) => { details.open = true; })");
@@ -671,6 +868,11 @@ fn nobody_is_kept_out() {
     browser.eval("document.querySelector('[data-testid=models-change]').click()");
     browser.eval("document.querySelector('[data-testid=dropped]').click()");
     browser.wait_for("document.querySelectorAll('[data-testid=charts] li').length > 3", SOON);
+    browser.wait_for(
+        "document.querySelectorAll('[data-testid=times] li, [data-testid=troubles] li').length === 5",
+        SOON,
+    );
+    browser.eval("document.querySelectorAll('details').forEach((details) => { details.open = true; })");
     for (width, height) in [(1440, 900), (1024, 768), (390, 844)] {
         for dark in [false, true] {
             browser.set_viewport(width, height, 1.0, dark);
@@ -701,11 +903,56 @@ fn health_is_shown_as_lines_and_as_the_log() {
             "Dropped a second: 2",
         ])
     );
+    // Times as bars over one axis, with the figures beside them.
+    let times = "[...document.querySelectorAll('[data-testid=times] li')].map((row) => row.querySelector('p').innerText.replace(/\\s+/g, ' '))";
+    browser.wait_for("document.querySelectorAll('[data-testid=times] li').length === 3", SOON);
+    let rows = browser.eval(times);
+    assert_eq!(rows[1], json!("inference 1,175 p50 12.1, p95 16.9 ms"));
+    let bars = "[...document.querySelectorAll('[data-testid=times] .bars')].map((path) => path.getAttribute('d').split('M').length - 1)";
+    assert_eq!(browser.eval(bars), json!([5, 7, 3]));
+    let ticks = "[...document.querySelectorAll('[data-testid=ticks] span')].map((tick) => tick.textContent)";
+    assert_eq!(browser.eval(ticks), json!(["1 ms", "100 ms"]));
+    // Bars stand where their times are on the axis: 1 ms is in the second of preprocessing's five, which are from
+    // 0.5 to 2.9 ms.
+    let place = "(() => { const middle = ({ left, width }) => left + width / 2;
+        const bars = document.querySelector('[data-testid=times] .bars').getBoundingClientRect();
+        const tick = document.querySelector('[data-testid=ticks] span').getBoundingClientRect();
+        return (middle(tick) - bars.left) / bars.width; })()";
+    let place = browser.eval(place).as_f64().unwrap();
+    assert!((0.36..0.41).contains(&place), "{place}");
+    // Source and backend, and what went wrong, each once.
+    let text =
+        |id: &str| format!("document.querySelector('[data-testid={id}]').innerText.replace('\\n', ': ')");
+    browser.wait_for(&format!("{} === 'live: 25.0 frames a second'", text("health-source")), SOON);
+    browser.wait_for(
+        &format!("{} === 'detecting: No backend, drawn, not inferred'", text("health-backend")),
+        SOON,
+    );
+    browser.wait_for(&format!("{} === '4 errors, 1 warning'", text("troubles-sum")), SOON);
+    let troubles = "[...document.querySelectorAll('[data-testid=troubles] li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
+    assert_eq!(
+        browser.eval(troubles),
+        json!([["error", "no route to 10.0.0.7 (4 times)"], ["warning", "slow"]])
+    );
+    {
+        let mut state = mock.state();
+        (state.source_state, state.source_message, state.retry_in_ms) =
+            ("reconnecting", Some("no route"), Some(4000));
+        (state.state, state.message) = ("backend-failed", Some("the Edge TPU was lost"));
+    }
+    browser.wait_for(
+        &format!("{} === 'reconnecting, trying again in 4 s: no route'", text("health-source")),
+        SOON,
+    );
+    browser.wait_for(&format!("{} === 'failed: the Edge TPU was lost'", text("health-backend")), SOON);
     let log = "[...document.querySelectorAll('[data-testid=log] li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
-    browser.wait_for(&format!("{log}.length === 2"), SOON);
+    browser.wait_for(&format!("{log}.length === 4"), SOON);
     browser.eval("{ const field = document.querySelector('[data-testid=log-level]'); field.value = 'error'; field.dispatchEvent(new Event('change')); }");
-    browser.wait_for(&format!("{log}.length === 1"), SOON);
-    assert_eq!(browser.eval(log), json!([["error", "no route to 10.0.0.7 (3 times)"]]));
+    browser.wait_for(&format!("{log}.length === 2"), SOON);
+    assert_eq!(
+        browser.eval(log),
+        json!([["error", "no route to 10.0.0.7"], ["error", "no route to 10.0.0.7 (3 times)"]])
+    );
     let link = browser.eval("document.querySelector('[data-testid=bundle]').href");
     assert!(link.as_str().unwrap().ends_with("/local/spotter/api/v1/bundle.zip"), "{link}");
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_health.png"));
