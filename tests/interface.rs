@@ -422,6 +422,65 @@ fn metrics_statistics_labels_and_log_tell_what_happens() {
     running.stop(LIMIT);
 }
 
+#[test]
+fn the_model_tells_which_chips_it_suits_and_the_status_where_settings_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.json");
+    let running = detecting(folder.path(), SCENE, &["--settings", path.to_str().unwrap()]);
+    let document = Document(running.http_get("/openapi.json").json());
+    let settings = |running: &Running| {
+        let status = running.http_get("/api/v1/status").json();
+        document.check(&json!({ "$ref": "#/components/schemas/Status" }), &status, "the status");
+        status["settings"].clone()
+    };
+    assert_eq!(settings(&running)["file"], json!(path));
+    assert_eq!(settings(&running)["unsaved"], Value::Null);
+
+    // The chips' verdicts are those of `spotter inspect`, with what is not as the chip wants it.
+    let inspect = |model: &str| -> Value {
+        serde_json::from_str(&process::run(["inspect", model, "--json"], LIMIT).stdout).unwrap()
+    };
+    let judged = |model: Value, inspected: Value| {
+        document.check(&json!({ "$ref": "#/components/schemas/RunningModel" }), &model, "the model");
+        let suitability = &model["suitability"];
+        assert_eq!((&suitability["chip"], &suitability["note"]), (&json!("cpu"), &Value::Null));
+        let chips = suitability["chips"].as_array().unwrap();
+        assert_eq!((chips.len(), &chips[0]["chip"]), (5, &json!("cpu")));
+        for chip in chips {
+            let expected = &inspected["chips"][chip["chip"].as_str().unwrap()];
+            assert_eq!(chip["verdict"], expected["verdict"], "{chip}");
+            let of = |level: &'static str| {
+                expected["rules"].as_array().unwrap().iter().filter(move |r| r["level"] == level).cloned()
+            };
+            assert_eq!(chip["rules"], of("fail").chain(of("warn")).collect::<Value>(), "{chip}");
+        }
+        suitability.clone()
+    };
+    let first = judged(running.http_get("/api/v1/model").json(), inspect("spotter-demo"));
+    assert_eq!(first, running.http_get("/admin/v1/model").json()["suitability"], "asked again");
+    // Another model has its own, in the answer to its upload already.
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo_yolov5.tflite");
+    let body = std::fs::read(other).unwrap();
+    let sent = send(&running, "POST", "/api/v1/model", "application/octet-stream", &body).json();
+    assert_ne!(judged(sent, inspect(other)), first);
+    assert!(
+        running.http_get("/api/v1/status").json()["model"]["suitability"].is_null(),
+        "not said twice a second"
+    );
+    running.stop(LIMIT);
+
+    // Nothing keeps them; and a file that cannot be.
+    let running = detecting(folder.path(), SCENE, &[]);
+    assert_eq!((&settings(&running)["file"], &settings(&running)["unsaved"]), (&Value::Null, &Value::Null));
+    running.stop(LIMIT);
+    let within = path.join("settings.json");
+    std::fs::write(&path, "{}").unwrap();
+    let running = detecting(folder.path(), SCENE, &["--settings", within.to_str().unwrap()]);
+    let unsaved = settings(&running)["unsaved"].as_str().unwrap().to_owned();
+    assert!(unsaved.starts_with(within.to_str().unwrap()), "{unsaved}");
+    running.stop(LIMIT);
+}
+
 /// A picture as RGB.
 fn pixels(jpeg: &[u8]) -> ((usize, usize), Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
