@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::browser::Browser;
 use common::process::Running;
 use common::{data, say, street};
-use serde_json::Value;
+use serde_json::{Value, json};
 use spotter::demo::Demo;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -105,6 +105,74 @@ fn the_test_picture_shows_that_all_is_well_without_a_clip() {
     browser.set_viewport(390, 844, 2.0, true);
     browser.wait_for("document.documentElement.scrollWidth <= innerWidth", LIMIT);
     browser.screenshot(&picture.with_file_name("test_picture_phone.png"));
+}
+
+/// What an installer looks at and sets: health, chips, settings out of a file and into one.
+#[test]
+fn an_installer_sees_how_it_does_and_takes_settings_along() {
+    let Some(mut browser) = Browser::launch() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.json");
+    let source = ["--source", "demo:seed=15,size=640x360,fps=12"];
+    let mut arguments = source.to_vec();
+    arguments.extend(["--settings", file.to_str().unwrap()]);
+    let running = Running::start(arguments, LIMIT);
+    browser.set_viewport(1440, 900, 1.0, false);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 5 && spotter.mayChange === true", LIMIT);
+    let text = |id: &str| format!("document.querySelector('[data-testid={id}]').textContent");
+
+    // Which chips the model suits, as its own report says.
+    let verdicts =
+        "[...document.querySelectorAll('#suits-list > li')].map((row) => row.querySelector('b').className)";
+    browser.wait_for(&format!("{verdicts}.length === 5"), LIMIT);
+    let model = running.http_get("/api/v1/model").json();
+    let chips = model["suitability"]["chips"].as_array().unwrap();
+    assert_eq!(browser.eval(verdicts), chips.iter().map(|chip| chip["verdict"].clone()).collect::<Value>());
+
+    // Every stage has bars, and counts its frames.
+    browser.eval("document.querySelector('[data-testid=health]').open = true");
+    let bars = "[...document.querySelectorAll('[data-testid=times] li')].filter((row) =>
+        row.querySelector('.bars').getAttribute('d').startsWith('M') && Number(row.querySelector('small').textContent.replaceAll(',', '')) > 5).length";
+    browser.wait_for(&format!("{bars} === 5"), LIMIT);
+    browser.wait_for("document.querySelectorAll('[data-testid=ticks] span').length > 1", LIMIT);
+    browser.wait_for(&format!("{}.startsWith('detecting')", text("health-backend")), LIMIT);
+    browser.wait_for(&format!("{} === 'none since the start'", text("troubles-sum")), LIMIT);
+
+    // Settings from a file: taken, and kept; what Spotter refuses changes nothing.
+    let import = |browser: &mut Browser, settings: Value| {
+        let path = folder.path().join("import.json");
+        std::fs::write(&path, settings.to_string()).unwrap();
+        browser.choose_file("document.querySelector('[data-testid=import-file]')", &path);
+    };
+    import(&mut browser, json!({ "fps_limit": 7, "labels": { "car": { "on": false } } }));
+    browser.wait_for(&format!("{} === 'Saved'", text("tuning-said")), LIMIT);
+    let settings = || running.http_get("/api/v1/settings").json();
+    assert_eq!((&settings()["fps_limit"], &settings()["labels"]["car"]["on"]), (&json!(7), &json!(false)));
+    let begun = std::time::Instant::now();
+    while !std::fs::read_to_string(&file).is_ok_and(|kept| kept.contains("\"car\"")) {
+        assert!(begun.elapsed() < LIMIT, "nothing is kept");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    import(&mut browser, json!({ "size": { "min": 0.5, "max": 0.2 } }));
+    browser.wait_for(&format!("{}.startsWith('Not imported: size.min')", text("tuning-said")), LIMIT);
+    assert_eq!(settings()["fps_limit"], 7);
+    browser.eval("document.querySelector('[data-testid=undo]').click()");
+    browser.wait_for("spotter.settings.fps_limit === null && !spotter.settings.labels.car", LIMIT);
+    browser.wait_for(&format!("{} === 'Saved'", text("tuning-said")), LIMIT);
+    assert_eq!((&settings()["fps_limit"], &settings()["labels"]), (&Value::Null, &json!({})));
+    // The refusal is what the browser logs.
+    assert!(browser.console_problems().iter().all(|problem| problem.contains("400")));
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+
+    // Without a file nothing is saved, and nobody is told so.
+    let running = Running::start(source, LIMIT);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 5 && spotter.mayChange === true", LIMIT);
+    browser.wait_for(&format!("{}.includes('--settings FILE')", text("tuning-kept")), LIMIT);
+    browser.eval("document.querySelector('[data-testid=reset]').click()");
+    browser.wait_for(&format!("{} === 'In use until Spotter ends'", text("tuning-said")), LIMIT);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
 /// Nothing from outside: the scene that Spotter draws, its own model, and what a person sees, against the

@@ -652,12 +652,7 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
 fn import(browser: &mut Browser, folder: &Path, text: &str) {
     let path = folder.join("import.json");
     std::fs::write(&path, text).unwrap();
-    let found = browser.call(
-        "Runtime.evaluate",
-        json!({ "expression": "document.querySelector('[data-testid=import-file]')" }),
-    );
-    let object = &found["result"]["objectId"];
-    browser.call("DOM.setFileInputFiles", json!({ "files": [path], "objectId": object }));
+    browser.choose_file("document.querySelector('[data-testid=import-file]')", &path);
 }
 
 const SAID: &str = "document.querySelector('[data-testid=tuning-said]').textContent";

@@ -169,6 +169,13 @@ impl Browser {
         }
     }
 
+    /// Chooses a file for the file field that a JavaScript expression gives.
+    pub fn choose_file(&mut self, field: &str, path: &Path) {
+        let found = self.call("Runtime.evaluate", json!({ "expression": field }));
+        let object = &found["result"]["objectId"];
+        self.call("DOM.setFileInputFiles", json!({ "files": [path], "objectId": object }));
+    }
+
     /// Errors, warnings and uncaught exceptions since the last call.
     pub fn console_problems(&mut self) -> Vec<String> {
         self.eval("0"); // events come before the answer
