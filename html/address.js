@@ -10,3 +10,10 @@ export function address(path) {
   url.password = '';
   return url;
 }
+
+/** What Spotter answers there, as JSON. */
+export async function ask(path) {
+  const answer = await fetch(address(path), { cache: 'no-store' });
+  if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
+  return answer.json();
+}

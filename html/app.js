@@ -1,7 +1,7 @@
 // Joins the parts of the page: messages come in, pictures and numbers go out.
 
 import { Access } from './access.js';
-import { address } from './address.js';
+import { ask } from './address.js';
 import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
 import { judge } from './freshness.js';
@@ -120,18 +120,11 @@ function takeStatus(fresh) {
 /** The labels that the running model has; without them those that are seen are known. */
 function learnLabels() {
   tuning.forget();
-  return learn('api/v1/labels', ({ labels }) => tuning.know(labels.filter(({ named, background }) => named && !background).map(({ name, index }) => ({ label: name, index }))));
+  learn('api/v1/labels', ({ labels }) => tuning.know(labels.filter(({ named, background }) => named && !background).map(({ name, index }) => ({ label: name, index }))));
 }
 
 /** What is good to know, but not needed: the page does without it. */
-async function learn(path, use) {
-  try {
-    const answer = await fetch(address(path), { cache: 'no-store' });
-    if (answer.ok) use(await answer.json());
-  } catch {
-    // As if it were not told.
-  }
-}
+const learn = (path, use) => ask(path).then(use).catch(() => {});
 
 function tell() {
   if (status) showStatus(status, { fresh: performance.now() - statusAt < 3000, transport: stream.transport, skipped });

@@ -1,6 +1,6 @@
 // The card that shows how Spotter has been doing: the last ten minutes as lines, the log, the support bundle.
 
-import { address } from './address.js';
+import { address, ask } from './address.js';
 import { element, set } from './panel.js';
 
 const $ = (id) => document.getElementById(id);
@@ -71,15 +71,9 @@ export class Health {
     this.#timer = setTimeout(() => this.#again(), EVERY_MS);
   }
 
-  async #ask(path) {
-    const answer = await fetch(address(path), { cache: 'no-store' });
-    if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
-    return answer.json();
-  }
-
   async #history() {
     try {
-      const history = await this.#ask('api/v1/stats?minutes=10');
+      const history = await ask('api/v1/stats?minutes=10');
       this.#draw(history);
       this.#bars(history.histograms);
       set($('health-said'), '');
@@ -151,7 +145,7 @@ export class Health {
   /** The last errors and warnings, each once, and how many there were. */
   async #troubles() {
     try {
-      const { lines, counts } = await this.#ask('api/v1/log?level=warning');
+      const { lines, counts } = await ask('api/v1/log?level=warning');
       const rows = new Map();
       for (const line of lines) {
         const count = line.count + (rows.get(line.text)?.count ?? 0);
@@ -168,7 +162,7 @@ export class Health {
   async #log() {
     if (!$('health').open) return;
     try {
-      const { lines } = await this.#ask(`api/v1/log?level=${$('log-level').value}`);
+      const { lines } = await ask(`api/v1/log?level=${$('log-level').value}`);
       const list = $('log');
       const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
       list.replaceChildren(...lines.slice(-100).map(logLine));

@@ -1,6 +1,6 @@
 // Says where the model and the picture do not belong together, and offers models that do.
 
-import { address } from './address.js';
+import { address, ask } from './address.js';
 import { element, set } from './panel.js';
 import { sentence } from './suits.js';
 
@@ -101,7 +101,7 @@ export class Models {
     set($('models-said'), '');
     if (!open) return;
     try {
-      const [{ models, default: usual }, now] = await Promise.all(['api/models', 'api/model'].map(async (path) => (await fetch(address(path))).json()));
+      const [{ models, default: usual }, now] = await Promise.all(['api/models', 'api/model'].map(ask));
       const running = this.#status?.model;
       const wanted = models.filter((model) => (this.#fits
         ? model.name !== running?.name

@@ -20,9 +20,8 @@ export function showSuits(suitability) {
 
 /** The verdict of the chip that runs it, as a sentence; '' where there is none. */
 export function sentence(suitability) {
-  const { chip, chips = [], note = null } = suitability ?? {};
-  const own = chips.find((one) => one.chip === chip);
-  if (!own) return note ? `${note}.` : '';
-  const [words, why] = [{ pass: 'It suits', warn: 'It suits fairly', fail: 'It does not suit' }[own.verdict], own.rules[0]?.message];
-  return `${words} ${own.title}${why ? `: ${why}` : ''}.`;
+  const own = suitability?.chips.find((one) => one.chip === suitability.chip);
+  if (!own) return suitability?.note ? `${suitability.note}.` : '';
+  const words = { pass: 'It suits', warn: 'It fairly suits', fail: 'It does not suit' }[own.verdict];
+  return `${[`${words} ${own.title}`, own.rules[0]?.message].filter(Boolean).join(': ')}.`;
 }
