@@ -50,6 +50,7 @@ impl Suitability {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cavalry::Cavalry;
     use crate::model::demo;
 
     fn demo_model() -> ModelFile {
@@ -78,6 +79,20 @@ mod tests {
             assert_eq!(chip["verdict"], worst);
         }
         assert_eq!(all["note"], Value::Null);
+    }
+
+    #[test]
+    fn a_compiled_file_says_that_its_layers_are_not_seen() {
+        let described = r#"{"inputs":[{"shape":[1,3,224,224],"type":"uint8"}],"outputs":[{"shape":[1,9],"type":"float32"}]}"#;
+        let cavalry = Cavalry::parse(described.as_bytes(), "x.json").unwrap();
+        let mut file = demo_model();
+        (file.signature, file.cavalry) = (cavalry.signature(), Some(cavalry.into()));
+        let value = Suitability::of(&file).to_json(Chip::Cv25, true);
+        assert!(value["note"].as_str().unwrap().contains("its layers cannot be seen"), "{value}");
+        let verdicts: Vec<&Value> =
+            value["chips"].as_array().unwrap().iter().map(|chip| &chip["verdict"]).collect();
+        assert_ne!(verdicts[0], "fail", "{value}");
+        assert_eq!(verdicts[1..], ["fail"; 4], "{value}");
     }
 
     #[test]
