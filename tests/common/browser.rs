@@ -116,9 +116,18 @@ impl Browser {
 
     /// Writes what the window shows as PNG.
     pub fn screenshot(&mut self, path: &Path) {
-        let answer = self.call("Page.captureScreenshot", json!({ "format": "png" }));
-        let png = base64(answer["data"].as_str().expect("a picture"));
+        let png = self.picture("png", 100);
         std::fs::write(path, png).expect("the screenshot is written");
+    }
+
+    /// What the window shows, as a file of this format (`png`, `jpeg`, `webp`); PNG knows no quality.
+    pub fn picture(&mut self, format: &str, quality: u8) -> Vec<u8> {
+        let how = match format {
+            "png" => json!({ "format": format }),
+            _ => json!({ "format": format, "quality": quality }),
+        };
+        let answer = self.call("Page.captureScreenshot", how);
+        base64(answer["data"].as_str().expect("a picture"))
     }
 
     /// Presses and releases a key, named as in `KeyboardEvent.key`.
