@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::browser::Browser;
@@ -61,7 +62,14 @@ const NOTE: &str = "
 fn three_viewers_see_what_has_just_happened() {
     let _alone = alone();
     let running = start();
-    let Some(mut browsers) = (0..3).map(|_| Browser::launch()).collect::<Option<Vec<_>>>() else { return };
+    // Browsers draw in software here: three of them need more than the machine that detects has left. The others read
+    // as those on other machines do.
+    let browsers = std::env::var("SPOTTER_BROWSERS").map_or(1, |count| count.parse().unwrap());
+    let Some(mut browsers) = (0..browsers).map(|_| Browser::launch()).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let others: Vec<_> = (browsers.len()..3).map(|_| watch(&running.address, &stop)).collect();
     let mut first = Vec::new();
     for browser in &mut browsers {
         browser.set_viewport(1280, 800, 1.0, false);
@@ -87,6 +95,8 @@ fn three_viewers_see_what_has_just_happened() {
         worst = worst.max(p95);
         assert!(ages.len() > 20);
     }
+    stop.store(true, Ordering::Relaxed);
+    others.into_iter().for_each(|other| other.join().unwrap());
     let slowest = first.iter().copied().fold(0.0, f64::max);
     say(&format!("first picture after {first:.0?} ms"));
     let [latest, age] = if measured().is_some() { [1000.0, 100.0] } else { [10_000.0, 3000.0] };
@@ -112,22 +122,24 @@ fn ask(address: &str, path: &str) -> TcpStream {
     stream
 }
 
+/// Somebody who takes every picture until `stop`.
+fn watch(address: &str, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let (address, stop) = (address.to_owned(), stop.clone());
+    std::thread::spawn(move || {
+        let mut stream = ask(&address, "/api/v1/live");
+        let mut scrap = vec![0; 1 << 16];
+        while !stop.load(Ordering::Relaxed) && stream.read(&mut scrap).is_ok_and(|read| read > 0) {}
+    })
+}
+
 #[test]
 fn a_viewer_that_does_not_read_costs_nothing() {
     let _alone = alone();
     let running = start();
     let piece = measured().map_or(Duration::from_millis(1500), |time| time / 10);
     // Somebody watches all the time, so that pictures are made all the time.
-    let address = running.address.clone();
     let stop = Arc::new(AtomicBool::new(false));
-    let watching = {
-        let stop = stop.clone();
-        std::thread::spawn(move || {
-            let mut stream = ask(&address, "/api/v1/live");
-            let mut scrap = vec![0; 1 << 16];
-            while !stop.load(Ordering::Relaxed) && stream.read(&mut scrap).is_ok_and(|read| read > 0) {}
-        })
-    };
+    let watching = watch(&running.address, &stop);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         without.push(rate(&running, piece));
