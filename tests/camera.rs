@@ -327,6 +327,16 @@ fn an_administrator_sets_and_sends_through_the_proxy() {
         browser.wait_for("true", LIMIT); // lets its requests through
         std::thread::sleep(Duration::from_millis(50));
     }
+    // What is outside of the only zone does not count.
+    let gate = r#"[{"name":"gate","points":[{"x":0,"y":0},{"x":0.01,"y":0},{"x":0.01,"y":0.01}]}]"#;
+    let put = ["--request", "PUT", "--data", gate];
+    for (user, status) in [("viewer", 401), ("root", 200)] {
+        assert_eq!(camera.curl(user, &put, "/local/spotter/admin/v1/zones").0, status, "{user}");
+    }
+    browser.wait_for("spotter.shown.boxes.length === 0", LIMIT);
+    browser.eval("document.querySelector('[data-testid=dropped]').click()");
+    let outside = r#"spotter.shown.dropped.some((box) => box.reason === 'outside zone "gate"')"#;
+    browser.wait_for(outside, LIMIT);
     // Their own model file, by the page's own control.
     browser.eval("document.querySelector('[data-testid=models-open]').click()");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo_yolov5.tflite");
@@ -340,13 +350,14 @@ fn an_administrator_sets_and_sends_through_the_proxy() {
     assert_eq!(browser.asked_for_password(), Vec::<String>::new());
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 
-    // Both are there again after a restart, and lie where the camera lets them.
+    // All are there again after a restart, and lie where the camera lets them.
     assert_eq!(camera.control("restart"), "OK");
     camera.wait_until_detecting(LIMIT);
     assert_eq!(
         (&camera.get("settings")["confidence"], &camera.get("model")["name"]),
         (&json!(0.7), &json!(name))
     );
+    assert_eq!(camera.get("v1/zones")[0]["name"], "gate");
     assert!(camera.package().join("localdata/settings.json").exists());
 }
 

@@ -214,3 +214,91 @@ fn boxes_on_the_page_are_where_the_figures_are() {
     say(&format!("on the page: precision {precision:.3}, recall {recall:.3} of {objects} figures"));
     assert!(objects > 60 && precision > 0.8 && recall > 0.6, "{precision} {recall} {objects}");
 }
+
+/// Every picture that is drawn from now on: the number of the frame that its boxes belong to, and a small picture of
+/// the canvas, a byte of green for each pixel.
+const GATHER: &str = r#"
+(async (wanted) => {
+  const copy = document.createElement('canvas');
+  [copy.width, copy.height] = [160, 90];
+  const pen = copy.getContext('2d', { willReadFrequently: true });
+  const found = [];
+  let last = spotter.framesShown;
+  while (found.length < wanted) {
+    await new Promise(requestAnimationFrame);
+    if (spotter.framesShown === last) continue;
+    last = spotter.framesShown;
+    pen.drawImage(document.querySelector('[data-testid=view]'), 0, 0, 160, 90);
+    const { data } = pen.getImageData(0, 0, 160, 90);
+    let green = '';
+    for (let at = 1; at < data.length; at += 4) green += data[at].toString(16).padStart(2, '0');
+    found.push([spotter.shown.seq, green]);
+  }
+  return found;
+})"#;
+
+/// How far two pictures of 160×90 are apart: one as hexadecimal digits, one as the demo scene draws it four times as
+/// large.
+fn distance(seen: &[u8], drawn: &[u8]) -> u64 {
+    let average = |index: usize| {
+        let (column, row) = (index % 160, index / 160);
+        let pixels = (0..16).map(|n| ((row * 4 + n / 4) * 640 + column * 4 + n % 4) * 4 + 1);
+        pixels.map(|at| u64::from(drawn[at])).sum::<u64>() / 16
+    };
+    seen.iter().enumerate().map(|(index, value)| average(index).abs_diff(u64::from(*value))).sum()
+}
+
+/// The picture on the canvas is that of the frame whose boxes are drawn: among the frames before and after it none is
+/// as much like it.
+#[test]
+fn each_picture_is_the_frame_of_its_boxes() {
+    const FPS: f64 = 20.0;
+    let Some(mut browser) = Browser::launch() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("scenes.jsonl");
+    let source = format!("demo:seed=15,size=640x360,fps={FPS}");
+    let running = Running::start(["--source", &source, "--output", output.to_str().unwrap()], LIMIT);
+    browser.set_viewport(1280, 800, 1.0, false);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 5", LIMIT);
+    // With SPOTTER_MEASURE as many as are promised.
+    let pieces = if std::env::var_os("SPOTTER_MEASURE").is_some() { 11 } else { 2 };
+    let mut seen: Vec<(u64, Vec<u8>)> = Vec::new();
+    for _ in 0..pieces {
+        for one in browser.eval(&format!("{GATHER}(100)")).as_array().unwrap() {
+            let digits = one[1].as_str().unwrap();
+            let green =
+                (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
+            seen.push((one[0].as_u64().unwrap(), green.collect()));
+        }
+    }
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+    let lines = std::fs::read_to_string(&output).unwrap();
+    let times: std::collections::BTreeMap<u64, Duration> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["frame"].take())
+        .map(|frame| (frame["seq"].as_u64().unwrap(), street::time(&frame)))
+        .collect();
+    let mut demo = Demo::new(15, 640, 360);
+    let mut drawn = std::collections::BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (seq, picture) in &seen {
+        let frame = (times[seq].as_secs_f64() * FPS).round() as i64;
+        let nearest = (frame - 2..=frame + 2).filter(|frame| *frame >= 0).min_by_key(|candidate| {
+            let pixels = drawn.entry(*candidate).or_insert_with(|| {
+                let mut pixels = vec![0; 640 * 360 * 4];
+                // As the source counts: in whole nanoseconds.
+                let time = Duration::from_nanos((*candidate as f64 * 1e9 / FPS) as u64);
+                assert!(demo.draw(time, &mut pixels));
+                pixels
+            });
+            distance(picture, pixels)
+        });
+        drawn.retain(|at, _| *at > frame - 4);
+        if nearest != Some(frame) {
+            wrong.push((*seq, frame, nearest));
+        }
+    }
+    say(&format!("{} pictures on the page, {} not of the frame of their boxes", seen.len(), wrong.len()));
+    assert_eq!(wrong, []);
+}

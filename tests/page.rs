@@ -5,6 +5,7 @@ mod common;
 
 use std::path::Path;
 
+use common::axe;
 use common::browser::Browser;
 use common::mock::{Mock, page_folder};
 use serde_json::{Value, json};
@@ -839,25 +840,14 @@ fn the_chips_that_a_model_suits_are_told() {
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
-/// axe-core of the tests' Python environment, where it is.
-fn axe() -> Option<String> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-venv/lib");
-    let versions = std::fs::read_dir(venv).ok()?.flatten();
-    let mut files = versions.map(|entry| entry.path().join("site-packages/axe_core_python/axe.min.js"));
-    files.find_map(|file| std::fs::read_to_string(file).ok())
-}
-
 #[test]
 fn nobody_is_kept_out() {
     let _alone = alone();
-    let Some(axe) = axe() else {
-        return common::skip("axe-core is not in target/test-venv (./build.sh test gets it)");
-    };
+    let Some(axe) = axe::program() else { return };
     let mock = Mock::start();
     mock.state().notices = vec!["cannot write a"];
     (mock.state().suitability, mock.state().settings_file) = (suitability(), Value::Null);
     let Some(mut browser) = tuned(&mock, "zones-open") else { return };
-    browser.eval(&format!("{axe}; 0"));
     browser.eval("document.querySelectorAll('details').forEach((details) => { details.open = true; })");
     browser.eval("document.querySelector('[data-testid=zone-add]').click()");
     browser.eval("document.querySelector('[data-testid=models-change]').click()");
@@ -871,9 +861,7 @@ fn nobody_is_kept_out() {
     for (width, height) in [(1440, 900), (1024, 768), (390, 844)] {
         for dark in [false, true] {
             browser.set_viewport(width, height, 1.0, dark);
-            let found = browser.eval(
-                "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => html.slice(0, 200) + failureSummary)]))",
-            );
+            let found = axe::violations(&mut browser, &axe);
             assert_eq!(found, json!([]), "{width}x{height}, dark {dark}: {found:#}");
         }
     }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::browser::Browser;
-use common::process::Running;
+use common::process::{Running, Weight};
 use common::say;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -161,17 +161,6 @@ fn a_viewer_that_does_not_read_costs_nothing() {
     watching.join().unwrap();
 }
 
-/// Threads, descriptors and kilobytes of memory of the process.
-fn weight(running: &Running) -> [usize; 3] {
-    let folder = format!("/proc/{}", running.id());
-    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
-    let number = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    [number("Threads:"), std::fs::read_dir(format!("{folder}/fd")).unwrap().count(), number("VmRSS:")]
-}
-
 /// Fifty who watch for so long; how many bytes they got, and how much the one with the least.
 fn fifty(running: &Running, time: Duration) -> (u64, u64) {
     let stop = Arc::new(AtomicBool::new(false));
@@ -196,11 +185,14 @@ fn fifty(running: &Running, time: Duration) -> (u64, u64) {
         })
         .collect();
     std::thread::sleep(time);
-    let [threads, descriptors, memory] = weight(running);
-    say(&format!("with fifty viewers: {threads} threads, {descriptors} descriptors, {} MB", memory / 1024));
+    say(&format!("with fifty viewers: {:?}", running.weight()));
     stop.store(true, Ordering::Relaxed);
     let taken: Vec<u64> = viewers.into_iter().map(|viewer| viewer.join().unwrap()).collect();
     (taken.iter().sum(), *taken.iter().min().unwrap())
+}
+
+fn is_as_before(after: &Weight, before: &Weight) -> bool {
+    after.threads <= before.threads && after.descriptors <= before.descriptors
 }
 
 #[test]
@@ -210,22 +202,22 @@ fn nothing_is_left_of_fifty_viewers() {
     // The first ones leave behind what is needed anyway: buffers, an encoder.
     fifty(&running, Duration::from_secs(2));
     std::thread::sleep(Duration::from_secs(7));
-    let before = weight(&running);
+    let before = running.weight();
     let time = measured().unwrap_or(Duration::from_secs(4));
     let (all, least) = fifty(&running, time);
     assert!(least > 0);
     let begun = Instant::now();
     let after = loop {
-        let after = weight(&running);
-        if after[0] <= before[0] && after[1] <= before[1] || begun.elapsed() > Duration::from_secs(20) {
+        let after = running.weight();
+        if is_as_before(&after, &before) || begun.elapsed() > Duration::from_secs(20) {
             break after;
         }
         std::thread::sleep(Duration::from_millis(100));
     };
     say(&format!(
-        "fifty viewers for {time:?} took {:.1} MB a second; threads, descriptors, kB: {before:?} before, {after:?} after",
+        "fifty viewers for {time:?} took {:.1} MB a second; {before:?} before, {after:?} after",
         all as f64 / 1e6 / time.as_secs_f64()
     ));
-    assert!(after[0] <= before[0] && after[1] <= before[1], "{before:?} {after:?}");
-    assert!(after[2] < before[2] + 8 * 1024, "{before:?} {after:?}");
+    assert!(is_as_before(&after, &before), "{before:?} {after:?}");
+    assert!(after.kilobytes < before.kilobytes + 8 * 1024, "{before:?} {after:?}");
 }

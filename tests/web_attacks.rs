@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::process::{self, Response, Running};
+use common::process::{self, Response, Running, Weight};
 use common::say;
 use serde_json::{Value, json};
 
@@ -43,24 +43,13 @@ fn start(descriptors: u32, arguments: &[&str]) -> Running {
     running
 }
 
-/// Threads, descriptors and kilobytes of memory of a process.
-fn weight(running: &Running) -> [usize; 3] {
-    let folder = format!("/proc/{}", running.id());
-    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
-    let number = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    [number("Threads:"), std::fs::read_dir(format!("{folder}/fd")).unwrap().count(), number("VmRSS:")]
-}
-
 /// Waits until the weight is what it was.
-fn assert_as_before(running: &Running, before: [usize; 3]) {
+fn assert_as_before(running: &Running, before: Weight) {
     let begun = Instant::now();
     loop {
-        let now = weight(running);
-        let lighter = now[0] <= before[0] && now[1] <= before[1];
-        if lighter && now[2] < before[2] + 24 * 1024 {
+        let now = running.weight();
+        let lighter = now.threads <= before.threads && now.descriptors <= before.descriptors;
+        if lighter && now.kilobytes < before.kilobytes + 24 * 1024 {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "{now:?} after, {before:?} before");
@@ -218,13 +207,21 @@ fn flood(address: &str, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
 fn half_requests_and_idle_connections_cost_nothing() {
     let _alone = alone();
     let running = start(4096, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let watching = Watching::begin(address, "");
     let mut enemies = flood(address, 1000, b"GET /api/status HTTP/1.1\r\nHost: a\r\nX: ");
     enemies.extend(flood(address, 500, b""));
-    let [threads, descriptors, _] = weight(&running);
-    assert!(threads <= before[0] + 4, "half a request has no thread: {threads}, {} before", before[0]);
-    assert!(descriptors <= before[1] + 140, "{descriptors} descriptors, {} before", before[1]);
+    let Weight { threads, descriptors, .. } = running.weight();
+    assert!(
+        threads <= before.threads + 4,
+        "half a request has no thread: {threads}, {} before",
+        before.threads
+    );
+    assert!(
+        descriptors <= before.descriptors + 140,
+        "{descriptors} descriptors, {} before",
+        before.descriptors
+    );
     assert!(running.http_get("/").status == 200);
     watching.end("1000 half requests, 500 idle connections");
     // Those that were not let go for others are let go when their time is over.
@@ -240,7 +237,7 @@ fn half_requests_and_idle_connections_cost_nothing() {
 fn descriptors_do_not_run_out() {
     let _alone = alone();
     let running = start(72, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let watching = Watching::begin(address, "");
     for (bytes, what) in [
         (&b""[..], "idle"),
@@ -250,7 +247,7 @@ fn descriptors_do_not_run_out() {
         (b"PATCH /api/settings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\n{", "half a body"),
     ] {
         let enemies = flood(address, 150, bytes);
-        let [_, descriptors, _] = weight(&running);
+        let Weight { descriptors, .. } = running.weight();
         assert!(descriptors < 68, "{what}: {descriptors} of 72 descriptors");
         assert_eq!(running.http_get("/api/status").status, 200, "{what}");
         drop(enemies);
@@ -264,7 +261,7 @@ fn descriptors_do_not_run_out() {
 fn the_door_survives_that_there_are_none_left() {
     let _alone = alone();
     let running = start(4096, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let limit = |soft: usize| {
         let set = std::process::Command::new("prlimit")
             .args(["--pid", &running.id().to_string(), &format!("--nofile={soft}:4096")])
@@ -292,7 +289,7 @@ fn the_door_survives_that_there_are_none_left() {
     assert_eq!(status(&late.join().unwrap()), Some(200));
     // Some are left for the door, and none, or one, or two, for tiny_http.
     for more in 0..8 {
-        assert!(limit(before[1] + more));
+        assert!(limit(before.descriptors + more));
         let asked: Vec<_> = (0..4).map(|_| ask()).collect();
         std::thread::sleep(Duration::from_millis(300));
         assert!(limit(4096));
@@ -315,7 +312,7 @@ fn the_door_survives_that_there_are_none_left() {
 fn slow_and_endless_heads_are_cut_off() {
     let _alone = alone();
     let running = start(4096, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let watching = Watching::begin(address, "");
     let begun = Instant::now();
     let mut slow: Vec<TcpStream> =
@@ -359,7 +356,7 @@ fn slow_and_endless_heads_are_cut_off() {
 fn bodies_that_lie_are_refused() {
     let _alone = alone();
     let running = start(4096, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let watching = Watching::begin(address, "");
     let patch = |more: &str, body: &str| {
         let bytes = [&request(address, "PATCH /api/settings", more)[..], body.as_bytes()].concat();
@@ -419,7 +416,7 @@ fn bodies_that_lie_are_refused() {
 fn viewers_who_do_not_read_are_let_go() {
     let _alone = alone();
     let running = start(4096, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let watching = Watching::begin(address, "");
     let mut stalled = Vec::new();
     for path in ["/api/live", "/stream.mjpg", "/api/events"] {
@@ -477,7 +474,7 @@ fn a_stalled_viewer_of_large_pictures_is_let_go_in_time() {
 fn what_is_no_http_does_no_harm() {
     let _alone = alone();
     let running = start(4096, &[]);
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let watching = Watching::begin(address, "");
     let mut state = 1u64;
     let mut random = || {
@@ -609,7 +606,7 @@ fn the_network_needs_the_token() {
 
     let running = start(4096, &["--token-file", file.to_str().unwrap()]);
     assert!(running.wait_for_line("can be read by other users of this machine", LIMIT));
-    let (address, before) = (&running.address, weight(&running));
+    let (address, before) = (&running.address, running.weight());
     let bearer = format!("Authorization: Bearer {SECRET}\r\n");
     let watching = Watching::begin(address, &bearer);
     let page = running.http_get("/");

@@ -173,6 +173,29 @@ impl Running {
     }
 }
 
+/// What a process has.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight {
+    pub threads: usize,
+    pub descriptors: usize,
+    /// In memory.
+    pub kilobytes: usize,
+}
+
+impl Running {
+    /// What the program has now.
+    pub fn weight(&self) -> Weight {
+        let folder = format!("/proc/{}", self.id());
+        let status = std::fs::read_to_string(format!("{folder}/status")).expect("it runs");
+        let number = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).expect("Linux tells it");
+            line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
+        };
+        let descriptors = std::fs::read_dir(format!("{folder}/fd")).expect("it runs").count();
+        Weight { threads: number("Threads:"), descriptors, kilobytes: number("VmRSS:") }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
