@@ -219,5 +219,6 @@ fn nothing_is_left_of_fifty_viewers() {
         all as f64 / 1e6 / time.as_secs_f64()
     ));
     assert!(is_as_before(&after, &before), "{before:?} {after:?}");
-    assert!(after.kilobytes < before.kilobytes + 8 * 1024, "{before:?} {after:?}");
+    // The source keeps as many pictures (3.7 MB) as were in use at once when the machine was busiest.
+    assert!(after.kilobytes < before.kilobytes + 24 * 1024, "{before:?} {after:?}");
 }
