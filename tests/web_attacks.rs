@@ -692,3 +692,27 @@ fn one_peer_does_not_take_all() {
     watching.end("100 viewers of one address");
     drop(enemies);
 }
+
+#[test]
+fn no_socket_is_left_behind() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    let start = || {
+        let mut command = process::spotter();
+        command.args(["run", "--source", "demo:size=320x180,fps=10", "--listen", "127.0.0.1:0"]);
+        command.env("TMPDIR", folder.path());
+        Running::start_command(command, LIMIT)
+    };
+    let running = start();
+    assert_eq!((running.http_get("/healthz").status, left()), (200, 1));
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+    assert_eq!(left(), 0);
+    // One that is killed cannot tidy up; the next one does.
+    drop(start());
+    assert_eq!(left(), 1);
+    let running = start();
+    assert_eq!((running.http_get("/healthz").status, left()), (200, 1));
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+    assert_eq!(left(), 0);
+}

@@ -10,7 +10,7 @@ use std::fs::DirBuilder;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +37,9 @@ const DESCRIPTORS_PAUSE: Duration = Duration::from_millis(20);
 /// The log hears of what goes wrong once in so long.
 const WORD: Duration = Duration::from_secs(60);
 
+/// What the folders' names begin with; the number of the process follows.
+const NAME: &str = "spotter-";
+
 /// Answers a request. The flag is set when whoever asked has gone.
 pub type Handle = Arc<dyn Fn(Request, Arc<AtomicBool>) + Send + Sync>;
 
@@ -44,18 +47,23 @@ pub type Handle = Arc<dyn Fn(Request, Arc<AtomicBool>) + Send + Sync>;
 type Awaited = Arc<Mutex<Option<(u64, Arc<AtomicBool>)>>>;
 
 /// A folder for sockets, which goes when it is dropped.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one that only this user may enter, in one of these folders.
-    fn new(among: &[PathBuf]) -> io::Result<Self> {
+    /// A new one that only this user may enter, in the first of these folders where there can be one. What processes
+    /// have left there that are no more goes.
+    ///
+    /// # Errors
+    /// Where none of them can be written to.
+    pub fn new(among: &[PathBuf]) -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut result = Err(io::ErrorKind::NotFound.into());
         for parent in among {
+            clear_away(parent);
             // Whatever was left behind by a process with the same number is not ours to use.
             for _ in 0..100 {
                 let count = COUNT.fetch_add(1, Ordering::Relaxed);
-                let path = parent.join(format!("spotter-{}-{count}", std::process::id()));
+                let path = parent.join(format!("{NAME}{}-{count}", std::process::id()));
                 match DirBuilder::new().mode(0o700).create(&path) {
                     Ok(()) => return Ok(Self(path)),
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -67,6 +75,32 @@ impl Folder {
             }
         }
         result
+    }
+}
+
+/// Makes a folder that only this user may enter, where it is not there already.
+fn make_private(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = path.symlink_metadata()?;
+            let ours = found.is_dir() && found.uid() == rustix::process::getuid().as_raw();
+            if ours && found.mode() & 0o077 == 0 { Ok(()) } else { Err(error) }
+        }
+        result => result,
+    }
+}
+
+/// Removes the folders of processes that were killed. Those of other users stay: the system keeps them.
+fn clear_away(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split_once('-'));
+        let process = process.and_then(|(process, count)| Some((process.parse::<u32>().ok()?, count)));
+        let Some((process, count)) = process else { continue };
+        let ours = count.bytes().all(|byte| byte.is_ascii_digit());
+        if ours && !Path::new(&format!("/proc/{process}")).exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -164,16 +198,16 @@ pub struct Inside {
     said: Option<Instant>,
     // Any descriptor, to make others of.
     spare: UnixStream,
-    folder: Folder,
+    folder: PathBuf,
 }
 
 impl Inside {
-    /// A first tiny_http, with a socket in one of these folders.
+    /// A first tiny_http, with a socket in that folder.
     ///
     /// # Errors
     /// Where there can be none.
-    pub fn start(folders: &[PathBuf], handle: Handle) -> io::Result<Self> {
-        let folder = Folder::new(folders)?;
+    pub fn start(folder: &Folder, handle: Handle) -> io::Result<Self> {
+        let folder = folder.0.clone();
         let awaited = Awaited::default();
         let (spare, _) = UnixStream::pair()?;
         let kept_back = Vec::with_capacity(KEPT_BACK);
@@ -188,7 +222,9 @@ impl Inside {
         // The old one's socket has gone with it, whatever keeps it.
         self.inner = None;
         self.built += 1;
-        let path = self.folder.0.join(self.built.to_string());
+        // Something may have tidied up there.
+        make_private(&self.folder)?;
+        let path = self.folder.join(self.built.to_string());
         self.inner = Some(Inner::start(&path, &self.awaited, &self.handle)?);
         Ok(())
     }
@@ -279,12 +315,12 @@ mod tests {
     use crate::web::head::Head;
     use crate::web::room::{Limits, Room};
 
-    fn inside(folder: &Path) -> Inside {
+    fn inside(folder: &Folder) -> Inside {
         let handle: Handle = Arc::new(|request, _| {
             let path = request.url().to_owned();
             reply::problem_with(404, &path).send(request);
         });
-        Inside::start(&[folder.join("missing"), folder.to_owned()], handle).unwrap()
+        Inside::start(folder, handle).unwrap()
     }
 
     /// The answer to a request for this path.
@@ -314,8 +350,9 @@ mod tests {
 
     #[test]
     fn a_server_that_has_ended_is_built_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut inside = inside(folder.path());
+        let parent = tempfile::tempdir().unwrap();
+        let folder = Folder::new(&[parent.path().to_owned()]).unwrap();
+        let mut inside = inside(&folder);
         assert!(ask(&mut inside, "/a").ends_with("\"detail\":\"/a\"}"));
         // Its thread that takes requests ends.
         inside.inner.as_ref().unwrap().server.unblock();
@@ -325,21 +362,34 @@ mod tests {
         assert!(ask(&mut inside, "/c").contains("/c"));
         assert_eq!(inside.built, 3);
         // Where there can be no other, the answer says so; and there is one as soon as there can be.
-        let path = inside.folder.0.clone();
+        let path = inside.folder.clone();
         std::fs::remove_dir_all(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
         assert!(ask(&mut inside, "/d").starts_with("HTTP/1.1 503"));
-        DirBuilder::new().mode(0o700).create(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
         assert!(ask(&mut inside, "/e").contains("/e"));
     }
 
     #[test]
     fn the_socket_is_nobody_elses_and_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let inside = inside(folder.path());
-        let path = inside.folder.0.clone();
+        let parent = tempfile::tempdir().unwrap();
+        let missing = parent.path().join("missing");
+        // No process has such a number; the others are not ours.
+        for name in ["spotter-4294967295-0", "spotter-4294967295-x", "spotter-1-0", "spotter-x"] {
+            std::fs::create_dir_all(parent.path().join(name).join("1")).unwrap();
+        }
+        let folder = Folder::new(&[missing.clone(), parent.path().to_owned()]).unwrap();
+        let path = folder.0.clone();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        drop(inside);
-        assert!(!path.exists());
-        assert!(Inside::start(&[folder.path().join("missing")], Arc::new(|_, _| ())).is_err());
+        let _inside = inside(&folder);
+        assert!(path.join("1").exists());
+        let other = Folder::new(&[parent.path().to_owned()]).unwrap();
+        assert!(path.exists() && other.0 != path, "whoever lives keeps it");
+        drop((folder, other));
+        let mut left: Vec<_> =
+            std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["spotter-1-0", "spotter-4294967295-x", "spotter-x"]);
+        assert!(Folder::new(&[missing]).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::access::Access;
 use super::door::{Arrived, Door};
-use super::inside::{Handle, Inside};
+use super::inside::{Folder, Handle, Inside};
 use super::relay::{Pair, Relay};
 use super::room::{Limits, Room};
 use super::routes;
@@ -32,6 +32,8 @@ pub struct WebServer {
     address: SocketAddr,
     // The door closes with its other end; all else ends with the door.
     _open: UnixStream,
+    // The process may end before all threads have.
+    _folder: Folder,
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -93,14 +95,16 @@ impl WebServer {
         let access = access.at(address);
         let handle: Handle =
             Arc::new(move |request, gone| routes::handle(request, &access, &status, &switch, &gone));
-        let open = serve(listener, room, handle).map_err(|error| {
-            let folders = folders().map(|folder| folder.display().to_string()).join(", ");
+        let folder = Folder::new(&folders()).map_err(|error| {
+            let folders: Vec<String> = folders().iter().map(|folder| folder.display().to_string()).collect();
+            let folders = folders.join(", ");
             let text = format!(
                 "cannot serve on {address}: the web server needs a folder for its sockets in one of {folders}; set TMPDIR to one that can be written"
             );
             Error::new(Kind::Listen, text).caused_by(error)
         })?;
-        Ok(Self { address, _open: open })
+        let open = serve(listener, room, &folder, handle).map_err(broken)?;
+        Ok(Self { address, _open: open, _folder: folder })
     }
 
     /// The address it listens on, with the port that the system chose where 0 was asked for.
@@ -110,16 +114,23 @@ impl WebServer {
 }
 
 /// Where a folder for sockets may be.
-fn folders() -> [PathBuf; 2] {
-    let temporary = std::env::temp_dir();
-    [temporary.clone(), localdata(&PathBuf::new()).unwrap_or(temporary)]
+fn folders() -> Vec<PathBuf> {
+    let mut folders = vec![std::env::temp_dir(), PathBuf::from("/tmp")];
+    folders.extend(localdata(Path::new("")));
+    folders.dedup();
+    folders
 }
 
 /// Starts all threads; they serve until what is returned is dropped.
-fn serve(listener: TcpListener, room: Arc<Room>, handle: Handle) -> std::io::Result<UnixStream> {
+fn serve(
+    listener: TcpListener,
+    room: Arc<Room>,
+    folder: &Folder,
+    handle: Handle,
+) -> std::io::Result<UnixStream> {
     let (open, closed) = UnixStream::pair()?;
     let mut door = Door::new(listener, closed, room)?;
-    let mut inside = Inside::start(&folders(), handle)?;
+    let mut inside = Inside::start(folder, handle)?;
     let (bell, ringing) = UnixStream::pair()?;
     bell.set_nonblocking(true)?;
     let (pairs, new) = mpsc::channel();
