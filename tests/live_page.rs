@@ -168,6 +168,8 @@ fn an_installer_sees_how_it_does_and_takes_settings_along() {
     // Without a file nothing is saved, and nobody is told so.
     let running = Running::start(source, LIMIT);
     browser.navigate(&format!("http://{}/", running.address));
+    // The page before may have asked a Spotter that had ended.
+    browser.console_problems();
     browser.wait_for("window.spotter?.framesShown > 5 && spotter.mayChange === true", LIMIT);
     browser.wait_for(&format!("{}.includes('--settings FILE')", text("tuning-kept")), LIMIT);
     browser.eval("document.querySelector('[data-testid=reset]').click()");

@@ -126,7 +126,7 @@ impl Watching {
         Self { stop, seen, threads: vec![viewer, asker] }
     }
 
-    /// Every frame that was published must have come, and every answer within a second.
+    /// Every frame that was published must have come, and every answer within two seconds.
     fn end(self, what: &str) {
         // A moment more, so that whatever broke is noticed.
         std::thread::sleep(Duration::from_millis(500));
@@ -148,7 +148,8 @@ impl Watching {
         // On a busy machine the source itself leaves frames out.
         assert!(missing as usize <= shown / 20, "{what}: {missing} of {shown} frames did not come");
         assert!(pause < Duration::from_secs(1), "{what}: nothing came for {pause:?}");
-        assert!(*slowest < Duration::from_secs(1), "{what}: /healthz took {slowest:?}");
+        // A system whose queue is short lets one come again after a second.
+        assert!(*slowest < Duration::from_secs(2), "{what}: /healthz took {slowest:?}");
     }
 }
 

@@ -41,7 +41,8 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     // A restart need not wait for old connections to time out.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(128)?;
+    // Whoever finds the queue full is heard again after a second only; the system may make it shorter.
+    socket.listen(4096)?;
     let listener = TcpListener::from(socket);
     // Accepted connections inherit these.
     let options = SockRef::from(&listener);
