@@ -17,11 +17,15 @@ export class Models {
   #status = null;
   #allowed = false;
   #asked = false; // somebody wants to see the models though the one that runs fits
+  #saidOf = null; // the name of the model that ran when something was said of it
 
   /** `onRefused(status)` is told where a change was refused, `onRuns(model)` what runs after one. */
   constructor(onRefused, onRuns) {
     Object.assign(this, { onRefused, onRuns });
-    $('models-open').addEventListener('click', () => this.#open($('models').hidden));
+    $('models-open').addEventListener('click', () => {
+      this.#hush();
+      this.#open($('models').hidden);
+    });
     $('models-change').addEventListener('click', () => this.#ask(!this.#asked));
     $('models-back').addEventListener('click', () => this.#send('Loading the model before', 'The model before', { method: 'DELETE' }));
     $('models-file').addEventListener('change', () => {
@@ -61,6 +65,8 @@ export class Models {
     const about = `${drawn} ${demo} ${model?.name} ${missing} ${this.#asked}`;
     if (about === this.#known) return;
     this.#known = about;
+    // What was said of the model that runs stays to be read: its first status comes after the answer.
+    if (model?.name !== this.#saidOf) this.#hush();
     const fits = !model || (!demo && !drawn && !missing);
     $('model-notice').hidden = fits && !this.#asked;
     $('model-notice').classList.toggle('notice', !fits);
@@ -88,8 +94,14 @@ export class Models {
   /** Shows the models, or no longer, though the one that runs fits. */
   #ask(asked) {
     this.#asked = asked;
+    this.#hush();
     if (this.#status) this.heard(this.#status);
     if (asked) $('model-notice').scrollIntoView({ block: 'nearest' });
+  }
+
+  /** Takes back what was said, unless it tells of something under way. */
+  #hush() {
+    if (!this.#busy) set($('models-said'), '');
   }
 
   async #open(open) {
@@ -98,7 +110,6 @@ export class Models {
     $('models').hidden = !open;
     $('models-own').hidden = !open;
     $('models-open').setAttribute('aria-expanded', String(open));
-    set($('models-said'), '');
     if (!open) return;
     try {
       const [{ models, default: usual }, now] = await Promise.all(['api/models', 'api/model'].map(ask));
@@ -151,6 +162,7 @@ export class Models {
     if (this.#busy) return;
     this.#busy = true;
     this.#enable();
+    this.#saidOf = this.#status?.model?.name;
     set($('models-said'), `${doing} …`);
     let said = `${title} runs.`;
     try {
@@ -159,6 +171,7 @@ export class Models {
         : await fetch(address('admin/model'), { method: 'POST', ...request });
       const body = await answer.json().catch(() => ({}));
       if (answer.ok) {
+        this.#saidOf = body.name;
         said = `${said} ${sentence(body.suitability)}`.trim();
         this.onRuns(body);
       } else {

@@ -957,6 +957,11 @@ fn a_model_that_fits_can_be_changed_and_taken_back() {
     let words = "document.querySelector('[data-testid=models-said]').textContent";
     browser.wait_for(&format!("{words} === 'Model a runs.'"), SOON);
     browser.wait_for("!document.querySelector('[data-testid=models-back]').hidden", SOON);
+    // The first status of it, which comes later, does not wipe that away; somebody else's choice does.
+    browser.wait_for("spotter.status.model.name === 'a'", SOON);
+    assert_eq!(browser.eval(words), json!("Model a runs."));
+    mock.state().running = "theirs".to_owned();
+    browser.wait_for(&format!("spotter.status.model.name === 'theirs' && {words} === ''"), SOON);
     assert_eq!(
         browser.eval("document.querySelector('[data-testid=models-back]').textContent"),
         json!("Back to mock.tflite")

@@ -18,6 +18,8 @@ use tungstenite::{Message, WebSocket};
 /// The size of the pictures, in pixels and in blocks of 8×8.
 pub const WIDTH: usize = 320;
 pub const HEIGHT: usize = 176;
+/// The model that runs until another one is chosen.
+const STARTED_WITH: &str = "mock.tflite";
 const COLUMNS: usize = WIDTH / 8;
 const ROWS: usize = HEIGHT / 8;
 /// The square's side and top, in blocks.
@@ -43,6 +45,8 @@ pub struct State {
     pub scope: Value,
     /// What `/api/models` lists.
     pub models: Value,
+    /// The name of the model that runs.
+    pub running: String,
     /// The bodies of requests for another model.
     pub wishes: Vec<Value>,
     /// Why another model is refused.
@@ -95,6 +99,7 @@ impl Mock {
             source_kind: "file",
             scope: Value::Null,
             models: json!([]),
+            running: STARTED_WITH.to_owned(),
             wishes: Vec::new(),
             refusal: None,
             tuning: json!({}),
@@ -164,13 +169,16 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
         "/api/model" | "/api/v1/model" if *request.method() == Method::Get => {
             let state = state.lock().expect("no panic in the mock");
             let chosen = state.wishes.last().is_some_and(|wish| !wish.is_null());
-            let body = json!({ "chosen_at": chosen.then_some("2026-11-22T16:43:52.710Z"), "started_with": "mock.tflite",
+            let body = json!({ "chosen_at": chosen.then_some("2026-11-22T16:43:52.710Z"), "started_with": STARTED_WITH,
                                "suitability": state.suitability });
             respond(request, 200, "application/json", body.to_string().into_bytes());
         }
         "/api/model" if *request.method() == Method::Delete => {
-            state.lock().expect("no panic in the mock").wishes.push(Value::Null);
-            respond(request, 200, "application/json", b"{}".to_vec());
+            let mut state = state.lock().expect("no panic in the mock");
+            state.wishes.push(Value::Null);
+            state.running = STARTED_WITH.to_owned();
+            let body = json!({ "name": STARTED_WITH, "suitability": state.suitability });
+            respond(request, 200, "application/json", body.to_string().into_bytes());
         }
         "/api/v1/stats" => {
             let list = |value: f64| json!([null, value, 1.5 * value]);
@@ -214,10 +222,15 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
         "/api/model" => {
             let wish: Value = serde_json::from_reader(request.as_reader()).expect("JSON from the page");
             let mut state = state.lock().expect("no panic in the mock");
+            let name = wish["model"].as_str().unwrap_or("sent.tflite").to_owned();
             state.wishes.push(wish);
             let (code, body) = match state.refusal {
                 Some(why) => (503, json!({ "detail": why })),
-                None => (200, json!({ "suitability": state.suitability })),
+                None => {
+                    let body = json!({ "name": &name, "suitability": state.suitability });
+                    state.running = name;
+                    (200, body)
+                }
             };
             respond(request, code, "application/json", body.to_string().into_bytes());
         }
@@ -497,7 +510,7 @@ fn status(state: &State) -> Value {
             "retry_in_ms": state.retry_in_ms, "width": WIDTH, "height": HEIGHT, "fps": 25.0,
         },
         "model": {
-            "name": "mock.tflite", "title": "A model for tests", "head": "SSD with post-process",
+            "name": state.running, "title": "A model for tests", "head": "SSD with post-process",
             "input": "300×300 uint8", "classes": 90, "fit": "stretch", "labels": "COCO, 90 classes",
             "scope": state.scope,
         },
