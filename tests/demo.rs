@@ -54,11 +54,7 @@ fn offline(home: &Path, arguments: &[&str]) -> Command {
 }
 
 fn detecting(running: &Running) -> Value {
-    let begun = Instant::now();
-    while running.http_get("/healthz").json()["detecting"] != true {
-        assert!(begun.elapsed() < LIMIT, "{:#?}", running.lines());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running.wait_until_detecting(LIMIT);
     running.http_get("/api/status").json()
 }
 

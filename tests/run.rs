@@ -26,11 +26,7 @@ fn arguments<'a>(source: &'a str, model: &'a Path, more: &[&'a str]) -> Vec<&'a 
 /// Starts `spotter run` and waits until it detects.
 fn start(source: &str, model: &Path, more: &[&str]) -> Running {
     let running = Running::start(arguments(source, model, more), LIMIT);
-    let begun = Instant::now();
-    while running.http_get("/healthz").json()["detecting"] != true {
-        assert!(begun.elapsed() < LIMIT, "{:#?}", running.lines());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running.wait_until_detecting(LIMIT);
     running
 }
 

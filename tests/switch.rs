@@ -25,11 +25,7 @@ fn start(state: &Path, arguments: &[&str]) -> Running {
     command.args(["run", "--source", "test", "--listen", "127.0.0.1:0"]).args(arguments);
     command.env("SPOTTER_STATE", state);
     let running = Running::start_command(command, LIMIT);
-    let begun = Instant::now();
-    while running.http_get("/healthz").json()["detecting"] != true {
-        assert!(begun.elapsed() < LIMIT, "{:#?}", running.lines());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running.wait_until_detecting(LIMIT);
     running
 }
 

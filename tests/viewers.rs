@@ -34,11 +34,7 @@ fn measured() -> Option<Duration> {
 
 fn start() -> Running {
     let running = Running::start(["--source", SOURCE], LIMIT);
-    let begun = Instant::now();
-    while running.http_get("/readyz").status != 200 {
-        assert!(begun.elapsed() < LIMIT, "{:#?}", running.lines());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running.wait_until_detecting(LIMIT);
     running
 }
 

@@ -35,11 +35,7 @@ fn start(descriptors: u32, arguments: &[&str]) -> Running {
     command.args(["--source", &format!("demo:size=320x180,fps={FPS}"), "--listen", "127.0.0.1:0"]);
     command.args(arguments);
     let running = Running::start_command(command, LIMIT);
-    let begun = Instant::now();
-    while running.http_get("/healthz").json()["detecting"] != true {
-        assert!(begun.elapsed() < LIMIT, "{:#?}", running.lines());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running.wait_until_detecting(LIMIT);
     running
 }
 

@@ -59,11 +59,10 @@ pub struct Pair {
     // Since when there has always been something to take, how much was taken since, and when the last of it.
     window: Option<(Instant, usize, Instant)>,
     until: Instant,
-    is_stream: bool,
     // The client may still be sending what nobody wants.
     unread: bool,
     gone: Arc<AtomicBool>,
-    _place: Place,
+    place: Place,
 }
 
 /// Whether a pair goes on.
@@ -96,10 +95,9 @@ impl Pair {
             downwards: Vec::new(),
             window: None,
             until: now,
-            is_stream: place.is_stream(),
             unread: false,
             gone,
-            _place: place,
+            place,
         })
     }
 
@@ -108,7 +106,7 @@ impl Pair {
         let mut of = (PollFlags::empty(), PollFlags::empty());
         match self.stage {
             Stage::Open => {
-                if self.upwards.is_empty() && (self.body_left > 0 || self.is_stream) {
+                if self.upwards.is_empty() && (self.body_left > 0 || self.place.is_stream()) {
                     of.0 |= PollFlags::IN;
                 }
                 if !self.upwards.is_empty() {
@@ -131,7 +129,7 @@ impl Pair {
     fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Open => {
-                let body = self.waits_for_body().then(|| self.body_until.min(self.heard + SILENCE));
+                let body = self.body_deadline();
                 let viewer = self.window.map(|(since, _, last)| (last + STALLED).min(since + WINDOW));
                 body.into_iter().chain(viewer).min()
             }
@@ -140,8 +138,10 @@ impl Pair {
         }
     }
 
-    fn waits_for_body(&self) -> bool {
-        self.body_left > 0 && self.upwards.is_empty()
+    /// When the client must have sent more of the body, where that is waited for.
+    fn body_deadline(&self) -> Option<Instant> {
+        let waits = self.body_left > 0 && self.upwards.is_empty();
+        waits.then(|| self.body_until.min(self.heard + SILENCE))
     }
 
     /// Does what can be done without waiting; none where nothing is left to do.
@@ -280,7 +280,7 @@ impl Pair {
     fn watch_the_clock(&mut self, now: Instant) -> Goes {
         match self.stage {
             Stage::Open => {
-                if self.waits_for_body() && now >= self.body_until.min(self.heard + SILENCE) {
+                if self.body_deadline().is_some_and(|deadline| now >= deadline) {
                     self.end_body();
                 }
                 let Some((since, taken, last)) = &mut self.window else { return Some(()) };

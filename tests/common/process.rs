@@ -101,6 +101,15 @@ impl Running {
         }
     }
 
+    /// Waits until frames go through the model. Panics, with what the program said, if that takes longer than `limit`.
+    pub fn wait_until_detecting(&self, limit: Duration) {
+        let begun = Instant::now();
+        while self.http_get("/healthz").json()["detecting"] != true {
+            assert!(begun.elapsed() < limit, "{:#?}", self.lines());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The program's process id.
     pub fn id(&self) -> u32 {
         self.child.id()
