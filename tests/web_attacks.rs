@@ -44,8 +44,7 @@ fn assert_as_before(running: &Running, before: Weight) {
     let begun = Instant::now();
     loop {
         let now = running.weight();
-        let lighter = now.threads <= before.threads && now.descriptors <= before.descriptors;
-        if lighter && now.kilobytes < before.kilobytes + 24 * 1024 {
+        if now.is_as(&before) {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "{now:?} after, {before:?} before");

@@ -191,6 +191,19 @@ pub struct Weight {
     pub kilobytes: usize,
 }
 
+/// tiny_http keeps so many threads that have nothing to do, or fewer where several gave up waiting at once.
+const RESTING: usize = 4;
+
+impl Weight {
+    /// Whether nothing is left of what came after `before`; of memory, as much may be as a source keeps in
+    /// pictures (3.7 MB each) that were in use at once when the machine was busiest.
+    pub fn is_as(&self, before: &Self) -> bool {
+        self.threads <= before.threads + RESTING
+            && self.descriptors <= before.descriptors
+            && self.kilobytes < before.kilobytes + 24 * 1024
+    }
+}
+
 impl Running {
     /// What the program has now.
     pub fn weight(&self) -> Weight {
