@@ -7,6 +7,7 @@ pub mod camera;
 pub mod camera_front;
 pub mod data;
 pub mod mock;
+pub mod page;
 pub mod process;
 pub mod street;
 
