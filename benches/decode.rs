@@ -9,7 +9,6 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use spotter::findings::Findings;
 use spotter::model::decode::anchors::Layout;
 use spotter::model::decode::classification::ClassificationDecoder;
 use spotter::model::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
@@ -17,7 +16,8 @@ use spotter::model::decode::segmentation::SegmentationDecoder;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;
 use spotter::model::decode::{Decoder, Output, Scores, Thresholds};
-use spotter::tensor::{DataType, Quantisation, TensorInfo};
+use spotter::vision::predictions::Findings;
+use spotter::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const ROWS: usize = 25_200;
 const COLUMNS: usize = 85;

@@ -6,12 +6,12 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
-use spotter::detection::Detection;
 use spotter::filter::{Filter, Sorted};
-use spotter::findings::Findings;
-use spotter::geometry::Rect;
 use spotter::model::labels::Labels;
 use spotter::settings::{Settings, Values};
+use spotter::vision::detection::Detection;
+use spotter::vision::geometry::Rect;
+use spotter::vision::predictions::Findings;
 
 /// Sixteen corners around a centre, at uneven distances.
 fn zone(index: u32, anchor: &str) -> Value {

@@ -10,10 +10,10 @@ use criterion::Criterion;
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
-use spotter::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
-use spotter::geometry::Fit;
 use spotter::preprocess::{I420Buffer, Preprocessor, ViewScaler};
-use spotter::tensor::{DataType, TensorInfo};
+use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+use spotter::vision::geometry::Fit;
+use spotter::vision::tensor::{DataType, TensorInfo};
 
 const WIDTH: usize = 1920;
 const HEIGHT: usize = 1080;

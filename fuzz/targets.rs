@@ -7,13 +7,13 @@ use spotter::eval::results::Results;
 use spotter::inspect::report::Report;
 use spotter::inspect::{html, text};
 use spotter::model::catalogue::Catalogue;
-use spotter::model::cavalry::Cavalry;
 use spotter::model::chip::Chip;
-use spotter::model::file::ModelFile;
-use spotter::model::flexbuffer::Map;
-use spotter::model::head::Head;
+use spotter::model::decode::head::Head;
+use spotter::model::format::cavalry::Cavalry;
+use spotter::model::format::file::ModelFile;
+use spotter::model::format::flexbuffer::Map;
 use spotter::model::labels::{self, Labels};
-use spotter::web::models;
+use spotter::web::api::model;
 
 /// A model file: everything that is read of it before it is run, and told of it.
 pub fn model_file(data: &[u8]) {
@@ -61,7 +61,7 @@ pub fn upload(data: &[u8]) {
     let mut line = || parts.next().unwrap_or_default();
     let (kind, query) = (line(), line());
     let body = line().to_vec();
-    let _ = models::wanted(&String::from_utf8_lossy(kind), &String::from_utf8_lossy(query), body);
+    let _ = model::wanted(&String::from_utf8_lossy(kind), &String::from_utf8_lossy(query), body);
 }
 
 /// Files about pictures: annotations, truths of classes, saved answers, a CV25 model's description.

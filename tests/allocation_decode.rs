@@ -2,7 +2,6 @@
 
 #![allow(clippy::expect_used)]
 
-use spotter::findings::Findings;
 use spotter::model::decode::anchors::Layout;
 use spotter::model::decode::classification::ClassificationDecoder;
 use spotter::model::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
@@ -10,7 +9,8 @@ use spotter::model::decode::segmentation::SegmentationDecoder;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;
 use spotter::model::decode::{Decoder, Output, Scores, Thresholds};
-use spotter::tensor::{DataType, Quantisation, TensorInfo};
+use spotter::vision::predictions::Findings;
+use spotter::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const DEPLOY: Thresholds =
     Thresholds { confidence: 0.25, iou: 0.45, max_detections: 300, multi_label: false };

@@ -3,12 +3,12 @@
 
 use allocation_counter::measure;
 use serde_json::{Value, json};
-use spotter::detection::Detection;
 use spotter::filter::{Filter, Sorted};
-use spotter::findings::{Findings, Suppressed};
-use spotter::geometry::Rect;
 use spotter::model::labels::Labels;
 use spotter::settings::{Reader, Settings, Values};
+use spotter::vision::detection::Detection;
+use spotter::vision::geometry::Rect;
+use spotter::vision::predictions::{Findings, Suppressed};
 
 #[test]
 fn a_warm_filter_allocates_nothing() {

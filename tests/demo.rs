@@ -16,7 +16,7 @@ use spotter::capture::{self, Next, Pace, SourceSpec};
 use spotter::demo::{CLASSES, Demo};
 use spotter::eval::matching::Truth;
 use spotter::preprocess::Preprocessor;
-use spotter::tensor::{DataType, TensorInfo};
+use spotter::vision::tensor::{DataType, TensorInfo};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const SSD: &str = "ssd_mobilenet_v1_coco_quant_postprocess.tflite";
@@ -89,9 +89,12 @@ fn a_clip_shows_the_scene_and_its_truth_is_that_of_every_frame() {
         dtype: DataType::U8,
         quantisation: None,
     };
-    let rgb = |frame: &spotter::frame::Frame| {
+    let rgb = |frame: &spotter::vision::frame::Frame| {
         let mut rgb = vec![0; 320 * 192 * 3];
-        Preprocessor::new(&input, spotter::geometry::Fit::Stretch).unwrap().run(frame, &mut rgb).unwrap();
+        Preprocessor::new(&input, spotter::vision::geometry::Fit::Stretch)
+            .unwrap()
+            .run(frame, &mut rgb)
+            .unwrap();
         rgb
     };
     let mut demo = Demo::new(5, 320, 192);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::process;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use spotter::model::file::ModelFile;
-use spotter::model::head::Head;
+use spotter::model::decode::head::Head;
+use spotter::model::format::file::ModelFile;
 use spotter::model::labels::Labels;
 
 const LIMIT: Duration = Duration::from_secs(60);

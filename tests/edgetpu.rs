@@ -19,7 +19,7 @@ use serde_json::Value;
 use spotter::backend::Backend;
 use spotter::backend::edgetpu::EdgeTpuBackend;
 use spotter::backend::tflite::TfliteBackend;
-use spotter::model::file::ModelFile;
+use spotter::model::format::file::ModelFile;
 
 const LIMIT: Duration = Duration::from_secs(120);
 

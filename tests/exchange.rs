@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use spotter::backend::Backend;
+use spotter::base::clock::{Stop, SystemClock};
+use spotter::base::error::{Error, Kind, Result};
 use spotter::capture::supervisor::{LONGEST_WAIT, Policy};
 use spotter::capture::{FrameSource, Next, Opener};
-use spotter::clock::{Stop, SystemClock};
-use spotter::detection::Detection;
-use spotter::detector::Detector;
-use spotter::error::{Error, Kind, Result};
-use spotter::exchange::Model;
-use spotter::findings::Findings;
-use spotter::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
-use spotter::geometry::{Fit, Rect};
+use spotter::detect::detector::Detector;
+use spotter::live::model_slot::Model;
+use spotter::live::pipeline::{Parts, Pipeline};
+use spotter::live::status::{ModelAbout, SourceAbout, Status};
 use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
-use spotter::pipeline::{Parts, Pipeline};
 use spotter::preprocess::Preprocessor;
 use spotter::settings::{Settings, Values};
-use spotter::status::{ModelAbout, SourceAbout, Status};
-use spotter::tensor::{DataType, TensorInfo};
+use spotter::vision::detection::Detection;
+use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+use spotter::vision::geometry::{Fit, Rect};
+use spotter::vision::predictions::Findings;
+use spotter::vision::tensor::{DataType, TensorInfo};
 
 const WAIT: Duration = Duration::from_secs(10);
 

@@ -199,8 +199,8 @@ fn small_models() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn the_corpus_has_a_model_of_each_head() {
-    use spotter::model::file::ModelFile;
-    use spotter::model::head::Head;
+    use spotter::model::decode::head::Head;
+    use spotter::model::format::file::ModelFile;
     for (name, bytes) in small_models() {
         let file = ModelFile::from_bytes(name, bytes).unwrap();
         assert_eq!(Head::recognise(&file).unwrap().name(), name);

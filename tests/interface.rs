@@ -21,9 +21,9 @@ use prometheus::{Families, value_of};
 use serde_json::{Value, json};
 use spotter::capture::{self, Next, Pace, SourceSpec};
 use spotter::demo::CLASSES;
-use spotter::model::zip;
+use spotter::model::format::zip;
 use spotter::preprocess::Preprocessor;
-use spotter::tensor::{DataType, TensorInfo};
+use spotter::vision::tensor::{DataType, TensorInfo};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Small and slow, so that several tests can run side by side.
@@ -494,7 +494,10 @@ fn pixels(jpeg: &[u8]) -> ((usize, usize), Vec<u8>) {
         let shape = vec![1, height, width, 3];
         let input = TensorInfo { name: "rgb".into(), shape, dtype: DataType::U8, quantisation: None };
         let mut rgb = vec![0; width * height * 3];
-        Preprocessor::new(&input, spotter::geometry::Fit::Stretch).unwrap().run(&frame, &mut rgb).unwrap();
+        Preprocessor::new(&input, spotter::vision::geometry::Fit::Stretch)
+            .unwrap()
+            .run(&frame, &mut rgb)
+            .unwrap();
         return ((width, height), rgb);
     }
 }

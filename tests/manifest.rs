@@ -60,7 +60,7 @@ fn the_proxy_leads_to_where_the_program_listens() {
     let proxies = package["configuration"]["reverseProxy"].as_array().unwrap();
     let access =
         |path: &str| proxies.iter().find(|proxy| proxy["apiPath"] == path).map(|proxy| &proxy["access"]);
-    // As app/web/routes.rs has it: changes are taken below admin/ alone.
+    // As app/web/router.rs has it: changes are taken below admin/ alone.
     assert_eq!((access("api"), access("admin")), (Some(&"viewer".into()), Some(&"admin".into())));
     let options = package["setup"]["runOptions"].as_str().unwrap();
     for proxy in proxies {

@@ -86,7 +86,7 @@ fn cells<'a>(table: &'a str, name: &str) -> Vec<&'a str> {
 /// How many models the program has inside: one, where the demo model is in the tree.
 fn built_in() -> usize {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    usize::from(models.join(spotter::model::demo::FILE).is_file())
+    usize::from(models.join(spotter::model::catalogue::demo::FILE).is_file())
 }
 
 #[test]

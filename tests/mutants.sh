@@ -42,9 +42,9 @@ mutant "red and blue are swapped (bytes)" app/preprocess/kernels.rs \
     '/fn pack_bytes/,/^}/ s/let \[r, g, b\] = rgb/let [b, g, r] = rgb/'
 mutant "red and blue are swapped (stills)" app/preprocess/mod.rs \
     's/Scaling::Still(still) => return write_bytes(still.row(index), out, element)/Scaling::Still(still) => { let mut row = still.row(index).to_vec(); row.as_chunks_mut::<3>().0.iter_mut().for_each(|p| p.swap(0, 2)); return write_bytes(\&row, out, element) }/'
-mutant "YOLOv5 is stretched, not letterboxed" app/model/head.rs \
+mutant "YOLOv5 is stretched, not letterboxed" app/model/decode/head.rs \
     's/Self::YoloV5 { .. } => Fit::Letterbox/Self::YoloV5 { .. } => Fit::Stretch/'
-mutant "a letterbox is stretched" app/geometry.rs \
+mutant "a letterbox is stretched" app/vision/geometry.rs \
     's/let scale = (in_width \/ width).min(in_height \/ height);/let scale = (in_width \/ width).max(in_height \/ height);/'
 mutant "zero points are ignored" app/model/decode/codes.rs \
     's/let zero_point = q.zero_point as f32/let zero_point = 0.0 * q.zero_point as f32/'

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use spotter::error::Kind;
-use spotter::frame::{Frame, FrameLayout, Matrix, OwnedPixels, PixelFormat, Range};
-use spotter::geometry::{Fit, Mapping, Rect};
+use spotter::base::error::Kind;
 use spotter::preprocess::{I420Buffer, Preprocessor, Resample, ViewScaler};
-use spotter::tensor::{DataType, Quantisation, TensorInfo};
+use spotter::vision::frame::{Frame, FrameLayout, Matrix, OwnedPixels, PixelFormat, Range};
+use spotter::vision::geometry::{Fit, Mapping, Rect};
+use spotter::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const FITS: [Fit; 4] = [Fit::Letterbox, Fit::Stretch, Fit::Crop, Fit::CropInner];
 const MATRICES: [Matrix; 3] = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020];

@@ -10,9 +10,9 @@ use common::process::{self, Response, Running};
 use serde_json::{Value, json};
 use spotter::capture::demo;
 use spotter::demo::Demo;
-use spotter::geometry::Fit;
-use spotter::loaded::{LoadSpec, LoadedModel};
+use spotter::detect::loader::{LoadSpec, LoadedModel};
 use spotter::model::decode::Thresholds;
+use spotter::vision::geometry::Fit;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// A head whose NMS is Spotter's own.

@@ -1,14 +1,12 @@
 //! Runs one loaded model on one device.
 
-use crate::error::Result;
-use crate::frame::Frame;
-use crate::geometry::{Fit, Mapping};
+use crate::base::error::Result;
+use crate::vision::frame::Frame;
+use crate::vision::geometry::{Fit, Mapping};
 
-pub mod choice;
 pub mod edgetpu;
 pub mod larod;
 pub mod tflite;
-pub mod tflite_shim;
 
 /// Whether a backend can run a frame now.
 #[derive(Clone, Debug, PartialEq, Eq)]

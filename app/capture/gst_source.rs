@@ -13,10 +13,10 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
-use super::vdo::ladder::{Ladder, Workload};
+use super::vdo::frame_rate::{Ladder, Workload};
 use super::{FrameSource, Next, Pace, SourceSpec, demo, pixels, vdo};
-use crate::error::{Error, Kind, Result};
-use crate::frame::{Frame, FrameLayout};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::{Frame, FrameLayout};
 
 /// How long a source may take to show its caps or to fail.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);

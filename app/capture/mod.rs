@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::frame::Frame;
+use crate::base::error::Result;
+use crate::vision::frame::Frame;
 
 pub mod container;
 pub mod demo;
@@ -15,8 +15,8 @@ pub mod still;
 pub mod supervisor;
 pub mod vdo;
 
+use crate::capture::vdo::frame_rate::Workload;
 pub use spec::{SourceKind, SourceSpec};
-use vdo::ladder::Workload;
 
 /// What a source gives next.
 pub enum Next {

@@ -4,8 +4,8 @@ use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrame, Vide
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
-use crate::error::{Error, Kind, Result};
-use crate::frame::{FrameLayout, Matrix, PixelFormat, Pixels, Range, SharedMemory};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::{FrameLayout, Matrix, PixelFormat, Pixels, Range, SharedMemory};
 
 /// The formats taken as they are; anything else is converted by GStreamer first.
 pub const FORMATS: [VideoFormat; 16] = [

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use super::demo::spec::DemoSpec;
 use super::vdo;
 use super::vdo::spec::{Suit, VdoSpec};
-use crate::error::{Error, Kind, Result};
-use crate::geometry::Fit;
+use crate::base::error::{Error, Kind, Result};
 use crate::preprocess::InputPicture;
+use crate::vision::geometry::Fit;
 
 /// What sort of source it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{FrameSource, Next};
-use crate::error::{Error, Kind, Result};
-use crate::frame::{Frame, FrameLayout, PixelFormat, Pixels};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::{Frame, FrameLayout, PixelFormat, Pixels};
 
 /// Larger files are refused: no photo comes near it.
 const MAX_BYTES: u64 = 256 << 20;

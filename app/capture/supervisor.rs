@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{FrameSource, Next, Opener};
-use crate::clock::{Clock, Stop};
-use crate::error::{Error, Kind, Result};
-use crate::frame::Frame;
+use crate::base::clock::{Clock, Stop};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::Frame;
 
 /// The first wait after a source was lost.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -189,8 +189,8 @@ impl Supervisor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SimulatedClock;
-    use crate::frame::{FrameLayout, OwnedPixels, PixelFormat};
+    use crate::base::clock::SimulatedClock;
+    use crate::vision::frame::{FrameLayout, OwnedPixels, PixelFormat};
     use std::collections::VecDeque;
     use std::sync::Mutex;
 

@@ -10,19 +10,19 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::output;
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::still::is_still;
 use crate::capture::{self, Next, Pace, SourceSpec};
-use crate::detector::Detector;
-use crate::error::{Error, Kind, Result};
+use crate::detect::detector::Detector;
+use crate::detect::loader::{LoadSpec, LoadedModel};
 use crate::eval::files::{listed, locate};
 use crate::eval::results::{Origin, Settings};
-use crate::findings::Findings;
-use crate::frame::Frame;
-use crate::loaded::{LoadSpec, LoadedModel};
 use crate::model::catalogue::{Task, hex};
 use crate::model::decode::Thresholds;
-use crate::model::head::Head;
+use crate::model::decode::head::Head;
 use crate::model::labels::Labels;
+use crate::vision::frame::Frame;
+use crate::vision::predictions::Findings;
 
 /// Pictures that are decoded ahead.
 const AHEAD: usize = 2;

@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::BenchArgs;
+use crate::base::clock::{Stop, SystemClock, milliseconds};
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::supervisor::{LONGEST_WAIT, Policy};
 use crate::capture::{self, Next, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
-use crate::clock::{Stop, SystemClock, milliseconds};
-use crate::detector::Detector;
-use crate::error::{Error, Kind, Result};
-use crate::exchange::Model;
-use crate::frame::Frame;
-use crate::loaded::{LoadSpec, LoadedModel};
+use crate::detect::detector::Detector;
+use crate::detect::loader::{LoadSpec, LoadedModel};
+use crate::live::model_slot::Model;
+use crate::live::pipeline::{Parts, Pipeline};
+use crate::live::stats::STAGES;
+use crate::live::status::{SourceAbout, Status};
 use crate::model::decode::Thresholds;
-use crate::pipeline::{Parts, Pipeline};
 use crate::settings::{Settings, Values};
-use crate::stats::STAGES;
-use crate::status::{SourceAbout, Status};
+use crate::vision::frame::Frame;
 
 /// How often inference alone and the whole pipeline take turns.
 const ROUNDS: u32 = 4;

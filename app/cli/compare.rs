@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::answers::{self, Answerer, Picture};
 use super::{ModelArgs, share};
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::eval::compare::compare;
 use crate::eval::compare_report::{CompareReport, Side};
 use crate::eval::pairing::Limits;

@@ -7,16 +7,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{DetectArgs, Format};
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::{self, Next, Pace, SourceSpec, gst_source};
-use crate::detection::Detection;
-use crate::detector::Detector;
-use crate::error::{Error, Kind, Result};
-use crate::findings::{ClassScore, ClassShare, Mask};
-use crate::frame::Frame;
-use crate::loaded::LoadedModel;
+use crate::detect::detector::Detector;
+use crate::detect::loader::LoadedModel;
 use crate::model::catalogue::Task;
 use crate::model::decode::Thresholds;
 use crate::model::labels::Labels;
+use crate::vision::detection::Detection;
+use crate::vision::frame::Frame;
+use crate::vision::predictions::{ClassScore, ClassShare, Mask};
 
 /// Where results go: lines as they come, or one list.
 struct Results {

@@ -9,11 +9,12 @@ use clap::Args;
 use super::answers::{self, Answerer, Picture};
 use super::demo::picture_name;
 use super::{ModelArgs, share};
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::demo::bbox;
 use crate::capture::demo::spec::{self, DemoSpec, Size};
 use crate::capture::{self, SourceSpec};
 use crate::demo::{CLASSES, Demo};
-use crate::error::{Error, Kind, Result};
+use crate::detect::loader::LoadSpec;
 use crate::eval::annotations::Annotations;
 use crate::eval::categories::ClassMap;
 use crate::eval::classification::{self, Accuracy};
@@ -22,10 +23,9 @@ use crate::eval::files::listed;
 use crate::eval::matching::{Found, Truth};
 use crate::eval::report::{ClassificationReport, DetectionReport, Run};
 use crate::eval::results::{Answer, Writer};
-use crate::findings::Findings;
-use crate::frame::Frame;
-use crate::loaded::LoadSpec;
 use crate::model::catalogue::Task;
+use crate::vision::frame::Frame;
+use crate::vision::predictions::Findings;
 
 /// The published evaluations take everything above this score.
 const CONFIDENCE: f32 = 0.001;

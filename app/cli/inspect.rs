@@ -1,13 +1,13 @@
 //! `spotter inspect`: what a model is, what it costs and what each chip makes of it.
 
 use super::{InspectArgs, output};
-use crate::atomic_file;
-use crate::error::{Error, Kind, Result};
+use crate::base::atomic_file;
+use crate::base::error::{Error, Kind, Result};
 use crate::inspect::report::Report;
 use crate::inspect::{html, text};
 use crate::model::catalogue::Catalogue;
-use crate::model::file::ModelFile;
-use crate::model::store::{Places, Store};
+use crate::model::catalogue::store::{Places, Store};
+use crate::model::format::file::ModelFile;
 
 /// Looks at a model and prints what it found.
 ///

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::backend::choice::BackendChoice;
+use crate::base::error::{Kind, Result};
 use crate::capture::SourceSpec;
-use crate::error::{Kind, Result};
-use crate::geometry::Fit;
-use crate::loaded::LoadSpec;
+use crate::detect::backend_choice::BackendChoice;
+use crate::detect::loader::LoadSpec;
+use crate::detect::sandbox;
 use crate::model::catalogue::Task;
 use crate::model::chip::Chip;
-use crate::probe;
 use crate::publish::jsonl;
+use crate::vision::geometry::Fit;
 
 #[cfg(feature = "desktop")]
 pub mod answers;
@@ -345,7 +345,7 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Compare(args) => compare::compare_models(&args),
         #[cfg(feature = "desktop")]
         Command::Demo(args) => demo::demo(&args),
-        Command::TryModel { file } => probe::try_model(&file),
+        Command::TryModel { file } => sandbox::try_model(&file),
         Command::Inspect(args) => inspect::inspect(&args),
         #[cfg(not(feature = "desktop"))]
         Command::Other(words) => {
@@ -353,7 +353,7 @@ pub fn execute(cli: Cli) -> Result<()> {
             let text = format!(
                 "this build of Spotter is for a camera and has `run` and `inspect` alone; `{name}` is for a desktop"
             );
-            Err(crate::error::Error::new(Kind::Usage, text))
+            Err(crate::base::error::Error::new(Kind::Usage, text))
         }
     }
 }
@@ -369,8 +369,8 @@ pub fn main() -> u8 {
             return code;
         }
     };
-    crate::logging::start();
-    probe::enable();
+    crate::base::logging::start();
+    sandbox::enable();
     match execute(cli) {
         Ok(()) => 0,
         Err(error) => {

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::{FetchArgs, ListArgs, ModelsCommand};
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
+use crate::base::table::Table;
+use crate::model::catalogue::store::{self, Places, State, Store};
 use crate::model::catalogue::{Catalogue, Entry, Task};
-use crate::model::store::{self, Places, State, Store};
-use crate::table::Table;
 
 /// Files looked at in one folder.
 const MAX_FILES: usize = 1000;

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 /// True where standard output takes colours: a terminal, unless `NO_COLOR` is set (no-color.org).
 pub fn styled() -> bool {

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::models::fetch_command;
 use super::{RecommendArgs, output};
 use crate::backend::larod;
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
+use crate::model::catalogue::published::Published;
+use crate::model::catalogue::recommend::{self, Choice, MARGIN, Wish, kept_rate, with_article};
 use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
-use crate::model::published::Published;
-use crate::model::recommend::{self, Choice, MARGIN, Wish, kept_rate, with_article};
 
 /// Ranks and prints.
 ///

@@ -8,28 +8,29 @@ use std::time::{Duration, Instant};
 
 use super::RunArgs;
 use super::signals::stop_on_signals;
+use crate::base::clock::{Stop, SystemClock};
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::supervisor::{LONGEST_WAIT, LONGEST_WAIT_HERE, Policy};
-use crate::capture::vdo::ladder::Workload;
+use crate::capture::vdo::frame_rate::Workload;
 use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
-use crate::clock::{Stop, SystemClock};
-use crate::error::{Error, Kind, Result};
-use crate::exchange::Model;
-use crate::history;
-use crate::loaded::{LOADING_LIMIT, LoadSpec};
-use crate::model::catalogue::Scope;
-use crate::model::choice::{Keeper, localdata};
-use crate::model::demo;
-use crate::pipeline::{Parts, Pipeline};
-use crate::publish::jsonl::JsonLines;
+use crate::detect::loader::{LOADING_LIMIT, LoadSpec};
+use crate::live::history;
+use crate::live::model_choice::{Keeper, localdata};
+use crate::live::model_slot::Model;
+use crate::live::model_switch::{self, Switch};
+use crate::live::pipeline::{Parts, Pipeline};
 #[cfg(feature = "desktop")]
-use crate::publish::{publisher::Recorder, record::Record};
+use crate::live::publisher::Recorder;
+use crate::live::stats::STAGES;
+use crate::live::status::{ModelAbout, SourceAbout, Status};
+use crate::model::catalogue::Scope;
+use crate::model::catalogue::demo;
+use crate::publish::jsonl::JsonLines;
+use crate::publish::record::Record;
 use crate::settings::file::SettingsFile;
 use crate::settings::{Settings, Values};
-use crate::stats::STAGES;
-use crate::status::{ModelAbout, SourceAbout, Status};
-use crate::switch::{self, Switch};
 use crate::web::WebServer;
-use crate::web::access::Access;
+use crate::web::auth::access::Access;
 
 /// After a signal the threads have this long; a source that hangs in the network is then left behind.
 const LAST_WAIT: Duration = Duration::from_millis(700);
@@ -47,7 +48,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let drawn = source.kind() == SourceKind::Demo;
     let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
-    let (mut model, chosen) = match switch::start(&base, keeper.as_ref()) {
+    let (mut model, chosen) = match model_switch::start(&base, keeper.as_ref()) {
         Ok((loaded, chosen)) => (Model::load(&loaded)?, chosen),
         Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
             let (name, how) = (source.name(), no_default(&base));

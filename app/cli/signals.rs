@@ -3,8 +3,8 @@
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::clock::Stop;
-use crate::error::{Error, Kind, Result};
+use crate::base::clock::Stop;
+use crate::base::error::{Error, Kind, Result};
 
 /// Sets `stop` at SIGINT or SIGTERM; a second signal ends the process at once.
 ///

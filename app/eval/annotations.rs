@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::files::read_file;
 use super::matching::{Bbox, Truth};
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 /// Larger files are refused. COCO's largest, of 118,000 pictures, has 450 MB.
 pub const MAX_BYTES: u64 = 1 << 29;

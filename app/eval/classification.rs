@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::categories::canonical;
 use super::files::read_file;
-use crate::error::{Error, Kind, Result};
-use crate::findings::ClassScore;
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::predictions::ClassScore;
 
 /// Larger files are refused: ImageNet's 50,000 pictures have less.
 const MAX_BYTES: u64 = 64 << 20;

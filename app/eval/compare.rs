@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::categories::canonical;
 use super::pairing::{Limits, Sides};
 use super::results::{Answer, Ranked};
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 /// A pair that overlaps less has moved.
 pub const MOVED_BELOW: f32 = 0.9;
@@ -307,10 +307,10 @@ fn tally_of<'t>(labels: &mut BTreeMap<String, Tally>, label: &str, tally: &'t Ta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::Detection;
-    use crate::findings::{ClassScore, Findings};
-    use crate::geometry::Rect;
     use crate::model::labels::Labels;
+    use crate::vision::detection::Detection;
+    use crate::vision::geometry::Rect;
+    use crate::vision::predictions::{ClassScore, Findings};
 
     const LIMITS: Limits = Limits { confidence: 0.3, iou: 0.5 };
 

@@ -9,7 +9,7 @@ use super::files::listed;
 use super::pairing::Limits;
 use super::results::Origin;
 use super::table::{Table, share};
-use crate::words::{count, ending, plain};
+use crate::base::text::{count, ending, plain};
 
 /// Pictures that differ most that the page lists.
 const WORST: usize = 5;

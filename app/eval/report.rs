@@ -8,8 +8,8 @@ use super::classification::Accuracy;
 use super::coco::{Category, Evaluation, Size};
 use super::files::listed;
 use super::table::{Table, share};
+use crate::base::text::{count, plain};
 use crate::model::labels::Labels;
-use crate::words::{count, plain};
 
 /// Names at most that a line lists.
 const LISTED: usize = 12;
@@ -347,8 +347,8 @@ mod tests {
     #[test]
     fn a_classification_report_has_the_agreed_keys_and_a_page() {
         let mut accuracy = Accuracy::default();
-        accuracy.add(1, &[crate::findings::ClassScore { class: 1, score: 0.9 }]);
-        accuracy.add(1, &[crate::findings::ClassScore { class: 0, score: 0.9 }]);
+        accuracy.add(1, &[crate::vision::predictions::ClassScore { class: 1, score: 0.9 }]);
+        accuracy.add(1, &[crate::vision::predictions::ClassScore { class: 0, score: 0.9 }]);
         let labels = Labels::built_in("voc-20").unwrap();
         let report = ClassificationReport { run: run(), accuracy: &accuracy, labels: &labels };
         let json = report.json();

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::read_file;
-use crate::error::{Error, Kind, Result};
-use crate::findings::Findings;
-use crate::geometry::Rect;
+use crate::base::error::{Error, Kind, Result};
 use crate::model::labels::Labels;
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::Findings;
 
 /// The number of the format, which stands first in the file.
 const VERSION: u32 = 1;
@@ -308,8 +308,8 @@ fn unwritten(path: &Path, error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::Detection;
-    use crate::findings::ClassScore;
+    use crate::vision::detection::Detection;
+    use crate::vision::predictions::ClassScore;
 
     fn origin() -> Origin {
         let settings =

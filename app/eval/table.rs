@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::table;
-use crate::words::{LONGEST, printable};
+use crate::base::table;
+use crate::base::text::{LONGEST, printable};
 
 /// A table of figures with a heading.
 pub struct Table(table::Table);

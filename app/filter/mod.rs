@@ -9,10 +9,10 @@ pub mod zone;
 
 use std::sync::Arc;
 
-use crate::detection::Detection;
-use crate::findings::Findings;
 use crate::model::labels::Labels;
 use crate::settings::document::Tuning;
+use crate::vision::detection::Detection;
+use crate::vision::predictions::Findings;
 use reason::{Dropped, Reason, Whose};
 use zone::ZoneKind;
 
@@ -21,7 +21,7 @@ use zone::ZoneKind;
 pub const FLOOR: f32 = 0.05;
 
 /// At most so many dropped detections are told of in a frame, best first; beside them those that NMS suppressed
-/// ([`crate::findings::SUPPRESSED_LIMIT`]).
+/// ([`crate::vision::predictions::SUPPRESSED_LIMIT`]).
 pub const DROPPED_LIMIT: usize = 50;
 
 /// What holds for a class. Zones are bits.
@@ -114,7 +114,7 @@ impl Filter {
         kept.clear();
         zones.clear();
         dropped.clear();
-        let told = |suppressed: &&crate::findings::Suppressed| suppressed.detection.score >= FLOOR;
+        let told = |suppressed: &&crate::vision::predictions::Suppressed| suppressed.detection.score >= FLOOR;
         dropped.extend(found.suppressed.iter().filter(told).map(|suppressed| Dropped {
             detection: suppressed.detection,
             reason: Reason::Suppressed { score: suppressed.score, iou: suppressed.iou },

@@ -6,7 +6,7 @@
 //! an edge that are the same side in neighbouring slabs are joined again, so a polygon without crossings has
 //! as many sides as edges. A box's overlap is then one sum over the sides.
 
-use crate::geometry::Rect;
+use crate::vision::geometry::Rect;
 
 /// What lies at the very right or lower edge of the picture belongs to its last pixel.
 const LAST: f64 = 1.0 - 1e-6;

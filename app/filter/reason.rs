@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::detection::Detection;
 use crate::model::labels::Labels;
 use crate::settings::document::Tuning;
+use crate::vision::detection::Detection;
 
 /// Whose confidence a detection did not reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::findings::Suppressed;
-use crate::geometry::Rect;
 use crate::settings::{Settings, Values};
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::Suppressed;
 
 /// Labels "0", "1", "2".
 fn labels() -> Labels {

@@ -1,7 +1,7 @@
 //! A part of the source picture, and which boxes are in it.
 
 use super::polygon::Polygon;
-use crate::geometry::Rect;
+use crate::vision::geometry::Rect;
 
 /// What a zone does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::links::{Block, Links};
-use crate::model::graph::Graph;
+use crate::model::format::graph::Graph;
 
 /// Widths behind the 17 blocks of MobileNet v2 at width multiplier 1.
 const V2: [usize; 17] = [16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320];
@@ -218,7 +218,7 @@ fn unknown(graph: &Graph, links: &Links<'_>, blocks: &[Block]) -> (String, Strin
 
 /// What joins the levels of a backbone.
 fn neck(graph: &Graph, links: &Links<'_>) -> Option<String> {
-    let resizes = |o: &&crate::model::graph::Operator| o.name.starts_with("RESIZE_");
+    let resizes = |o: &&crate::model::format::graph::Operator| o.name.starts_with("RESIZE_");
     let joined = graph.operators.iter().filter(resizes).filter(|operator| {
         operator.outputs.first().is_some_and(|output| {
             links.readers(*output).take(16).any(|reader| reader.name == "CONCATENATION")

@@ -16,7 +16,7 @@
 
 use serde::Serialize;
 
-use crate::model::graph::{Graph, Operator, Tensor};
+use crate::model::format::graph::{Graph, Operator, Tensor};
 
 /// One operator and what it costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -152,7 +152,7 @@ fn product(dimensions: &[usize]) -> u64 {
 mod tests {
     use super::*;
     use crate::inspect::testgraph::TestGraph;
-    use crate::tensor::DataType;
+    use crate::vision::tensor::DataType;
 
     #[test]
     fn a_convolution_costs_its_window_at_every_output() {

@@ -11,8 +11,8 @@ use crate::inspect::cost::Cost;
 use crate::inspect::html;
 use crate::model::catalogue::Catalogue;
 use crate::model::chip::Chip;
-use crate::model::file::ModelFile;
-use crate::model::graph::{Activation, Graph};
+use crate::model::format::file::ModelFile;
+use crate::model::format::graph::{Activation, Graph};
 use crate::model::testdata::shared;
 
 fn report(name: &str) -> Option<Report> {

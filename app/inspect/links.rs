@@ -1,7 +1,7 @@
 //! Who writes and who reads each tensor of a graph, and the blocks that published architectures are made of.
 
 use super::cost::kernel;
-use crate::model::graph::{Graph, Operator};
+use crate::model::format::graph::{Graph, Operator};
 
 /// Steps that are followed at most: blocks are short, and a damaged graph may go in circles.
 const MAX_STEPS: usize = 16;

@@ -8,14 +8,14 @@ use super::cost::{Cost, Layer};
 use super::rules::{Level, Rule, Subject, Verdict};
 use super::text::printable;
 use crate::backend::edgetpu;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
-use crate::model::file::ModelFile;
-use crate::model::graph::{self, Graph};
-use crate::model::head::Head;
+use crate::model::decode::head::Head;
+use crate::model::format::file::ModelFile;
+use crate::model::format::graph::{self, Graph};
 use crate::model::labels::Labels;
-use crate::tensor::{DataType, TensorInfo};
+use crate::vision::tensor::{DataType, TensorInfo};
 
 /// Names are cut to this.
 const NAME: usize = 160;
@@ -110,7 +110,7 @@ impl Report {
     /// Looks at a model from all sides.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Model`] where its layers are damaged.
+    /// [`crate::base::error::Kind::Model`] where its layers are damaged.
     pub fn of(file: &ModelFile, catalogue: &Catalogue) -> Result<Self> {
         let Look { graph, cost } = Look::into(file)?;
         let subject = Subject { file, graph: graph.as_ref(), cost: &cost };
@@ -246,8 +246,8 @@ impl Report {
 }
 
 /// An error to be told twice.
-fn again(error: &crate::error::Error) -> crate::error::Error {
-    crate::error::Error::new(error.kind(), error.message())
+fn again(error: &crate::base::error::Error) -> crate::base::error::Error {
+    crate::base::error::Error::new(error.kind(), error.message())
 }
 
 /// True where the layers are inside a custom operator.

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::report::{self, Look};
 use super::rules::{Level, Rule, Subject, Verdict};
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::model::chip::Chip;
-use crate::model::file::ModelFile;
+use crate::model::format::file::ModelFile;
 
 /// Every chip's verdict on a model.
 #[derive(Clone, Debug)]
@@ -50,8 +50,8 @@ impl Suitability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::cavalry::Cavalry;
-    use crate::model::demo;
+    use crate::model::catalogue::demo;
+    use crate::model::format::cavalry::Cavalry;
 
     fn demo_model() -> ModelFile {
         ModelFile::from_bytes(demo::FILE, demo::bytes(demo::NAME).unwrap().to_vec()).unwrap()

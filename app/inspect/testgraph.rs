@@ -1,7 +1,7 @@
 //! Builds small graphs for tests.
 
-use crate::model::graph::{Activation, Graph, Operator, Options, Padding, Scales, Tensor};
-use crate::tensor::DataType;
+use crate::model::format::graph::{Activation, Graph, Operator, Options, Padding, Scales, Tensor};
+use crate::vision::tensor::DataType;
 
 /// A graph that grows at its end.
 pub(crate) struct TestGraph {

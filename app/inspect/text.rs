@@ -3,9 +3,9 @@
 use super::cost::Layer;
 use super::report::Report;
 use super::rules::{Level, Rule, Verdict};
+pub use crate::base::text::printable;
 use crate::model::chip::Chip;
-use crate::tensor::TensorInfo;
-pub use crate::words::printable;
+use crate::vision::tensor::TensorInfo;
 
 /// Columns.
 const WIDTH: usize = 100;

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::decode::Scores;
 use super::decode::anchors::Layout;
+use super::decode::head::Head;
 use super::decode::raw_ssd::Anchors;
-use super::file::{ModelFile, POST_PROCESS};
-use super::flatbuffer::Table;
-use super::head::Head;
+use super::format::file::{ModelFile, POST_PROCESS};
+use super::format::flatbuffer::Table;
 use super::testdata::shared;
-use crate::error::Kind;
-use crate::tensor::TensorInfo;
+use crate::base::error::Kind;
+use crate::vision::tensor::TensorInfo;
 
 /// Name, shape, type, quantisation.
 type Tensor = (String, Vec<u64>, String, Option<(f32, i64)>);
@@ -334,7 +334,11 @@ fn labels_inside_a_model_are_found() {
     assert_eq!(bare.custom_ops, [POST_PROCESS]);
     // The same file with a packed archive behind it.
     let mut bytes = bare.bytes.to_vec();
-    bytes.extend(super::zip::tests::archive("labels.txt", "thing\n".repeat(90).as_bytes(), true));
+    bytes.extend(crate::model::format::zip::tests::archive(
+        "labels.txt",
+        "thing\n".repeat(90).as_bytes(),
+        true,
+    ));
     let rows = ModelFile::from_bytes("m", bytes).unwrap().embedded_labels.unwrap();
     assert_eq!((rows.len(), rows[89].as_str()), (90, "thing"));
 }

@@ -1,6 +1,6 @@
 //! Linear relations between Y, U, V and R, G, B, in the fixed point of the inner loops.
 
-use crate::frame::{FrameLayout, Matrix, Range};
+use crate::vision::frame::{FrameLayout, Matrix, Range};
 
 use super::kernels::{FORM_BITS, SAMPLE_BITS};
 
@@ -87,7 +87,7 @@ pub(super) fn yuv_to_jpeg(layout: &FrameLayout) -> [Form; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::PixelFormat;
+    use crate::vision::frame::PixelFormat;
 
     fn apply(forms: &[Form; 3], samples: [i32; 3]) -> [i32; 3] {
         forms.map(|form| {

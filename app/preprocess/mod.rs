@@ -12,10 +12,10 @@ mod scale;
 mod still;
 mod view;
 
-use crate::error::{Error, Kind, Result};
-use crate::frame::{Frame, FrameLayout, PixelFormat};
-use crate::geometry::{Fit, Mapping};
-use crate::tensor::{DataType, TensorInfo};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::{Frame, FrameLayout, PixelFormat};
+use crate::vision::geometry::{Fit, Mapping};
+use crate::vision::tensor::{DataType, TensorInfo};
 
 use scale::{Grid, Planes, Scaler};
 use still::StillScaler;

@@ -1,7 +1,7 @@
 //! Scales the components of a frame, one output row at a time.
 
-use crate::error::{Error, Kind, Result};
-use crate::frame::{Component, Frame, FrameLayout};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::{Component, Frame, FrameLayout};
 
 use super::kernels::{self, PADDING};
 use super::resample::{Axis, ColumnTable, Resample, RowTable};

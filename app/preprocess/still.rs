@@ -4,7 +4,7 @@
 //! rounding to bytes between the two passes. Quantised models turn a last bit here and there into other
 //! scores, so a comparison with published results needs it; a live picture does not, and goes faster.
 
-use crate::geometry::Mapping;
+use crate::vision::geometry::Mapping;
 
 /// Pillow's fixed point for 8-bit pictures: `PRECISION_BITS` of its `Resample.c`.
 const BITS: u32 = 22;
@@ -194,7 +194,7 @@ fn sum_columns(row: &[u8], columns: &Axis, start: usize, out: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Fit;
+    use crate::vision::geometry::Fit;
 
     /// FNV-1a, 64 bits.
     fn hash(bytes: &[u8]) -> u64 {

@@ -1,7 +1,7 @@
 //! Frame → picture for the page: planes as a JPEG holds them.
 
-use crate::error::{Error, Kind, Result};
-use crate::frame::{Component, Frame, FrameLayout, Matrix, PixelFormat, Range};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::{Component, Frame, FrameLayout, Matrix, PixelFormat, Range};
 
 use super::Resample;
 use super::colour::{self, Form, NEUTRAL};

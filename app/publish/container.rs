@@ -5,7 +5,7 @@ use std::path::Path;
 use gst::prelude::*;
 use gstreamer as gst;
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 /// Bits a pixel: drawn pictures look good with it in all of the codecs here.
 const BITS_A_PIXEL: f64 = 0.15;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::scene::Scene;
 
 /// Streams of one sort that are served at once; each costs two threads.
@@ -209,8 +209,8 @@ impl Hub {
 mod tests {
     use super::*;
 
-    use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
     use crate::model::labels::Labels;
+    use crate::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 
     const SHORT: Duration = Duration::from_millis(5);
 

@@ -5,7 +5,7 @@
 
 use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::preprocess::I420Buffer;
 
 /// Visually close to the original at about 0.5 bits a pixel.
@@ -80,8 +80,8 @@ fn make_even(picture: &I420Buffer, into: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
     use crate::preprocess::ViewScaler;
+    use crate::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 
     fn picture(width: usize, height: usize, rgb: [u8; 3]) -> I420Buffer {
         let layout = FrameLayout::new(PixelFormat::Rgb, width, height);

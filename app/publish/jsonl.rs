@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::scene::Scene;
 
 /// Scenes that may wait for a slow disk: half a minute at 30 a second.
@@ -295,8 +295,8 @@ impl LineFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
     use crate::model::labels::Labels;
+    use crate::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 
     fn scene(seq: u64) -> Arc<Scene> {
         let pixels = OwnedPixels { planes: Vec::new() };

@@ -6,6 +6,5 @@ pub mod hub;
 pub mod jpeg;
 pub mod jsonl;
 pub mod overlay;
-pub mod publisher;
 #[cfg(feature = "desktop")]
 pub mod record;

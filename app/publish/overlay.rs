@@ -202,11 +202,11 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::findings::{ClassScore, Mask};
-    use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
-    use crate::geometry::Rect;
     use crate::model::labels::Labels;
     use crate::preprocess::ViewScaler;
+    use crate::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+    use crate::vision::geometry::Rect;
+    use crate::vision::predictions::{ClassScore, Mask};
 
     /// A grey picture and an empty scene of it.
     fn picture(labels: Labels) -> (Scene, I420Buffer) {

@@ -8,9 +8,9 @@ use gstreamer as gst;
 use gstreamer_app::{AppSrc, AppStreamType};
 
 use super::container::{self, Container, Player};
-use super::publisher::Recorder;
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::gst_source;
-use crate::error::{Error, Kind, Result};
+use crate::live::publisher::Recorder;
 use crate::preprocess::I420Buffer;
 
 /// Pictures that may wait for the encoder; with more, new ones are left out: nobody waits for a disk.

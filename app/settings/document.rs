@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::Values;
 use super::shape::{Absent, Effect, Field, Shape};
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use crate::filter::polygon::Polygon;
 use crate::filter::zone::{Anchor, Zone, ZoneKind};
-use crate::geometry::Fit;
+use crate::vision::geometry::Fit;
 
 /// The version of the document's shape.
 pub const SCHEMA: u32 = 2;

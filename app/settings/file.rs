@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::document::{Document, defaults, migrated};
 use super::{Settings, Values};
-use crate::atomic_file;
+use crate::base::atomic_file;
 
 /// A slider that is being dragged changes many times a second, and flash memory wears out: what has not changed
 /// for so long is written.

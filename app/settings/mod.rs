@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 use document::{CONFIDENCE, DOCUMENT, Document, IOU, Tuning, defaults, migrated};
 
 /// What the command line says.

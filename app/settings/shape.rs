@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 /// When a change of a setting acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -205,7 +205,7 @@ fn the_tuning_is_that_of_the_document() {
     let document = settings.document();
     let tuning = document.tuning();
     assert_eq!((tuning.confidence, tuning.iou, tuning.size), (0.4, 0.6, (0.02, 0.9)));
-    assert_eq!((tuning.fit, tuning.fps_limit), (Some(crate::geometry::Fit::Stretch), Some(5.0)));
+    assert_eq!((tuning.fit, tuning.fps_limit), (Some(crate::vision::geometry::Fit::Stretch), Some(5.0)));
     assert_eq!((tuning.labels[0].confidence, tuning.labels[1].on), (Some(0.7), false));
     // The other zone is off.
     assert_eq!(tuning.zones.iter().map(|zone| zone.name.as_str()).collect::<Vec<_>>(), ["door"]);

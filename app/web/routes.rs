@@ -1,176 +1,278 @@
-//! From a request to its answer: whose request it is, what its path asks for.
+//! All addresses of the interface in one table: what the router looks into, and what `openapi.json` is tested
+//! against.
 
-use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use tiny_http::{Method, Request};
 
-use super::access::Access;
-use super::addresses::{self, Answer, Ask, Verb};
-use super::reply::Reply;
-use super::{assets, reply, stream};
-use crate::error::{Error, Kind, Result};
-use crate::status::Status;
-use crate::switch::Switch;
+use super::api::{bundle, health, metrics, model, scene, settings, stream};
+use super::auth::access::{self, Access};
+use super::http::response::Reply;
+use crate::base::error::Result;
+use crate::live::model_switch::Switch;
+use crate::live::status::Status;
 
-/// What a path asks for, and whether things may be changed there.
-pub(super) struct Place<'a> {
-    /// The path as it is without a camera: `/api/…`, or a file of the page.
-    pub path: Cow<'a, str>,
+/// What a request asks for beside its address, and of whom.
+pub struct Ask<'a> {
+    /// Behind the question mark, as it came.
+    pub query: &'a str,
+    /// Changes are taken at this address.
     pub may_change: bool,
+    /// The state of everything.
+    pub status: &'a Status,
+    /// Runs other models.
+    pub switch: &'a Switch,
+    /// Who may ask.
+    pub access: &'a Access,
+    /// Set when whoever asked has gone.
+    pub gone: &'a AtomicBool,
 }
 
-/// A camera's own web server passes the whole path on, `/local/spotter/…`, and asks for a viewer's password at
-/// `api/` and an administrator's at `admin/`; which of them it has let through, the path alone tells.
-/// Without a camera in front, `/api/…` and `/admin/…` are the same.
-pub(super) fn place(path: &str) -> Place<'_> {
-    let (path, behind) = match path.strip_prefix("/local/spotter") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => (rest, true),
-        _ => (path, false),
-    };
-    match path.strip_prefix("/admin/") {
-        Some(rest) => Place { path: Cow::Owned(format!("/api/{rest}")), may_change: true },
-        None => Place { path: Cow::Borrowed(path), may_change: !behind },
-    }
+/// How a request is answered.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// By looking at something; HEAD is answered as well.
+    Look(fn(&Ask<'_>) -> Result<Reply>),
+    /// By a change; the request may have a body.
+    Change(fn(&mut Request, &Ask<'_>) -> Result<Reply>),
+    /// By letting somebody in or out, wherever they ask.
+    Sign(fn(&mut Request, &Ask<'_>) -> Result<Reply>),
+    /// By a stream that ends when its viewer has gone.
+    Stream(fn(Request, &Ask<'_>)),
 }
 
-/// Answers one request; a stream is served until its viewer has gone.
-pub fn handle(mut request: Request, access: &Access, status: &Status, switch: &Switch, gone: &AtomicBool) {
-    let url = request.url().to_owned();
-    let (path, query) = url.split_once('?').unwrap_or((&url, ""));
-    let Place { path, may_change } = place(path);
-    let reading = matches!(request.method(), Method::Get | Method::Head);
-    let address = addresses::find(&path);
-    if let Some(refusal) = access.refuse(&request, &path, address) {
-        return refusal.send(request);
-    }
-    // Scripts may open a WebSocket to any site and read it, which they may not with other requests.
-    if (!reading || stream::wants_websocket(&request)) && is_foreign(&request) {
-        let text = "this request comes from another web site's page; only Spotter's own page may do that";
-        return reply::problem_with(403, text).send(request);
-    }
-    let ask = Ask { query, may_change, status, switch, access, gone };
-    let Some(address) = address else {
-        return no_address(&path, reading, may_change).send(request);
-    };
-    let answer = match address.answer(Verb::of(request.method())) {
-        // A stream has no end to ask the head of.
-        Some(Answer::Stream(serve)) if *request.method() == Method::Get => return serve(request, &ask),
-        Some(Answer::Look(look)) => look(&ask),
-        Some(Answer::Sign(sign)) => sign(&mut request, &ask),
-        _ if !reading && !may_change => Ok(not_here()),
-        Some(Answer::Change(change)) => change(&mut request, &ask),
-        Some(Answer::Stream(_)) | None => Ok(reply::not_allowed(&address.allowed())),
-    };
-    answer.unwrap_or_else(|error| reply::problem(&error)).send(request);
+/// The methods that the interface knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// GET, and HEAD where it is no stream.
+    Get,
+    /// PATCH.
+    Patch,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
 }
 
-/// The answer to a change where only viewers are let in.
-fn not_here() -> Reply {
-    let text = "only an administrator of the camera may change this, under /local/spotter/admin/ instead of \
-                /local/spotter/api/";
-    reply::problem_with(403, text)
-}
-
-/// A file of the page, or nothing.
-fn no_address(path: &str, reading: bool, may_change: bool) -> Reply {
-    match assets::find(path.trim_start_matches('/')) {
-        _ if !reading && !may_change => not_here(),
-        Some(asset) if reading => reply::asset(&asset),
-        Some(_) => reply::not_allowed("GET, HEAD"),
-        None => reply::problem(&Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
-    }
-}
-
-/// True where a browser says that the page of another site makes the request. Such a page can send forms
-/// to any address that its visitor reaches; programs other than browsers send neither header.
-fn is_foreign(request: &Request) -> bool {
-    if reply::header(request, "Sec-Fetch-Site").is_some_and(|site| site.eq_ignore_ascii_case("cross-site")) {
-        return true;
-    }
-    let Some(origin) = reply::header(request, "Origin") else { return false };
-    let origin = origin.split_once("://").map_or(origin, |(_, host)| host);
-    // Behind a camera's own web server the page's host is the camera's.
-    // Each proxy on the way adds the host that it was asked for.
-    let forwarded = reply::header(request, "X-Forwarded-Host").unwrap_or("").split(',').map(str::trim);
-    !reply::header(request, "Host").into_iter().chain(forwarded).any(|host| host.eq_ignore_ascii_case(origin))
-}
-
-/// The value of a query parameter, decoded.
-pub fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        if *first == b'%'
-            && let (Some(high), Some(low)) = (digit(0), digit(1))
-        {
-            // Two hexadecimal digits are at most 255.
-            bytes.push((high * 16 + low) as u8);
-            rest = &after[2..];
-        } else {
-            bytes.push(if *first == b'+' { b' ' } else { *first });
-            rest = after;
+impl Verb {
+    /// The method of a request; none where no address answers it.
+    pub fn of(method: &Method) -> Option<Self> {
+        match method {
+            Method::Get | Method::Head => Some(Self::Get),
+            Method::Patch => Some(Self::Patch),
+            Method::Post => Some(Self::Post),
+            Method::Put => Some(Self::Put),
+            Method::Delete => Some(Self::Delete),
+            _ => None,
         }
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+
+    /// As it stands in a request.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Patch => "PATCH",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
-/// The value of a query parameter that is a whole number.
-///
-/// # Errors
-/// `Kind::Usage` where it is something else.
-pub fn number(query: &str, name: &str) -> Result<Option<u64>> {
-    let Some(value) = parameter(query, name) else { return Ok(None) };
-    // "+7" and "-0" are numbers to Rust.
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|_| digits).map(Some).ok_or_else(|| {
-        Error::new(
-            Kind::Usage,
-            format!("{name} must be a whole number from 0 on, not \"{}\"", value.escape_default()),
-        )
-    })
+/// An address and what it answers.
+pub struct Address {
+    /// Its path.
+    pub path: &'static str,
+    /// Other paths that answer the same: those before version 1, and those that a camera passes on.
+    pub aliases: &'static [&'static str],
+    /// What it answers.
+    pub answers: &'static [(Verb, Answer)],
+}
+
+impl Address {
+    /// How a request with this method is answered.
+    pub fn answer(&self, verb: Option<Verb>) -> Option<Answer> {
+        self.answers.iter().find(|(known, _)| Some(*known) == verb).map(|(_, answer)| *answer)
+    }
+
+    /// The methods that are answered, for the header `Allow`.
+    pub fn allowed(&self) -> String {
+        let words = self.answers.iter().flat_map(|(verb, answer)| {
+            let head = matches!(answer, Answer::Look(_)).then_some("HEAD");
+            std::iter::once(verb.word()).chain(head)
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+use Answer::{Change, Look, Sign, Stream};
+use Verb::{Delete, Get, Patch, Post, Put};
+
+/// Where somebody signs in.
+pub const LOGIN: &str = "/api/v1/login";
+/// Where a machine asks whether Spotter lives, and whether it detects.
+pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Every address but the files of the page.
+pub static ADDRESSES: &[Address] = &[
+    Address { path: "/api/v1/scene", aliases: &["/api/scene"], answers: &[(Get, Look(scene::scene))] },
+    Address {
+        path: "/api/v1/scene/events",
+        aliases: &["/api/events"],
+        answers: &[(Get, Stream(stream::events))],
+    },
+    Address { path: "/api/v1/live", aliases: &["/api/live"], answers: &[(Get, Stream(stream::live))] },
+    Address {
+        path: "/api/v1/stream.mjpg",
+        aliases: &["/stream.mjpg", "/api/stream.mjpg"],
+        answers: &[(Get, Stream(stream::mjpeg))],
+    },
+    Address { path: "/api/v1/snapshot.jpg", aliases: &[], answers: &[(Get, Look(scene::snapshot))] },
+    Address {
+        path: "/api/v1/settings",
+        aliases: &["/api/settings"],
+        answers: &[
+            (Get, Look(settings::get)),
+            (Patch, Change(settings::patch)),
+            (Put, Change(settings::put)),
+            (Delete, Change(settings::delete)),
+        ],
+    },
+    Address {
+        path: "/api/v1/settings/schema",
+        aliases: &["/api/settings/schema"],
+        answers: &[(Get, Look(settings::schema))],
+    },
+    Address {
+        path: "/api/v1/zones",
+        aliases: &[],
+        answers: &[(Get, Look(settings::get_zones)), (Put, Change(settings::put_zones))],
+    },
+    Address { path: "/api/v1/labels", aliases: &[], answers: &[(Get, Look(scene::labels))] },
+    Address {
+        path: "/api/v1/model",
+        aliases: &["/api/model"],
+        answers: &[(Get, Look(model::get)), (Post, Change(model::post)), (Delete, Change(model::delete))],
+    },
+    Address { path: "/api/v1/models", aliases: &["/api/models"], answers: &[(Get, Look(scene::models))] },
+    Address { path: "/api/v1/access", aliases: &["/api/access"], answers: &[(Get, Look(scene::access))] },
+    Address {
+        path: LOGIN,
+        aliases: &["/api/login"],
+        answers: &[(Post, Sign(access::log_in)), (Delete, Sign(access::log_out))],
+    },
+    Address { path: "/api/v1/status", aliases: &["/api/status"], answers: &[(Get, Look(scene::status))] },
+    Address { path: "/api/v1/stats", aliases: &[], answers: &[(Get, Look(scene::stats))] },
+    Address { path: "/api/v1/log", aliases: &[], answers: &[(Get, Look(scene::log_tail))] },
+    Address { path: "/api/v1/bundle.zip", aliases: &[], answers: &[(Get, Look(bundle::get))] },
+    Address {
+        path: "/api/v1/openapi.json",
+        aliases: &["/openapi.json"],
+        answers: &[(Get, Look(scene::openapi))],
+    },
+    Address {
+        path: HEALTH[0],
+        aliases: &["/api/healthz", "/api/v1/healthz"],
+        answers: &[(Get, Look(health::live))],
+    },
+    Address {
+        path: HEALTH[1],
+        aliases: &["/api/readyz", "/api/v1/readyz"],
+        answers: &[(Get, Look(health::ready))],
+    },
+    Address {
+        path: "/metrics",
+        aliases: &["/api/metrics", "/api/v1/metrics"],
+        answers: &[(Get, Look(metrics::get))],
+    },
+];
+
+/// The address of that path.
+pub fn find(path: &str) -> Option<&'static Address> {
+    ADDRESSES.iter().find(|address| address.path == path || address.aliases.contains(&path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
-    #[test]
-    fn the_path_tells_who_may_change() {
-        for (path, short, may_change) in [
-            ("/api/settings", "/api/settings", true),
-            ("/admin/settings", "/api/settings", true),
-            ("/admin/v1/settings", "/api/v1/settings", true),
-            ("/local/spotter/api/settings", "/api/settings", false),
-            ("/local/spotter/api/v1/settings", "/api/v1/settings", false),
-            ("/local/spotter/admin/settings", "/api/settings", true),
-            ("/local/spotter/admin/v1/settings", "/api/v1/settings", true),
-            ("/local/spotter/", "/", false),
-            ("/local/spotter", "", false),
-            // Neither is a way from what viewers may ask to what administrators may.
-            ("/local/spotter/api/../admin/settings", "/api/../admin/settings", false),
-            ("/local/spotter//admin/settings", "//admin/settings", false),
-            ("/local/spotter/api/admin/settings", "/api/admin/settings", false),
-            ("/local/spotters/api/model", "/local/spotters/api/model", true),
-        ] {
-            let place = place(path);
-            assert_eq!((&*place.path, place.may_change), (short, may_change), "{path}");
+    use serde_json::Value;
+
+    fn document() -> Value {
+        serde_json::from_str(scene::OPENAPI).unwrap()
+    }
+
+    /// "GET /path" of all that changes nothing, and "POST /admin/…" beside "POST /api/…" of what does.
+    fn served() -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for address in ADDRESSES {
+            for (verb, answer) in address.answers {
+                all.insert(format!("{} {}", verb.word(), address.path));
+                // What can be changed can be looked at in the same place.
+                let changes = address.answers.iter().any(|(_, answer)| matches!(answer, Change(_)));
+                if changes {
+                    all.insert(format!("{} {}", verb.word(), address.path.replacen("/api/", "/admin/", 1)));
+                }
+                assert_eq!(*verb == Get, !matches!(answer, Change(_) | Sign(_)), "{}", address.path);
+            }
         }
+        all
     }
 
     #[test]
-    fn query_parameters_are_decoded() {
-        let query = "a=1&name=m%C3%BC+b%2fc%&b=%zz&empty=&plus=%2B1";
-        let value = |name: &str| parameter(query, name);
-        assert_eq!(value("name").as_deref(), Some("mü b/c%"));
-        assert_eq!((value("b").as_deref(), value("empty").as_deref()), (Some("%zz"), Some("")));
-        assert_eq!(value("c"), None);
-        assert_eq!(number(query, "a").unwrap(), Some(1));
-        for bad in ["b", "empty", "plus"] {
-            assert!(number(query, bad).is_err(), "{bad}");
+    fn the_document_has_every_address_and_no_other() {
+        let document = document();
+        let mut described = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (key, operation) in item.as_object().unwrap() {
+                if matches!(key.as_str(), "summary" | "description" | "parameters") {
+                    continue;
+                }
+                described.insert(format!("{} {path}", key.to_uppercase()));
+                assert!(
+                    operation["summary"].is_string() && operation["operationId"].is_string(),
+                    "{key} {path}"
+                );
+                assert!(operation["responses"].as_object().unwrap().len() > 1, "{key} {path}");
+            }
         }
+        assert_eq!(described, served());
+    }
+
+    #[test]
+    fn no_path_has_two_meanings() {
+        let mut paths: Vec<&str> =
+            ADDRESSES.iter().flat_map(|a| std::iter::once(a.path).chain(a.aliases.iter().copied())).collect();
+        paths.sort_unstable();
+        let all = paths.len();
+        paths.dedup();
+        assert_eq!(paths.len(), all);
+        assert!(find("/api/v1/").is_none() && find("").is_none() && find("/api/v1/status/").is_none());
+    }
+
+    #[test]
+    fn methods_are_told_with_head() {
+        let allowed = |path: &str| find(path).unwrap().allowed();
+        assert_eq!(allowed("/api/settings"), "GET, HEAD, PATCH, PUT, DELETE");
+        assert_eq!(allowed("/api/v1/model"), "GET, HEAD, POST, DELETE");
+        assert_eq!(allowed("/stream.mjpg"), "GET");
+        assert_eq!(Verb::of(&Method::Trace), None);
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own() {
+        let document = document();
+        let items = document["paths"].as_object().unwrap().values();
+        let mut names: Vec<&str> = items
+            .flat_map(|item| item.as_object().unwrap().values())
+            .filter_map(|operation| operation["operationId"].as_str())
+            .collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use spotter::model::file::{EDGE_TPU, ModelFile, POST_PROCESS};
-use spotter::model::flatbuffer::Table;
-use spotter::tensor::{DataType, TensorInfo};
+use spotter::model::format::file::{EDGE_TPU, ModelFile, POST_PROCESS};
+use spotter::model::format::flatbuffer::Table;
+use spotter::vision::tensor::{DataType, TensorInfo};
 
 #[path = "tflite_file.rs"]
 mod tflite_file;

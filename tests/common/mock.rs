@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use spotter::settings::{Settings, Values};
-use spotter::web::reply::OF_PAGE;
+use spotter::web::http::response::OF_PAGE;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;

@@ -8,9 +8,10 @@ mod sys;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Backend;
 use super::tflite::TfliteBackend;
-use super::{Backend, tflite_shim};
-use crate::error::{Error, Kind, Result};
+use super::tflite::c_api;
+use crate::base::error::{Error, Kind, Result};
 use sys::{Listed, Runtime};
 
 /// A device that was lost is looked for again, but not more often than this: opening one may take a while.
@@ -55,7 +56,7 @@ pub fn devices() -> Result<Vec<Device>> {
 }
 
 /// Opens the first device that can be opened.
-fn first_free() -> Result<(tflite_shim::Delegate, Device)> {
+fn first_free() -> Result<(c_api::Delegate, Device)> {
     let devices = devices()?;
     let runtime = runtime()?;
     let opened = devices.iter().find_map(|device| Some((runtime.delegate(&device.0)?, device.clone())));
@@ -113,7 +114,7 @@ impl EdgeTpuBackend {
 
 fn open_session(model: &Arc<[u8]>, threads: usize) -> Result<(TfliteBackend, Device)> {
     // What fails without a device is said before one is woken.
-    tflite_shim::load()?;
+    c_api::load()?;
     let (delegate, device) = first_free()?;
     if let Some(version) = runtime()?.version() {
         log::debug!("libedgetpu is {version}");
@@ -131,7 +132,7 @@ impl Backend for EdgeTpuBackend {
     }
 
     fn detail(&self) -> String {
-        format!("{}; TensorFlow Lite {}", self.device, tflite_shim::version_text())
+        format!("{}; TensorFlow Lite {}", self.device, c_api::version_text())
     }
 
     fn input_mut(&mut self) -> Result<&mut [u8]> {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use crate::backend::tflite_shim::Delegate;
+use crate::backend::tflite::c_api::Delegate;
 
 /// The name that the library has on every Linux.
 const SONAME: &str = "libedgetpu.so.1";

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use super::fault::{Fault, Remedy};
 use super::session::{Answer, Job, Map, Model, Place, Side, Tensors, dma_buf_of};
 use super::sys::{self, Api};
-use crate::frame::SharedMemory;
+use crate::vision::frame::SharedMemory;
 
 /// Buffers of the capture that are known at a time. larod remembers at most 32 tensors a connection, and outputs
 /// and the own input are among them; captures have two to five.

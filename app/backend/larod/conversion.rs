@@ -2,8 +2,8 @@
 //!
 //! The limits are those of Axis' documentation of larod's preprocessing; docs/camera.md lists them.
 
-use crate::frame::{FrameLayout, Matrix, PixelFormat, Range};
-use crate::geometry::{Mapping, Rect};
+use crate::vision::frame::{FrameLayout, Matrix, PixelFormat, Range};
+use crate::vision::geometry::{Mapping, Rect};
 
 /// From a frame in NV12 to the red, green and blue of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ pub fn candidates(listed: &[String], wanted: &Conversion) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Fit;
+    use crate::vision::geometry::Fit;
 
     fn nv12(width: usize, height: usize) -> FrameLayout {
         FrameLayout { matrix: Matrix::Bt601, ..FrameLayout::new(PixelFormat::Nv12, width, height) }

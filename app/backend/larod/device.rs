@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::model::chip::Chip;
-use crate::model::file::ModelFile;
+use crate::model::format::file::ModelFile;
 
 /// Accelerators, best first, with the chip that has them. The names are exact: there is no
 /// `a8-dlpu-tflite`, and no `axis-a9-dlpu-tflite`.

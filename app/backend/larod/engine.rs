@@ -12,8 +12,8 @@ use super::stage::Stage;
 use super::sys::{self, Api};
 use super::worker::{Engine, Service, Task};
 use super::{Wanted, device};
-use crate::frame::SharedMemory;
-use crate::tensor::{DataType, TensorInfo};
+use crate::vision::frame::SharedMemory;
+use crate::vision::tensor::{DataType, TensorInfo};
 
 /// What the thread that prepares frames and reads outputs gets of a loaded model.
 pub struct Ports {

@@ -1,7 +1,7 @@
 //! What larod answers where it does not do what it was asked, and what helps.
 
 use super::sys;
-use crate::error::{Error, Kind};
+use crate::base::error::{Error, Kind};
 
 /// Where the codes and their meaning come from is in docs/camera.md.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,13 +20,13 @@ pub mod worker;
 use std::sync::{Arc, OnceLock};
 
 use super::{Backend, Readiness};
-use crate::clock::Clock;
-use crate::error::{Error, Kind, Result};
-use crate::frame::{Frame, FrameLayout, SharedMemory};
-use crate::geometry::{Fit, Mapping, Rect};
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Kind, Result};
 use crate::model::chip::Chip;
-use crate::model::file::ModelFile;
-use crate::tensor::TensorInfo;
+use crate::model::format::file::ModelFile;
+use crate::vision::frame::{Frame, FrameLayout, SharedMemory};
+use crate::vision::geometry::{Fit, Mapping, Rect};
+use crate::vision::tensor::TensorInfo;
 
 use engine::{LarodService, Ports};
 use fault::{Fault, Remedy};

@@ -9,9 +9,9 @@ use super::fault::{Fault, Remedy};
 use super::memory::{self, Access};
 use super::session::Answer;
 use super::worker::{Task, Worker};
-use crate::frame::{Frame, FrameLayout, SharedMemory};
-use crate::geometry::{Fit, Mapping};
 use crate::preprocess::BAR;
+use crate::vision::frame::{Frame, FrameLayout, SharedMemory};
+use crate::vision::geometry::{Fit, Mapping};
 
 /// Frames each way that are not measured: buffers of the capture are seen for the first time.
 const WARM_UP: usize = 4;

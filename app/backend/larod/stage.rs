@@ -8,7 +8,7 @@ use super::conversion::Conversion;
 use super::fault::Fault;
 use super::session::{Answer, Connection, Map, Model, Place, Side, Tensors};
 use super::sys::Api;
-use crate::frame::SharedMemory;
+use crate::vision::frame::SharedMemory;
 
 /// A preprocessing model on a device. Dropped in this order: jobs, tensors, what jobs may refer to, the model.
 pub struct Stage {

@@ -11,9 +11,9 @@ use super::conversion::Conversion;
 use super::engine::Ports;
 use super::fault::{Fault, Remedy};
 use super::session::Answer;
-use crate::clock::{Clock, Stop};
-use crate::error::{Error, Kind, Result};
-use crate::frame::SharedMemory;
+use crate::base::clock::{Clock, Stop};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::SharedMemory;
 
 /// The first wait after a failure; it doubles from one to the next.
 const FIRST_WAIT: Duration = Duration::from_millis(250);

@@ -25,9 +25,9 @@ use gstreamer_video as gst_video;
 
 use super::bbox;
 use super::spec::{DemoSpec, FPS, SIZE, Size};
+use crate::base::error::{Error, Kind, Result};
 use crate::demo::{CLASSES, Demo, PIXEL_BYTES, SIDES, TrueBox};
-use crate::error::{Error, Kind, Result};
-use crate::geometry::Rect;
+use crate::vision::geometry::Rect;
 
 /// The element's name in pipelines.
 pub const NAME: &str = "spotterdemosrc";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use spec::Size;
 
 use crate::demo::{Demo, PIXEL_BYTES, TrueBox};
-use crate::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+use crate::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 
 pub mod element;
 pub mod spec;

@@ -28,8 +28,8 @@ use super::shim::{Buffer, Failure, Stream};
 use super::spec::{BUFFERS, Format, View};
 use super::stream::{self, Memory, Request, Sensor, Shape};
 use super::sys;
-use crate::error::{Error, Kind, Result};
-use crate::frame::SharedMemory;
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::frame::SharedMemory;
 
 /// The element's name in pipelines.
 pub const NAME: &str = "vdosrc";

@@ -1,14 +1,14 @@
 //! The camera's own video.
 
 pub mod element;
-pub mod ladder;
+pub mod frame_rate;
 pub mod pictures;
 pub mod shim;
 pub mod spec;
 pub mod stream;
 pub mod sys;
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 use shim::Failure;
 use stream::{Request, Sensor};

@@ -15,9 +15,9 @@ use gstreamer_app as gst_app;
 
 use super::element;
 use super::spec::{Format, VdoSpec};
+use crate::base::clock::Stop;
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::Pictures;
-use crate::clock::Stop;
-use crate::error::{Error, Kind, Result};
 
 /// Pictures are kept for the slowest detection that a rate of one frame a second leaves.
 const KEPT: Duration = Duration::from_millis(1500);

@@ -15,7 +15,7 @@ use gstreamer::glib::ffi::{GError, g_error_free, g_free};
 use gstreamer::glib::gobject_ffi::{GObject, g_object_unref};
 
 use super::sys::{self, Functions, VdoBuffer, VdoChannel, VdoMap, VdoPair32u, VdoStream};
-use crate::error::Result;
+use crate::base::error::Result;
 
 /// What the library refused, and with which of its codes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use gstreamer::glib::ffi::{GError, GQuark, gboolean};
 use libloading::Library;
 
-use crate::error::{Error, Kind, Result};
+use crate::base::error::{Error, Kind, Result};
 
 /// The library's soname.
 pub const SONAME: &str = "libvdostream.so.1";

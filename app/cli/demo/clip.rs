@@ -9,14 +9,14 @@ use gstreamer as gst;
 
 use super::DemoArgs;
 use super::coco::{Truth, unwritten};
-use crate::atomic_file::Part;
+use crate::base::atomic_file::Part;
+use crate::base::clock::Stop;
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::demo::element;
 use crate::capture::demo::spec::{DemoSpec, FPS, SIZE};
 use crate::capture::gst_source;
 use crate::cli::answers::Progress;
 use crate::cli::signals::stop_on_signals;
-use crate::clock::Stop;
-use crate::error::{Error, Kind, Result};
 use crate::publish::container::{self, Player};
 
 /// How long a clip is where nobody says.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::atomic_file::Part;
+use crate::base::atomic_file::Part;
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::demo::{bbox, spec::Size};
 use crate::demo::{CLASSES, TrueBox};
-use crate::error::{Error, Kind, Result};
 
 #[derive(Serialize)]
 struct Image {

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use super::DemoArgs;
 use super::coco::{Truth, unwritten};
-use crate::atomic_file::Part;
+use crate::base::atomic_file::Part;
+use crate::base::clock::Stop;
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::demo::{frame, spec::SIZE};
 use crate::cli::answers::Progress;
 use crate::cli::signals::stop_on_signals;
-use crate::clock::Stop;
 use crate::demo::random::Random;
 use crate::demo::{Demo, SCENE_SECONDS, TrueBox};
-use crate::error::{Error, Kind, Result};
-use crate::geometry::Fit;
 use crate::preprocess::Preprocessor;
-use crate::tensor::{DataType, TensorInfo};
+use crate::vision::geometry::Fit;
+use crate::vision::tensor::{DataType, TensorInfo};
 
 /// How many pictures there are where nobody says.
 const FRAMES: u32 = 1000;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use crate::base::error::{Error, Kind, Result};
 use crate::capture::demo::spec::{self, Size};
-use crate::error::{Error, Kind, Result};
-use crate::geometry::Fit;
+use crate::vision::geometry::Fit;
 
 mod clip;
 mod coco;

@@ -2,7 +2,7 @@
 
 use super::{Check, Rule, Subject, common, tally};
 use crate::model::chip::Chip;
-use crate::model::file::{EDGE_TPU, POST_PROCESS};
+use crate::model::format::file::{EDGE_TPU, POST_PROCESS};
 
 pub(super) const RULES: &[Check] = &[
     common::tensorflow_lite,

@@ -1,11 +1,11 @@
 //! ARTPEC-8: fastest with regular 3×3 convolutions, weights quantised per tensor, filters in sixes.
 
 use super::{Check, Rule, Subject, common, layers, misfits, tally};
+use crate::base::text::count;
 use crate::inspect::cost::kernel;
 use crate::model::chip::Chip;
-use crate::model::graph::{Operator, Tensor};
-use crate::tensor::DataType;
-use crate::words::count;
+use crate::model::format::graph::{Operator, Tensor};
+use crate::vision::tensor::DataType;
 
 pub(super) const RULES: &[Check] = &[
     common::tensorflow_lite,

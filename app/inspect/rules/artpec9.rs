@@ -1,10 +1,10 @@
 //! ARTPEC-9: its table of operators reads like that of Arm's Ethos-N, which is what the bounds here are.
 
 use super::{Check, Rule, Subject, common, layers, misfits, tally};
+use crate::base::text::count;
 use crate::inspect::cost::kernel;
 use crate::model::chip::Chip;
-use crate::model::graph::{Graph, Operator, Padding, Tensor};
-use crate::words::count;
+use crate::model::format::graph::{Graph, Operator, Padding, Tensor};
 
 pub(super) const RULES: &[Check] = &[
     common::tensorflow_lite,

@@ -1,14 +1,14 @@
 //! Rules that several chips share.
 
 use super::{Level, Rule, Subject, layers, tally};
+use crate::base::text::count;
 use crate::inspect::links::Links;
 use crate::inspect::text::{printable, without_name};
 use crate::model::chip::Chip;
-use crate::model::file::{EDGE_TPU, POST_PROCESS};
-use crate::model::graph::{Activation, Graph, Operator};
-use crate::model::head::Head;
-use crate::tensor::DataType;
-use crate::words::count;
+use crate::model::decode::head::Head;
+use crate::model::format::file::{EDGE_TPU, POST_PROCESS};
+use crate::model::format::graph::{Activation, Graph, Operator};
+use crate::vision::tensor::DataType;
 
 /// A `.bin` runs on CV25 only.
 pub fn tensorflow_lite(subject: &Subject<'_>, chip: Chip) -> Option<Rule> {

@@ -2,7 +2,7 @@
 
 use super::{Check, Rule, Subject, common};
 use crate::model::chip::Chip;
-use crate::tensor::{DataType, TensorInfo};
+use crate::vision::tensor::{DataType, TensorInfo};
 
 pub(super) const RULES: &[Check] = &[
     cavalry_binary,

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::cost::Cost;
 use crate::model::chip::Chip;
-use crate::model::file::ModelFile;
-use crate::model::graph::{Graph, Operator};
+use crate::model::format::file::ModelFile;
+use crate::model::format::graph::{Graph, Operator};
 
 /// The rules of a chip.
 fn rules_of(chip: Chip) -> &'static [Check] {

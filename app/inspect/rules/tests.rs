@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::inspect::testgraph::TestGraph;
-use crate::model::cavalry::Cavalry;
-use crate::model::file::{EDGE_TPU, POST_PROCESS};
-use crate::model::graph::{Activation, Scales};
-use crate::tensor::{DataType, Quantisation, Signature, TensorInfo};
+use crate::model::format::cavalry::Cavalry;
+use crate::model::format::file::{EDGE_TPU, POST_PROCESS};
+use crate::model::format::graph::{Activation, Scales};
+use crate::vision::tensor::{DataType, Quantisation, Signature, TensorInfo};
 
 /// A file whose signature is that of a graph.
 fn file_of(graph: &Graph) -> ModelFile {

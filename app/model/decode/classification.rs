@@ -4,9 +4,9 @@
 
 use super::codes::Codes;
 use super::{Decoder, Output, Scores, Thresholds, output_at};
-use crate::error::{Error, Kind, Result};
-use crate::findings::{ClassScore, Findings};
-use crate::tensor::TensorInfo;
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::predictions::{ClassScore, Findings};
+use crate::vision::tensor::TensorInfo;
 
 /// So many classes are told of.
 const TOP: usize = 5;

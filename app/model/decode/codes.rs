@@ -1,7 +1,7 @@
 //! What the elements of an output mean: quantised bytes or floats.
 
-use crate::error::{Error, Kind, Result};
-use crate::tensor::{DataType, TensorInfo};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::tensor::{DataType, TensorInfo};
 
 /// What the bytes of a quantised output mean. An ordered byte is a byte XORed with `flip`: its order as
 /// an unsigned number is the order of the reals.

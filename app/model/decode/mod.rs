@@ -3,17 +3,18 @@ pub mod anchors;
 mod candidates;
 pub mod classification;
 mod codes;
+pub mod head;
 pub mod nms;
 pub mod raw_ssd;
 pub mod segmentation;
 pub mod ssd;
 pub mod yolov5;
 
-use crate::detection::Detection;
-use crate::error::{Error, Kind, Result};
-use crate::findings::{Findings, SUPPRESSED_LIMIT, Suppressed};
-use crate::geometry::Rect;
-use crate::tensor::TensorInfo;
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::detection::Detection;
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::{Findings, SUPPRESSED_LIMIT, Suppressed};
+use crate::vision::tensor::TensorInfo;
 use nms::Nms;
 
 /// What the numbers of a score output are.

@@ -6,7 +6,7 @@
 
 use multiversion::multiversion;
 
-use crate::geometry::Rect;
+use crate::vision::geometry::Rect;
 
 /// Added to every union so that two boxes without area do not divide 0 by 0.
 const EPSILON: f32 = 1e-9;

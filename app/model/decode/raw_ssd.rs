@@ -23,11 +23,11 @@ use super::candidates::{Candidates, MAX_CANDIDATES, place, score};
 use super::codes::{Codes, Elements};
 use super::nms::Nms;
 use super::{Decoder, Output, Scores, Thresholds, output_at, tell_suppressed};
-use crate::detection::Detection;
-use crate::error::{Error, Kind, Result};
-use crate::findings::Findings;
-use crate::geometry::Rect;
-use crate::tensor::TensorInfo;
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::detection::Detection;
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::Findings;
+use crate::vision::tensor::TensorInfo;
 
 /// More rows are refused: FPN-Lite at 2560×2560, and far more than a camera can run.
 pub const MAX_ROWS: usize = 1 << 20;

@@ -5,10 +5,10 @@
 use multiversion::multiversion;
 
 use super::{Decoder, Output, Thresholds, output_at};
-use crate::error::{Error, Kind, Result};
-use crate::findings::Findings;
-use crate::geometry::Rect;
-use crate::tensor::{DataType, TensorInfo};
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::Findings;
+use crate::vision::tensor::{DataType, TensorInfo};
 
 /// A mask is bytes.
 const MAX_CLASSES: usize = 256;

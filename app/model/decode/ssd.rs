@@ -5,10 +5,10 @@
 //! that memory before.
 
 use super::{Decoder, Output, Thresholds, output_at};
-use crate::detection::Detection;
-use crate::error::Result;
-use crate::findings::Findings;
-use crate::geometry::Rect;
+use crate::base::error::Result;
+use crate::vision::detection::Detection;
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::Findings;
 
 /// Larger class indices are taken for damage where the file does not say how many there are.
 const MAX_CLASSES: usize = 1024;
@@ -74,8 +74,8 @@ impl Decoder for SsdDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
-    use crate::tensor::{DataType, TensorInfo};
+    use crate::base::error::Kind;
+    use crate::vision::tensor::{DataType, TensorInfo};
     use proptest::prelude::*;
 
     const KEEP: Thresholds =

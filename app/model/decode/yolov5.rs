@@ -16,11 +16,11 @@ use super::candidates::{Candidates, MAX_CANDIDATES, place, score};
 use super::codes::Codes;
 use super::nms::Nms;
 use super::{Decoder, Output, Thresholds, output_at, tell_suppressed};
-use crate::detection::Detection;
-use crate::error::{Error, Kind, Result};
-use crate::findings::Findings;
-use crate::geometry::Rect;
-use crate::tensor::TensorInfo;
+use crate::base::error::{Error, Kind, Result};
+use crate::vision::detection::Detection;
+use crate::vision::geometry::Rect;
+use crate::vision::predictions::Findings;
+use crate::vision::tensor::TensorInfo;
 
 /// Columns before the classes.
 const BOX: usize = 5;

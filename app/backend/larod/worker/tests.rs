@@ -7,7 +7,7 @@ use super::super::engine::Ports;
 use super::super::memory::{Mapped, file_of};
 use super::super::sys;
 use super::*;
-use crate::clock::SimulatedClock;
+use crate::base::clock::SimulatedClock;
 
 fn fault(code: i32) -> Fault {
     Fault { code, doing: "do it".into(), said: "as told".into() }

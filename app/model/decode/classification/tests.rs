@@ -1,5 +1,5 @@
 use super::*;
-use crate::tensor::{DataType, Quantisation};
+use crate::vision::tensor::{DataType, Quantisation};
 use proptest::prelude::*;
 
 const ANY: Thresholds = Thresholds { confidence: 0.9, iou: 0.5, max_detections: 1, multi_label: false };

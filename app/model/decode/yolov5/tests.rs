@@ -1,5 +1,5 @@
 use super::*;
-use crate::tensor::{DataType, Quantisation};
+use crate::vision::tensor::{DataType, Quantisation};
 use proptest::prelude::*;
 
 /// A candidate of the oracle: score, class, and box as top, left, bottom, right.

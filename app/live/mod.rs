@@ -1,0 +1,13 @@
+//! A live run: the threads from capture to publishing, and the state that they share.
+
+pub mod frame_limiter;
+pub mod frame_pacing;
+pub mod history;
+pub mod model_choice;
+pub mod model_slot;
+pub mod model_switch;
+pub mod pipeline;
+pub mod publisher;
+pub mod stats;
+pub mod status;
+pub mod watchdog;

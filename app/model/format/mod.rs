@@ -1,0 +1,12 @@
+//! What a model file says of itself.
+
+pub mod cavalry;
+pub mod file;
+pub mod flatbuffer;
+pub mod flexbuffer;
+pub mod graph;
+#[cfg(test)]
+mod graph_tests;
+pub mod operators;
+pub mod producer;
+pub mod zip;

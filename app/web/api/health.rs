@@ -1,0 +1,90 @@
+//! `/healthz` and `/readyz`: for whatever restarts programs, and whatever sends work to them.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::base::error::Result;
+use crate::live::status::Status;
+use crate::live::watchdog::STUCK;
+use crate::web::http::response::{self, Reply};
+use crate::web::routes::Ask;
+
+/// Which thread hangs, as a sentence.
+fn trouble(status: &Status) -> Option<String> {
+    let (name, silent) = status.pulses.stuck(Instant::now(), STUCK)?;
+    Some(format!("the {name} thread has given no sign of life for {} s; restart Spotter", silent.as_secs()))
+}
+
+/// 200 while the threads work; the source may be away, which the body says.
+pub fn live(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(answer(ask.status, trouble(ask.status)))
+}
+
+/// 200 only while frames come and go through the model.
+pub fn ready(ask: &Ask<'_>) -> Result<Reply> {
+    let why = trouble(ask.status).or_else(|| {
+        let value = ask.status.to_json();
+        let told = value["message"].as_str().map(str::to_owned);
+        let why = || {
+            told.unwrap_or_else(|| format!("nothing is detected yet, the state is {}", text(&value["state"])))
+        };
+        (!ask.status.is_detecting()).then(why)
+    });
+    Ok(answer(ask.status, why))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("not known")
+}
+
+fn answer(status: &Status, trouble: Option<String>) -> Reply {
+    let value = status.to_json();
+    let detecting = status.is_detecting();
+    let more = json!({ "detecting": detecting, "state": value["state"], "message": value["message"] });
+    match trouble {
+        Some(why) => response::problem_about(503, &why, more),
+        None => {
+            let mut body = json!({ "status": "ok" });
+            response::extend(&mut body, more);
+            response::json(200, &body)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use crate::capture::supervisor::SourceState;
+    use crate::live::status::{ModelAbout, SourceAbout};
+    use crate::live::watchdog::Worker;
+    use crate::settings::{Settings, Values};
+
+    #[test]
+    fn health_and_readiness_are_told_apart() {
+        let settings = Settings::new(Values { confidence: 0.5, iou: 0.45 });
+        let mut status = Status::new(SourceAbout::default(), Arc::<ModelAbout>::default(), settings);
+        let reconnecting = SourceState::Reconnecting { message: "lost".into(), wait: Duration::from_secs(9) };
+        status.set_source(reconnecting);
+        assert_eq!(trouble(&status), None);
+        assert!(!status.is_detecting());
+        status.set_source(SourceState::Live);
+        status.stats.inferred.fetch_add(1, Ordering::Relaxed);
+        assert!(status.is_detecting());
+        status.pulses.beat(Worker::Inference);
+        assert_eq!(trouble(&status), None);
+        // A thread that was alive two minutes ago.
+        status.pulses = crate::live::watchdog::tests::silent_for(Duration::from_secs(120), Worker::Inference);
+        let why = trouble(&status).unwrap();
+        assert!(why.starts_with("the inference thread has given no sign of life for 12"), "{why}");
+        let reply = answer(&status, Some(why));
+        let body: Value = serde_json::from_slice(reply.body()).unwrap();
+        assert_eq!((reply.status(), &body["status"], &body["state"]), (503, &json!(503), &json!("live")));
+        let body: Value = serde_json::from_slice(answer(&status, None).body()).unwrap();
+        assert_eq!((&body["status"], &body["detecting"]), (&json!("ok"), &json!(true)));
+    }
+}

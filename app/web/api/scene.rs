@@ -1,0 +1,125 @@
+//! Answers that are looked up: scene, settings, labels, status, statistics, log.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::stream;
+use crate::base::error::{Error, Kind, Result};
+use crate::base::logging;
+use crate::live::history::KEPT_SAMPLES;
+use crate::live::status::Status;
+use crate::publish::hub::Watch;
+use crate::web::http::response::{self, Reply};
+use crate::web::router::{number, parameter};
+use crate::web::routes::Ask;
+
+/// The interface, described for machines.
+pub const OPENAPI: &str = include_str!("../openapi.json");
+
+/// The longest a long-poll waits.
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+/// The longest a snapshot waits for its picture.
+const PICTURE_WAIT: Duration = Duration::from_secs(5);
+/// The minutes of the history.
+const MINUTES: u64 = KEPT_SAMPLES as u64 / 60;
+
+/// The newest scene, or one after a frame that the client has seen.
+pub fn scene(ask: &Ask<'_>) -> Result<Reply> {
+    let after = number(ask.query, "after")?;
+    let wait = match number(ask.query, "timeout_ms")? {
+        Some(ms) => Duration::from_millis(ms).min(LONGEST_POLL),
+        None if after.is_some() => LONGEST_POLL,
+        None => Duration::ZERO,
+    };
+    let hub = &ask.status.hub;
+    match hub.wait_scene(after, wait) {
+        Some(scene) => Ok(response::json_text(200, scene.json())),
+        // Nothing newer in the time given is no error: the client asks again.
+        None if hub.scene().is_some() => Ok(response::nothing()),
+        None => Err(stream::nothing_yet()),
+    }
+}
+
+/// The newest picture, with `boxes=1` what was found in it drawn in.
+pub fn snapshot(ask: &Ask<'_>) -> Result<Reply> {
+    let watch = match parameter(ask.query, "boxes").as_deref() {
+        None | Some("0" | "false") => Watch::Still,
+        Some("1" | "true") => Watch::Mjpeg,
+        Some(other) => {
+            let text = format!("boxes must be 0 or 1, not \"{}\"", other.escape_default());
+            return Err(Error::new(Kind::Usage, text));
+        }
+    };
+    let hub = &ask.status.hub;
+    // For as long as it takes this is a viewer like others.
+    let _viewer = hub.join(watch)?;
+    match hub.wait_bytes(watch, 0, PICTURE_WAIT) {
+        Some(picture) => Ok(response::bytes(200, "image/jpeg", picture.item.to_vec())),
+        None => Err(stream::nothing_yet()),
+    }
+}
+
+/// The classes of the model that runs.
+pub fn labels(ask: &Ask<'_>) -> Result<Reply> {
+    let model = ask.status.model();
+    let names = &model.names;
+    let rows = (0u32..).zip(names.names()).map(|(index, name)| {
+        json!({ "index": index, "name": name, "named": names.is_named(index), "background": names.is_background(index) })
+    });
+    let body = json!({
+        "model": model.missing.is_none().then_some(&model.name),
+        "source": names.source,
+        "assumed": names.assumed,
+        "labels": rows.collect::<Vec<_>>(),
+    });
+    Ok(response::json(200, &body))
+}
+
+/// The models that can be chosen by name.
+pub fn models(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(response::json(200, &ask.switch.models_json()))
+}
+
+/// Whether changes are taken here.
+pub fn access(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(response::json(200, &json!({ "may_change": ask.may_change })))
+}
+
+/// How everything is.
+pub fn status(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(response::json(200, &ask.status.to_json()))
+}
+
+/// How it was in the last minutes.
+pub fn stats(ask: &Ask<'_>) -> Result<Reply> {
+    let minutes = number(ask.query, "minutes")?.unwrap_or(MINUTES);
+    if !(1..=MINUTES).contains(&minutes) {
+        let text = format!("minutes must be from 1 to {MINUTES}, not {minutes}");
+        return Err(Error::new(Kind::Usage, text));
+    }
+    let after = number(ask.query, "after")?.unwrap_or(0);
+    Ok(response::json(200, &stats_json(ask.status, minutes as usize * 60, after)))
+}
+
+/// The newest `count` samples of those after `after` (milliseconds since 1970), and the stages' histograms.
+pub fn stats_json(status: &Status, count: usize, after: u64) -> Value {
+    let mut value = status.history.to_json(count, after);
+    value["histograms"] = status.stats.histograms_json();
+    value
+}
+
+/// The last lines of the log.
+pub fn log_tail(ask: &Ask<'_>) -> Result<Reply> {
+    let name = parameter(ask.query, "level").unwrap_or_else(|| "info".to_owned());
+    let level = logging::level(&name).ok_or_else(|| {
+        let text = format!("level must be error, warning, info or debug, not \"{}\"", name.escape_default());
+        Error::new(Kind::Usage, text)
+    })?;
+    Ok(response::json(200, &logging::to_json(level)))
+}
+
+/// The interface itself.
+pub fn openapi(_: &Ask<'_>) -> Result<Reply> {
+    Ok(response::json_text(200, OPENAPI))
+}

@@ -1,0 +1,81 @@
+//! The settings over HTTP. A change with `If-Match` is made where they still are the ones that it names.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tiny_http::Request;
+
+use crate::base::error::Result;
+use crate::settings::Settings;
+use crate::settings::document::Document;
+use crate::web::http::body;
+use crate::web::http::response::{self, Reply};
+use crate::web::routes::Ask;
+
+/// The settings as an answer, with their ETag.
+fn answer(document: &Document) -> Reply {
+    response::json(200, document.to_json()).with("ETag", format!("\"{}\"", document.etag()))
+}
+
+/// The settings.
+pub fn get(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(answer(&ask.status.settings.document()))
+}
+
+/// What they may be, as JSON Schema.
+pub fn schema(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(response::json(200, &ask.status.settings.schema()))
+}
+
+/// Changes some: a JSON merge patch.
+pub fn patch(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    change(request, &ask.status.settings, Settings::patch)
+}
+
+/// Takes others in their place.
+pub fn put(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    change(request, &ask.status.settings, Settings::replace)
+}
+
+/// Back to the defaults.
+pub fn delete(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    let settings = &ask.status.settings;
+    Ok(answer(&*settings.reset(expected(request, settings).as_deref())?))
+}
+
+/// The zones of a document as an answer, with the settings' ETag.
+fn zones(document: &Document) -> Reply {
+    response::json(200, &document.to_json()["zones"]).with("ETag", format!("\"{}\"", document.etag()))
+}
+
+/// The zones alone.
+pub fn get_zones(ask: &Ask<'_>) -> Result<Reply> {
+    Ok(zones(&ask.status.settings.document()))
+}
+
+/// Takes other zones in place of all that there are.
+pub fn put_zones(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    let settings = &ask.status.settings;
+    let patch = json!({ "zones": body::json(request)? });
+    Ok(zones(&*settings.patch(&patch, expected(request, settings).as_deref())?))
+}
+
+type Change = fn(&Settings, &Value, Option<&str>) -> Result<Arc<Document>>;
+
+fn change(request: &mut Request, settings: &Settings, change: Change) -> Result<Reply> {
+    let body = body::json(request)?;
+    Ok(answer(&*change(settings, &body, expected(request, settings).as_deref())?))
+}
+
+/// The ETag of `If-Match` that is to be the settings', where there is such a condition (RFC 9110 §13.1.1).
+fn expected(request: &Request, settings: &Settings) -> Option<String> {
+    let header = response::header(request, "If-Match")?;
+    let mut tags = header.split(',').map(str::trim);
+    // There always are some.
+    if tags.clone().any(|tag| tag == "*") {
+        return None;
+    }
+    let now = format!("\"{}\"", settings.document().etag());
+    let tag = tags.clone().find(|tag| *tag == now).or_else(|| tags.next()).unwrap_or_default();
+    Some(tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned())
+}

@@ -1,0 +1,4 @@
+//! Who may do what.
+
+pub mod access;
+pub mod token;
