@@ -102,7 +102,8 @@ impl Connection {
 
     fn device_list(&self, connection: &Pointer) -> Answer<Vec<(String, *const Opaque)>> {
         let (api, mut count) = (self.api, 0);
-        // SAFETY: the connection is open; the array has `count` devices and is ours to free; names belong to them.
+        // SAFETY: the connection is open and its lock is held. The array has `count` devices; it, they and their names
+        // are the connection's, and are copied here before anything else is asked of it.
         unsafe {
             let doing = "list its devices";
             let list = checked(
@@ -112,7 +113,6 @@ impl Connection {
                 |error| (api.larodListDevices)(connection.0, &mut count, error),
             )?;
             let devices: Vec<*const Opaque> = std::slice::from_raw_parts(list, count).to_vec();
-            sys::c::free(list.cast());
             let name = |device| {
                 let name = checked(
                     api,

@@ -207,16 +207,6 @@ pub fn is_here() -> bool {
     load().is_ok()
 }
 
-/// The C library's `free`, for arrays that liblarod hands over.
-pub mod c {
-    use super::Opaque;
-
-    unsafe extern "C" {
-        /// Frees what malloc gave.
-        pub fn free(pointer: *mut Opaque);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

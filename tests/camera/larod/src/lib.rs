@@ -275,7 +275,7 @@ export! {
         connection.alive()?;
         let devices = connection.devices();
         *look_mut!(count) = devices.len();
-        Ok(array(&devices))
+        Ok(devices.as_ptr().cast_mut())
     }
     fn larodGetDevice(connection: *const Connection, name: *const c_char, instance: u32) -> *const device::Device, else ptr::null(); {
         let name = text(name)?;

@@ -37,6 +37,9 @@ pub fn sessions() -> u64 {
 pub struct Connection {
     service: u64,
     devices: Vec<&'static Device>,
+    /// What larodListDevices gives, which stays the connection's. It begins within its memory, so that a caller who
+    /// frees it is ended by the C library.
+    listed: Vec<*const Device>,
     models: Mutex<Vec<Arc<Core>>>,
     tracked: Arc<AtomicUsize>,
     busy: AtomicBool,
@@ -62,13 +65,16 @@ impl Connection {
             &*Box::leak(Box::new(Device { name, c_name, role: *role }))
         };
         let prepares = settings::get("SPOTTER_SIM_PREPARE").is_none_or(|value| value != "no");
+        let devices: Vec<&Device> = device::of_chip(&chip)
+            .iter()
+            .filter(|(_, role)| prepares || !role.prepares())
+            .map(make)
+            .collect();
+        let known = devices.iter().map(|device| std::ptr::from_ref(*device));
         Ok(Self {
             service: SERVICE.load(Ordering::SeqCst),
-            devices: device::of_chip(&chip)
-                .iter()
-                .filter(|(_, role)| prepares || !role.prepares())
-                .map(make)
-                .collect(),
+            listed: std::iter::once(std::ptr::null()).chain(known).collect(),
+            devices,
             models: Mutex::default(),
             tracked: Arc::default(),
             busy: AtomicBool::new(false),
@@ -93,8 +99,8 @@ impl Connection {
         }
     }
 
-    pub fn devices(&self) -> Vec<*const Device> {
-        self.devices.iter().map(|device| std::ptr::from_ref(*device)).collect()
+    pub fn devices(&self) -> &[*const Device] {
+        &self.listed[1..]
     }
 
     pub fn device(&self, name: &str) -> Option<*const Device> {
