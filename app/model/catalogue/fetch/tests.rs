@@ -217,8 +217,9 @@ fn a_terminal_shows_a_bar() {
         }
     });
     let program = std::env::current_exe().unwrap();
-    let arguments =
-        "--exact model::fetch::tests::download_for_a_terminal --ignored --nocapture --test-threads=1";
+    // Names of tests leave out the crate's.
+    let (_, here) = module_path!().split_once("::").unwrap();
+    let arguments = format!("--exact {here}::download_for_a_terminal --ignored --nocapture --test-threads=1");
     let run = std::process::Command::new("script")
         .args(["-qec", &format!("stty cols 72; '{}' {arguments}", program.display()), "/dev/null"])
         .env("SPOTTER_TEST_URL", &url)
