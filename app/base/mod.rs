@@ -5,6 +5,7 @@ pub mod clock;
 pub mod error;
 pub mod logging;
 pub mod machine;
+pub mod platform;
 pub mod slot;
 pub mod table;
 pub mod text;

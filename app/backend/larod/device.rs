@@ -1,9 +1,5 @@
 //! The devices that larod lists: which chip they are of, and which models they take.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
 use crate::model::chip::Chip;
 use crate::model::format::file::ModelFile;
 
@@ -62,46 +58,6 @@ pub fn chip(listed: &[String]) -> Option<Chip> {
     listed.iter().find_map(known)
 }
 
-/// The program on a camera that tells its properties, and how long it may take.
-const PROPERTIES: [&str; 3] = ["parhandclient", "getgroup", "root.Properties.System.Soc"];
-const TIME_LIMIT: Duration = Duration::from_secs(2);
-
-/// What the camera calls its system on a chip ("Axis Artpec-8"); `None` where there is nobody to ask.
-pub fn system_on_chip() -> Option<String> {
-    let [program, arguments @ ..] = PROPERTIES;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let end = Instant::now() + TIME_LIMIT;
-    let ended = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status.success(),
-            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
-            _ => break false,
-        }
-    };
-    if !ended {
-        let _ = child.kill();
-        let _ = child.wait();
-        return None;
-    }
-    let mut said = String::new();
-    child.stdout.take()?.take(4096).read_to_string(&mut said).ok()?;
-    soc_in(&said)
-}
-
-/// `root.Properties.System.Soc=Axis Artpec-8`, with or without quotes.
-fn soc_in(said: &str) -> Option<String> {
-    let line =
-        said.lines().find_map(|line| line.trim().split_once("Properties.System.Soc=").map(|(_, soc)| soc))?;
-    let soc = line.trim().trim_matches('"').trim();
-    (!soc.is_empty()).then(|| soc.to_owned())
-}
-
 /// The chip that a camera's own name for it means.
 pub fn chip_named(soc: &str) -> Option<Chip> {
     let soc = soc.to_ascii_lowercase();
@@ -149,17 +105,12 @@ mod tests {
 
     #[test]
     fn a_chip_is_told_by_its_name() {
-        for (said, soc, chip) in [
-            ("root.Properties.System.Soc=Axis Artpec-8\n", Some("Axis Artpec-8"), Some(Chip::Artpec8)),
-            ("Properties.System.Soc=\"Ambarella CV25\"", Some("Ambarella CV25"), Some(Chip::Cv25)),
-            ("root.Properties.System.Soc=Axis Artpec-6", Some("Axis Artpec-6"), None),
-            ("# Error: no such group", None, None),
-            ("root.Properties.System.Soc=\n", None, None),
+        for (soc, chip) in [
+            ("Axis Artpec-8", Some(Chip::Artpec8)),
+            ("Ambarella CV25", Some(Chip::Cv25)),
+            ("Axis Artpec-6", None),
         ] {
-            assert_eq!(soc_in(said).as_deref(), soc, "{said}");
-            assert_eq!(soc_in(said).and_then(|soc| chip_named(&soc)), chip);
+            assert_eq!(chip_named(soc), chip);
         }
-        // No such program on a desktop: nobody is waited for.
-        assert_eq!(system_on_chip(), None);
     }
 }

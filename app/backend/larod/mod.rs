@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use super::{Backend, Readiness};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::platform;
 use crate::model::chip::Chip;
 use crate::model::format::file::ModelFile;
 use crate::vision::frame::{Frame, FrameLayout, SharedMemory};
@@ -85,7 +86,7 @@ pub fn chip() -> Option<Chip> {
             .ok()
             .as_deref()
             .and_then(device::chip)
-            .or_else(|| device::chip_named(&device::system_on_chip()?))
+            .or_else(|| device::chip_named(platform::get().soc.as_deref()?))
     })
 }
 
@@ -230,7 +231,7 @@ impl Backend for LarodBackend {
                 false => Vec::new(),
             };
             CHIP.get_or_init(|| {
-                device::chip(&ports.listed).or_else(|| device::chip_named(&device::system_on_chip()?))
+                device::chip(&ports.listed).or_else(|| device::chip_named(platform::get().soc.as_deref()?))
             });
             (self.ports, self.frame, self.unfit) = (Some(ports), None, None);
             if let Some(preparation) = &mut self.preparation {

@@ -67,6 +67,11 @@ impl System {
         self.root.join("usr/lib")
     }
 
+    /// Its own programs.
+    pub fn programs(&self) -> PathBuf {
+        self.root.join("usr/bin")
+    }
+
     /// One line into the system log.
     pub fn say(&self, app: &str, pid: u32, line: &str) {
         let line = format!("{} {} [ INFO    ] {app}[{pid}]: {line}", timestamp(), self.host);
@@ -260,7 +265,7 @@ impl App {
             .args(options.split_whitespace())
             .current_dir(&folder)
             .env_clear()
-            .env("PATH", "/usr/bin:/bin")
+            .env("PATH", format!("{}:/usr/bin:/bin", system.programs().display()))
             // As systemd has it for users that it makes up.
             .env("HOME", "/")
             .env("LD_LIBRARY_PATH", system.libraries())

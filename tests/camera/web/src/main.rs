@@ -118,6 +118,12 @@ fn prepare(arguments: &Arguments) -> Result<System, String> {
     for library in &arguments.libraries {
         copy_in(library, &system.libraries()).map_err(|error| failed(library, error))?;
     }
+    let parameters = [
+        ("Properties.Firmware.Version", arguments.os.as_str()),
+        ("Properties.System.Soc", arguments.chip.profile(arguments.native).soc),
+    ];
+    let programs = system.programs();
+    parameter_program(&programs, &parameters).map_err(|error| failed(&programs, error))?;
     let simulated = system.root.join("sim");
     std::fs::create_dir_all(&simulated).map_err(|error| failed(&simulated, error))?;
     // Whoever runs an application: the libraries keep what they count and have compiled here.
@@ -143,6 +149,17 @@ fn prepare(arguments: &Arguments) -> Result<System, String> {
     system.sysroot.clone_from(&arguments.sysroot);
     system.keep_ports = arguments.keep_ports;
     Ok(system)
+}
+
+/// The camera's program that tells its parameters, for those that applications ask for.
+fn parameter_program(folder: &Path, parameters: &[(&str, &str)]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let cases: String =
+        parameters.iter().map(|(name, value)| format!("root.{name}) echo '\"{value}\"' ;;\n")).collect();
+    let program = folder.join("parhandclient");
+    let text = format!("#!/bin/sh\n[ \"$1\" = get ] || exit 1\ncase \"$2\" in\n{cases}*) exit 1 ;;\nesac\n");
+    std::fs::write(&program, text)?;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))
 }
 
 /// Sixteen bytes that nobody can guess.
