@@ -558,9 +558,20 @@ run_tests() {
     setup_cross_tflite
     cd "$root"
     setup_cargo_deny
-    say "cargo test"
     # SPOTTER_SETUP_DONE: the tests may run `./build.sh setup`, it will install nothing.
-    SPOTTER_SETUP_DONE=1 cargo test --workspace --locked --no-fail-fast || failed+=("cargo test")
+    export SPOTTER_SETUP_DONE=1 SPOTTER_TESTS_SAID=$scratch/said
+    if cargo nextest --version >/dev/null 2>&1; then
+        say "cargo nextest run"
+        cargo nextest run --workspace --locked || failed+=("cargo nextest run")
+    else
+        # Building it takes longer than it saves in one run, so that is for whoever runs the tests often.
+        say "cargo test, one test after the other (with cargo-nextest it is faster: cargo install --locked cargo-nextest)"
+        cargo test --workspace --locked --no-fail-fast -- --test-threads=1 || failed+=("cargo test")
+    fi
+    if [[ -f $SPOTTER_TESTS_SAID ]]; then
+        say "what the tests said:"
+        sort -u "$SPOTTER_TESTS_SAID"
+    fi
     check_dependencies || failed+=("cargo deny")
     if [[ ${#failed[@]} != 0 ]]; then
         (IFS=, && die "failed: ${failed[*]}")

@@ -24,12 +24,12 @@ mutant() {
         echo "mutants: \"$name\" changes nothing in $file; its expression is out of date" >&2
         exit 1
     fi
-    if ! cargo test --locked --lib --test preprocess --no-run >"$tree/log" 2>&1; then
+    if ! cargo test --locked --lib --test library --no-run >"$tree/log" 2>&1; then
         cat "$tree/log" >&2
         echo "mutants: \"$name\" does not compile" >&2
         exit 1
     fi
-    if cargo test --locked --lib --test preprocess --no-fail-fast >"$tree/log" 2>&1; then
+    if cargo test --locked --lib --test library --no-fail-fast >"$tree/log" 2>&1; then
         survived+=("$name")
         echo "mutant survived: $name"
     else

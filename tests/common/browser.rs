@@ -44,7 +44,7 @@ impl Browser {
         let named = std::env::var("CHROMIUM").ok();
         let names = named.iter().map(String::as_str).chain(NAMES);
         let Some(child) = names.into_iter().find_map(|name| start(name, profile.path())) else {
-            eprintln!("skipped: no chromium");
+            super::skip("no chromium");
             return None;
         };
         // The child is owned from here on, so that a panic below still ends it.

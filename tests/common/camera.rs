@@ -1,25 +1,33 @@
-//! The simulated camera: its libraries, built once a test program, and the folder through which it is told to fail.
+//! The simulated camera: its libraries, built once a run of the tests, and the folder through which it is told to fail.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// Builds a crate of `tests/camera`, once for each test program. Returns the file that cargo calls `built`.
+use super::once;
+
+/// Builds a crate of `tests/camera`, once for each run of the tests. Returns the file that cargo calls `built`.
 pub fn build(package: &str, built: &str) -> PathBuf {
     static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let profile = Path::new(env!("CARGO_BIN_EXE_spotter")).parent().expect("programs are in a folder");
-    if !done.contains(package) {
-        let target = profile.parent().expect("profiles are in the target folder");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--locked", "--package", package, "--target-dir"]).arg(target);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
+    if done.insert(package.to_owned()) {
+        // nextest gives each test a process, and all processes of a run this variable.
+        let run = std::env::var("NEXTEST_RUN_ID").ok();
+        let _lock = once::lock(package);
+        let last = once::folder().join(format!("{package}.run"));
+        if run.is_none() || std::fs::read_to_string(&last).ok() != run {
+            let target = profile.parent().expect("profiles are in the target folder");
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--locked", "--package", package, "--target-dir"]).arg(target);
+            cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+            if profile.ends_with("release") {
+                cargo.arg("--release");
+            }
+            assert!(cargo.status().expect("cargo starts").success(), "{package} is built");
+            std::fs::write(last, run.unwrap_or_default()).expect("a file can be made in target");
         }
-        assert!(cargo.status().expect("cargo starts").success(), "{package} is built");
-        done.insert(package.to_owned());
     }
     profile.join(built)
 }

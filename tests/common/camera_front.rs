@@ -189,12 +189,7 @@ pub fn pack_with(folder: &Path, options: &str, models: &[PathBuf], change: impl 
     let name = word("appName");
     let staged = tempfile::tempdir_in(folder).expect("a folder");
     let at = |name: &str| staged.path().join(name);
-    // Without what only a debugger reads, it is a tenth.
-    let stripped =
-        Command::new("strip").arg("-g").arg("-o").arg(at(&name)).arg(env!("CARGO_BIN_EXE_spotter")).status();
-    if !stripped.is_ok_and(|status| status.success()) {
-        std::fs::copy(env!("CARGO_BIN_EXE_spotter"), at(&name)).expect("the program is there");
-    }
+    std::fs::copy(stripped(), at(&name)).expect("the program is there");
     std::fs::set_permissions(at(&name), PermissionsExt::from_mode(0o755)).expect("it is ours");
     let version: Vec<String> = word("version").split('.').map(str::to_owned).collect();
     let architecture = setup["architecture"].as_str().unwrap_or(std::env::consts::ARCH);
@@ -239,4 +234,15 @@ pub fn pack_with(folder: &Path, options: &str, models: &[PathBuf], change: impl 
         .status();
     assert!(packed.expect("tar starts").success());
     package
+}
+
+/// The program that is tested, without what only a debugger reads: a tenth.
+fn stripped() -> PathBuf {
+    super::once::made("spotter-stripped", |path| {
+        let program = env!("CARGO_BIN_EXE_spotter");
+        let status = Command::new("strip").arg("-g").arg("-o").arg(path).arg(program).status();
+        if !status.is_ok_and(|status| status.success()) {
+            std::fs::copy(program, path).expect("the program is there");
+        }
+    })
 }

@@ -8,7 +8,7 @@ use spotter::vision::tensor::{DataType, TensorInfo};
 
 #[path = "tflite_file.rs"]
 mod tflite_file;
-use tflite_file::{Graph, Type};
+use crate::common::tflite_file::{Graph, Type};
 
 /// What the stand-in looks for, see its documentation.
 pub const MAGIC: &[u8] = b"SPOTTER-SIM-EDGETPU-1\n";

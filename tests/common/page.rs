@@ -1,7 +1,6 @@
 //! The page of a made-up Spotter, opened in a browser.
 
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::browser::Browser;
@@ -10,12 +9,6 @@ use serde_json::{Value, json};
 
 /// How long anything on the page may take.
 pub const SOON: Duration = Duration::from_secs(15);
-
-/// One browser at a time: they would slow each other down, and time is part of what is tested.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(|broken| broken.into_inner())
-}
 
 /// The size of the browser's window, and whether it is dark.
 #[derive(Clone, Copy)]
@@ -47,15 +40,17 @@ impl View {
         browser.set_viewport(self.width, self.height, 1.0, self.dark);
     }
 
-    /// Runs the tests of this program again in all other views, all but `but`, which calls this.
-    pub fn each(but: &str) {
+    /// Runs the tests of a module again in all other views, all but `but`, which calls this.
+    pub fn each(module: &str, but: &str) {
         if std::env::var_os(Self::VARIABLE).is_some() || Browser::launch().is_none() {
             return;
         }
         for (index, Self { width, height, dark }) in Self::all().enumerate().skip(1) {
             let program = std::env::current_exe().expect("this program");
             let mut tests = Command::new(program);
-            tests.args(["--test-threads=1", "--skip", but]).env(Self::VARIABLE, index.to_string());
+            let (_, module) = module.split_once("::").expect("it is a module of this program");
+            tests.args([&format!("{module}::"), "--test-threads=1", "--skip", but]);
+            tests.env(Self::VARIABLE, index.to_string());
             let output = tests.output().expect("it runs");
             let said = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success(), "{width}x{height}, dark {dark}: {said}");

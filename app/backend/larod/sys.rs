@@ -188,10 +188,18 @@ fn place() -> PathBuf {
 /// # Errors
 /// `Kind::Backend` where there is none, or it lacks a function.
 pub fn load() -> Result<&'static Api> {
+    load_from(place())
+}
+
+/// As [`load`], from this file; whichever was first in the process counts.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(path: PathBuf) -> Result<&'static Api> {
     let api = API.get_or_init(|| {
         // SAFETY: liblarod has no constructors that need anything; what the user names in $SPOTTER_LAROD is as
         // trusted as the program itself.
-        let library = unsafe { Library::new(place()) }.map_err(|error| error.to_string())?;
+        let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
         Api::of(library).map_err(|error| error.to_string())
     });
     api.as_ref().map_err(|why| {

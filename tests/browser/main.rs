@@ -1,0 +1,12 @@
+//! The page in a real browser.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod live_page;
+mod page;
+mod page_controls;
+mod page_tuning;
+mod pictures;
+mod sign_in;

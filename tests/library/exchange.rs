@@ -1,0 +1,216 @@
+//! Handing a model to the inference thread: made-up sources and backends, faults at chosen moments.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use spotter::backend::Backend;
+use spotter::base::clock::{Stop, SystemClock};
+use spotter::base::error::{Error, Kind, Result};
+use spotter::capture::supervisor::{LONGEST_WAIT, Policy};
+use spotter::capture::{FrameSource, Next, Opener};
+use spotter::detect::detector::Detector;
+use spotter::live::model_slot::Model;
+use spotter::live::pipeline::{Parts, Pipeline};
+use spotter::live::status::{ModelAbout, SourceAbout, Status};
+use spotter::model::decode::{Decoder, Output, Thresholds};
+use spotter::model::labels::Labels;
+use spotter::preprocess::Preprocessor;
+use spotter::settings::{Settings, Values};
+use spotter::vision::detection::Detection;
+use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+use spotter::vision::geometry::{Fit, Rect};
+use spotter::vision::predictions::Findings;
+use spotter::vision::tensor::{DataType, TensorInfo};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Frames every few milliseconds, or none at all.
+struct Source {
+    silent: bool,
+}
+
+impl FrameSource for Source {
+    fn next(&mut self, time: Duration) -> Result<Next> {
+        if self.silent {
+            std::thread::sleep(time);
+            return Ok(Next::Nothing);
+        }
+        std::thread::sleep(Duration::from_millis(3));
+        let pixels = OwnedPixels { planes: vec![(vec![90; 64], 8)] };
+        Ok(Next::Frame(Frame::now(0, FrameLayout::new(PixelFormat::Gray8, 8, 8), Box::new(pixels))))
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn frame_rate(&self) -> Option<f64> {
+        None
+    }
+}
+
+struct Open {
+    silent: bool,
+}
+
+impl Opener for Open {
+    fn open(&self) -> Result<Box<dyn FrameSource>> {
+        Ok(Box::new(Source { silent: self.silent }))
+    }
+}
+
+/// Gives its number as the only output; fails from its `fails_from`th run on.
+struct Device {
+    input: Vec<u8>,
+    output: [u8; 1],
+    runs: Arc<AtomicUsize>,
+    fails_from: usize,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Backend for Device {
+    fn name(&self) -> String {
+        "device".into()
+    }
+
+    fn detail(&self) -> String {
+        String::new()
+    }
+
+    fn input_mut(&mut self) -> Result<&mut [u8]> {
+        Ok(&mut self.input)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        if self.runs.fetch_add(1, Ordering::SeqCst) >= self.fails_from {
+            return Err(Error::new(Kind::Backend, "the device is gone"));
+        }
+        Ok(())
+    }
+
+    fn output(&self, _: usize) -> Result<&[u8]> {
+        Ok(&self.output)
+    }
+}
+
+/// One detection whose class is the output's byte.
+struct Reader;
+
+impl Decoder for Reader {
+    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
+        into.clear();
+        let class = u32::from(outputs[0].data[0]);
+        into.detections.push(Detection { class, score: 0.9, rect: Rect::new(0.0, 0.0, 1.0, 1.0) });
+        Ok(())
+    }
+}
+
+struct Made {
+    model: Model,
+    runs: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+fn model(number: u8, fails_from: usize) -> Made {
+    let info = |shape: &[usize]| TensorInfo {
+        name: "t".into(),
+        shape: shape.to_vec(),
+        dtype: DataType::U8,
+        quantisation: None,
+    };
+    let input = info(&[1, 4, 4, 3]);
+    let (runs, dropped) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let device = Device {
+        input: vec![0; 48],
+        output: [number],
+        runs: runs.clone(),
+        fails_from,
+        dropped: dropped.clone(),
+    };
+    let preprocessor = Preprocessor::new(&input, Fit::Stretch).unwrap();
+    let detector = Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![info(&[1])]).unwrap();
+    let about = Arc::new(ModelAbout { name: format!("model {number}"), ..ModelAbout::default() });
+    Made { model: Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about }, runs, dropped }
+}
+
+fn start(model: Model, silent: bool) -> (Pipeline, Arc<Status>, Stop) {
+    let settings = Settings::new(Values { confidence: 0.5, iou: 0.5 });
+    let status = Arc::new(Status::new(SourceAbout::default(), model.about.clone(), settings));
+    let stop = Stop::new();
+    let parts = Parts {
+        opener: Box::new(Open { silent }),
+        policy: Policy { once: false, live: false, longest_wait: LONGEST_WAIT },
+        lossless: false,
+        model,
+        output: None,
+        record: None,
+        pictures: None,
+        workload: Arc::default(),
+        clock: Arc::new(SystemClock),
+    };
+    (Pipeline::start(parts, status.clone(), &stop).unwrap(), status, stop)
+}
+
+/// The class that the newest scene shows.
+fn shown(status: &Status) -> u64 {
+    let seen =
+        status.hub.scene().map(|scene| serde_json::from_str::<serde_json::Value>(scene.json()).unwrap());
+    let after = seen.map(|scene| scene["frame"]["seq"].as_u64().unwrap() + 1);
+    let scene = status.hub.wait_scene(after, WAIT).expect("scenes go on");
+    let scene: serde_json::Value = serde_json::from_str(scene.json()).unwrap();
+    scene["frame"]["observations"][0]["class"]["index"].as_u64().unwrap()
+}
+
+#[test]
+fn a_model_that_works_takes_over_and_the_one_before_is_freed() {
+    let (first, second) = (model(1, usize::MAX), model(2, usize::MAX));
+    let (pipeline, status, stop) = start(first.model, false);
+    assert_eq!(shown(&status), 1);
+    let frame = status.exchange.frame(WAIT).expect("a copy of a frame");
+    assert_eq!((frame.layout.width, frame.pixels.plane(0)), (8, (&[90u8; 64][..], 8)));
+    status.exchange.offer(second.model, WAIT).unwrap();
+    assert_eq!(first.dropped.load(Ordering::SeqCst), 1);
+    assert_eq!((status.model().name.as_str(), shown(&status)), ("model 2", 2));
+    stop.set();
+    pipeline.join().unwrap();
+    // Nobody is left to take one.
+    let error = status.exchange.offer(model(3, usize::MAX).model, WAIT).unwrap_err();
+    assert_eq!(error.to_string(), "detection has ended, so no other model can run");
+    assert!(status.exchange.frame(WAIT).is_none());
+}
+
+#[test]
+fn where_the_new_model_fails_the_one_before_sees_the_same_frame() {
+    let (first, second) = (model(1, usize::MAX), model(2, 0));
+    let (pipeline, status, stop) = start(first.model, false);
+    assert_eq!(shown(&status), 1);
+    let (runs, inferred) = (first.runs.clone(), || status.stats.inferred.load(Ordering::SeqCst) as usize);
+    let error = status.exchange.offer(second.model, WAIT).unwrap_err();
+    assert_eq!(error.to_string(), "the device is gone");
+    assert_eq!((second.runs.load(Ordering::SeqCst), second.dropped.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!((status.model().name.as_str(), shown(&status)), ("model 1", 1));
+    stop.set();
+    pipeline.join().unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), inferred(), "no frame was lost to the model that failed");
+}
+
+#[test]
+fn without_frames_the_model_is_taken_as_it_is() {
+    let (first, second) = (model(1, usize::MAX), model(2, usize::MAX));
+    let (pipeline, status, stop) = start(first.model, true);
+    let begun = Instant::now();
+    assert!(status.exchange.frame(Duration::from_millis(300)).is_none());
+    status.exchange.offer(second.model, WAIT).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!((status.model().name.as_str(), second.runs.load(Ordering::SeqCst)), ("model 2", 0));
+    assert_eq!(first.dropped.load(Ordering::SeqCst), 1);
+    stop.set();
+    pipeline.join().unwrap();
+}

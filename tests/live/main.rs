@@ -1,0 +1,15 @@
+//! The program while it runs: video in, its web server, its settings, its enemies.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod demo;
+mod edgetpu;
+mod interface;
+mod record;
+mod run;
+mod switch;
+mod tuning;
+mod viewers;
+mod web_attacks;

@@ -1,0 +1,17 @@
+//! The program as a command that ends: models, files, evaluation, errors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod build_script;
+mod coco_figures;
+mod cross;
+mod demo_models;
+mod errors;
+mod eval;
+mod helpers;
+mod inspect;
+mod look_alikes;
+mod models;
+mod reference;

@@ -1,0 +1,334 @@
+//! The real program on the simulated larod: each chip's results, refusals, compiling, and every fault.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::common::camera::{self, Bench};
+use crate::common::process::{self, Finished, Running};
+use crate::common::{once, say};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// Detection has to be back after the end of a fault.
+const BACK: Duration = Duration::from_secs(10);
+
+const SSD: &str = "demo_ssd_mobilenet_v2.tflite";
+const YOLO: &str = "demo_yolov5.tflite";
+const FLOAT: &str = "demo_ssd_mobilenet_v2_float32.tflite";
+const RAW: &str = "demo_ssd_mobilenet_v2_raw.tflite";
+
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
+}
+
+/// A clip of the drawn street: ten frames over two seconds.
+fn clip() -> PathBuf {
+    once::made("street-two-seconds.avi", |path| {
+        let arguments =
+            ["demo", "--seconds", "2", "--fps", "5", "--size", "640x360", "--seed", "7", "--save"];
+        let arguments = arguments.map(String::from).into_iter().chain([path.display().to_string()]);
+        let made = process::run(arguments, LIMIT);
+        assert_eq!(made.code, Some(0), "{made:#?}");
+    })
+}
+
+/// The program with a simulated camera of this chip.
+fn on(chip: &str) -> Command {
+    let mut command = process::spotter();
+    command.env("SPOTTER_LAROD", camera::larod()).env("SPOTTER_SIM_CHIP", chip);
+    command
+}
+
+fn detect(mut command: Command, backend: &str, model: &Path) -> Finished {
+    command.args(["detect", "--conf", "0.3", "--backend", backend, "--model"]).arg(model).arg(clip());
+    process::run_command(command, LIMIT)
+}
+
+fn lines(finished: &Finished) -> Vec<Value> {
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 10, "{finished:#?}");
+    lines
+}
+
+fn on_the_desktop(name: &str) -> Vec<Value> {
+    let lines = lines(&detect(process::spotter(), "tflite", &model(name)));
+    let found: usize = lines.iter().map(|line| line["detections"].as_array().unwrap().len()).sum();
+    assert!(found > 10, "{name} finds {found} objects: too few to compare anything");
+    lines
+}
+
+fn edges(detection: &Value) -> [f64; 4] {
+    ["left", "top", "right", "bottom"].map(|edge| detection["box"][edge].as_f64().unwrap())
+}
+
+fn iou(a: &Value, b: &Value) -> f64 {
+    let ([al, at, ar, ab], [bl, bt, br, bb]) = (edges(a), edges(b));
+    let both = (ar.min(br) - al.max(bl)).max(0.0) * (ab.min(bb) - at.max(bt)).max(0.0);
+    both / ((ar - al) * (ab - at) + (br - bl) * (bb - bt) - both)
+}
+
+/// Every sure detection of the one side has its partner on the other: the worst score difference and overlap.
+fn worst(ours: &[Value], theirs: &[Value], sure: f64) -> (f64, f64) {
+    let (mut score_off, mut overlap) = (0.0f64, 1.0f64);
+    for (one, other) in [(ours, theirs), (theirs, ours)] {
+        for (a, b) in one.iter().zip(other) {
+            for detection in a["detections"].as_array().unwrap() {
+                let score = detection["score"].as_f64().unwrap();
+                if score < sure {
+                    continue;
+                }
+                let same =
+                    b["detections"].as_array().unwrap().iter().filter(|d| d["label"] == detection["label"]);
+                let partner = same.max_by(|x, y| iou(detection, x).total_cmp(&iou(detection, y)));
+                let partner = partner.unwrap_or_else(|| panic!("{detection} has no partner in {b}"));
+                score_off = score_off.max((partner["score"].as_f64().unwrap() - score).abs());
+                overlap = overlap.min(iou(detection, partner));
+            }
+        }
+    }
+    (score_off, overlap)
+}
+
+/// The share of sure detections that are found on the other side too.
+fn kept(ours: &[Value], theirs: &[Value]) -> f64 {
+    let (mut all, mut found) = (0u32, 0u32);
+    for (a, b) in ours.iter().zip(theirs) {
+        for detection in a["detections"].as_array().unwrap() {
+            let score = detection["score"].as_f64().unwrap();
+            if score > 0.5 {
+                all += 1;
+                let is_same = |other: &Value| {
+                    other["label"] == detection["label"]
+                        && iou(detection, other) > 0.5
+                        && (other["score"].as_f64().unwrap() - score).abs() < 0.1
+                };
+                found += u32::from(b["detections"].as_array().unwrap().iter().any(is_same));
+            }
+        }
+    }
+    assert!(all > 5, "{all} detections are too few to compare");
+    f64::from(found) / f64::from(all)
+}
+
+#[test]
+fn each_chips_results_are_those_of_the_desktop() {
+    for name in [SSD, YOLO] {
+        let desktop = on_the_desktop(name);
+        for (chip, device) in [
+            ("artpec7", "google-edge-tpu-tflite"),
+            ("artpec8", "axis-a8-dlpu-tflite"),
+            ("artpec8", "cpu-tflite"),
+            ("cv25", "cpu-tflite"),
+        ] {
+            let backend = if device == "cpu-tflite" { "larod:cpu-tflite" } else { "auto" };
+            let finished = detect(on(chip), backend, &model(name));
+            assert_eq!(lines(&finished), desktop, "{name} on {chip}");
+            let used = format!("backend  larod {device} (");
+            assert!(finished.stderr.contains(&used), "{chip} used another device: {}", finished.stderr);
+        }
+        let finished = detect(on("artpec9"), "auto", &model(name));
+        assert!(
+            finished.stderr.contains("backend  larod a9-dlpu-tflite (accelerator of ARTPEC-9)"),
+            "{}",
+            finished.stderr
+        );
+        let noisy = lines(&finished);
+        assert_ne!(noisy, desktop, "ARTPEC-9 is not the processor to the bit");
+        if name == SSD {
+            let (score, overlap) = worst(&desktop, &noisy, 0.45);
+            say(&format!("{name} on ARTPEC-9: scores within {score:.4}, overlaps at least {overlap:.3}"));
+            assert!(score < 0.01 && overlap > 0.7, "{score} {overlap}");
+        } else {
+            // A step in one of YOLO's numbers lets suppression keep another of two boxes that are alike.
+            let kept = kept(&desktop, &noisy);
+            say(&format!("{name} on ARTPEC-9: {:.0} % of the sure boxes are there", 100.0 * kept));
+            assert!(kept > 0.9, "{kept}");
+        }
+    }
+}
+
+#[test]
+fn cv25_takes_planes_and_gives_padded_rows_that_are_decoded_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = camera::cv25_model(folder.path());
+    let desktop = on_the_desktop(RAW);
+    let finished = detect(on("cv25"), "auto", &path);
+    assert!(
+        finished.stderr.contains("backend  larod ambarella-cvflow (accelerator of CV25)"),
+        "{}",
+        finished.stderr
+    );
+    let (score, overlap) = worst(&desktop, &lines(&finished), 0.31);
+    say(&format!("CV25: scores within {score:.4}, overlaps at least {overlap:.3}"));
+    assert!(score <= 0.02 && overlap >= 0.9, "{score} {overlap}");
+    // It runs nowhere else.
+    let refused = detect(on("artpec8"), "auto", &path);
+    assert_eq!(refused.code, Some(5), "{refused:#?}");
+    assert!(refused.stderr.contains("none of the devices is for such a model: cpu-tflite, axis-ace-proc"));
+    let refused = detect(process::spotter(), "tflite", &path);
+    assert!(refused.stderr.contains("is compiled for Ambarella CV25"), "{refused:#?}");
+}
+
+#[test]
+fn what_a_device_refuses_goes_to_the_next_or_is_said() {
+    let refused = detect(on("artpec8"), "larod:axis-a8-dlpu-tflite", &model(FLOAT));
+    assert_eq!(refused.code, Some(4), "{refused:#?}");
+    let says = "larod cannot load the model on axis-a8-dlpu-tflite: the device does not take this model";
+    assert!(refused.stderr.contains(says), "{refused:#?}");
+
+    let taken = detect(on("artpec8"), "auto", &model(FLOAT));
+    assert!(taken.stderr.contains("is not fully integer); trying the next device"), "{taken:#?}");
+    assert_eq!(lines(&taken), on_the_desktop(FLOAT));
+
+    let none = detect(on("artpec8"), "larod:a8-dlpu-tflite", &model(SSD));
+    assert_eq!(none.code, Some(5), "{none:#?}");
+    assert!(
+        none.stderr.contains("there is no such device (-9: this camera has cpu-tflite, axis-ace-proc"),
+        "{none:#?}"
+    );
+
+    let mut desktop = process::spotter();
+    desktop.env("SPOTTER_LAROD", "/nowhere/liblarod.so.1");
+    let none = detect(desktop, "larod", &model(SSD));
+    assert_eq!(none.code, Some(5), "{none:#?}");
+    assert!(
+        none.stderr.contains("there is no liblarod.so.1 here, so larod cannot run the model"),
+        "{none:#?}"
+    );
+}
+
+/// Starts `spotter run` on the drawn street with a simulated ARTPEC-8.
+fn start(bench: &Bench, more: &[(&str, &str)]) -> Running {
+    let mut command = on("artpec8");
+    command.args(["run", "--source", "demo:size=640x360,fps=10", "--listen", "127.0.0.1:0"]);
+    command.env("SPOTTER_SIM_DIR", bench.path());
+    for (key, value) in more {
+        command.env(key, value);
+    }
+    Running::start_command(command, LIMIT)
+}
+
+/// Waits for a status; panics with the last one where it does not come.
+fn wait_for(running: &Running, what: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let status = running.http_get("/api/status").json();
+        if wanted(&status) {
+            return status;
+        }
+        assert!(begun.elapsed() < limit, "no {what} within {limit:?}: {status:#}\n{:#?}", running.lines());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn count(status: &Value, of: &str) -> u64 {
+    status["frames"][of].as_u64().unwrap()
+}
+
+/// Waits until frames go through the model again.
+fn wait_until_detecting(running: &Running, limit: Duration) {
+    let before = count(&running.http_get("/api/status").json(), "inferred");
+    wait_for(running, "detection", limit, |status| {
+        status["state"] == "live" && count(status, "inferred") > before + 2
+    });
+    assert_eq!(running.http_get("/healthz").json()["detecting"], true);
+}
+
+#[test]
+fn the_page_is_there_while_the_model_compiles() {
+    let bench = Bench::new();
+    let slow = [("SPOTTER_SIM_LOAD_MS", "3000")];
+    let running = start(&bench, &slow);
+    let status = wait_for(&running, "compiling", LIMIT, |status| {
+        status["state"] == "compiling"
+            && status["message"].as_str().is_some_and(|m| m.contains("axis-a8-dlpu-tflite"))
+    });
+    let says = "compiling the model for axis-a8-dlpu-tflite; the first time this may take 5 minutes";
+    assert_eq!(status["message"], says);
+    let health = running.http_get("/healthz").json();
+    assert_eq!((&health["state"], &health["detecting"]), (&json!("compiling"), &json!(false)));
+    // Pictures come meanwhile, without detections.
+    let first = running.http_get("/api/scene?after=0&timeout_ms=5000").json();
+    assert_eq!(first["frame"]["observations"], json!([]));
+    assert_eq!(count(&running.http_get("/api/status").json(), "inferred"), 0);
+    wait_until_detecting(&running, LIMIT);
+    let status = running.http_get("/api/status").json();
+    assert_eq!(status["backend"]["name"], "larod axis-a8-dlpu-tflite");
+    assert_eq!(status["backend"]["detail"], "accelerator of ARTPEC-8");
+    assert_eq!(status["backend"]["chip"], "artpec8");
+    // Frames of a drawn scene are in no memory that larod can read.
+    assert_eq!(status["frames"]["copied"], status["frames"]["inferred"]);
+    running.stop(LIMIT);
+
+    // What was compiled once is loaded at once.
+    let begun = Instant::now();
+    let running = start(&bench, &[("SPOTTER_SIM_LOAD_MS", "60000")]);
+    wait_until_detecting(&running, Duration::from_secs(50));
+    say(&format!("a compiled model detects {:.1} s after the start", begun.elapsed().as_secs_f64()));
+    running.stop(LIMIT);
+}
+
+/// Injects faults one after the other: each is said, the picture goes on, and detection comes back by itself.
+fn survive(faults: &[(&str, &str)]) {
+    let bench = Bench::new();
+    let running = start(&bench, &[]);
+    wait_until_detecting(&running, LIMIT);
+    for (fault, says) in faults {
+        bench.faults("larod restart");
+        if !fault.ends_with("run") {
+            // A fault of loading shows when the service comes back.
+            wait_for(&running, fault, BACK, |status| status["state"] == "backend-failed");
+        }
+        bench.faults(fault);
+        let status = wait_for(&running, says, BACK, |status| {
+            status["message"].as_str().is_some_and(|message| message.contains(says))
+        });
+        let health = running.http_get("/healthz");
+        assert_eq!((health.status, &health.json()["detecting"]), (200, &json!(false)), "{fault}");
+        // The picture goes on.
+        wait_for(&running, "picture", BACK, |now| count(now, "captured") > count(&status, "captured") + 5);
+        bench.faults("");
+        let ended = Instant::now();
+        wait_until_detecting(&running, BACK);
+        say(&format!("{fault}: detecting again after {:.1} s", ended.elapsed().as_secs_f64()));
+    }
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+}
+
+#[test]
+fn every_fault_at_a_run_is_said_and_survived() {
+    survive(&[
+        ("larod power run", "the camera has no power for its accelerator now"),
+        ("larod crash run", "the connection to the larod service broke off"),
+        ("larod job run", "the job failed"),
+        ("larod hang run", "the larod service has not answered for"),
+    ]);
+}
+
+#[test]
+fn every_fault_at_a_load_is_said_and_survived() {
+    survive(&[
+        ("larod restart", "the larod service cannot be reached"),
+        ("larod power load", "the camera has no power for its accelerator now"),
+        ("larod crash load", "the connection to the larod service broke off"),
+        ("larod hang load", "compiling the model for axis-a8-dlpu-tflite"),
+        ("larod hang connect", "connecting to the larod service"),
+    ]);
+}
+
+#[test]
+fn a_fault_from_the_start_on_is_no_end() {
+    let bench = Bench::new();
+    bench.faults("larod restart");
+    let running = start(&bench, &[]);
+    wait_for(&running, "words", LIMIT, |status| {
+        status["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("the larod service cannot be reached"))
+    });
+    bench.faults("");
+    wait_until_detecting(&running, BACK);
+    running.stop(LIMIT);
+}

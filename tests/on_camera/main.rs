@@ -1,0 +1,12 @@
+//! The program on a simulated camera, whose parts are crates of their own in `tests/camera`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod camera;
+mod camera_speed;
+mod camera_vdo;
+mod chips;
+mod larod;
+mod larod_library;
