@@ -10,7 +10,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
 
 use super::text::{plain, printable};
-use crate::scene::timestamp;
+use crate::base::time::timestamp;
 
 /// Lines that are kept.
 pub const KEPT_LINES: usize = 500;

@@ -9,3 +9,4 @@ pub mod platform;
 pub mod slot;
 pub mod table;
 pub mod text;
+pub mod time;

@@ -17,10 +17,11 @@ use crate::detect::detector::Detector;
 use crate::detect::loader::{LoadSpec, LoadedModel};
 use crate::eval::files::{listed, locate};
 use crate::eval::results::{Origin, Settings};
-use crate::model::catalogue::{Task, hex};
+use crate::model::catalogue::hex;
 use crate::model::decode::Thresholds;
 use crate::model::decode::head::Head;
 use crate::model::labels::Labels;
+use crate::model::task::Task;
 use crate::vision::frame::Frame;
 use crate::vision::predictions::Findings;
 

@@ -11,7 +11,7 @@ use crate::eval::compare::compare;
 use crate::eval::compare_report::{CompareReport, Side};
 use crate::eval::pairing::Limits;
 use crate::eval::results::{Answer, Results, is_results};
-use crate::model::catalogue::Task;
+use crate::model::task::Task;
 
 /// Models are run with the overlap and, at most, the confidence of `spotter run`.
 const IOU: f32 = 0.45;

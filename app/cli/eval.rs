@@ -23,7 +23,7 @@ use crate::eval::files::listed;
 use crate::eval::matching::{Found, Truth};
 use crate::eval::report::{ClassificationReport, DetectionReport, Run};
 use crate::eval::results::{Answer, Writer};
-use crate::model::catalogue::Task;
+use crate::model::task::Task;
 use crate::vision::frame::Frame;
 use crate::vision::predictions::Findings;
 

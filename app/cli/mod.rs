@@ -10,8 +10,8 @@ use crate::capture::SourceSpec;
 use crate::detect::backend_choice::BackendChoice;
 use crate::detect::loader::LoadSpec;
 use crate::detect::sandbox;
-use crate::model::catalogue::Task;
 use crate::model::chip::Chip;
+use crate::model::task::Task;
 use crate::publish::jsonl;
 use crate::vision::geometry::Fit;
 

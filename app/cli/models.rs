@@ -9,7 +9,8 @@ use super::{FetchArgs, ListArgs, ModelsCommand};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::table::Table;
 use crate::model::catalogue::store::{self, Places, State, Store};
-use crate::model::catalogue::{Catalogue, Entry, Task};
+use crate::model::catalogue::{Catalogue, Entry};
+use crate::model::task::Task;
 
 /// Files looked at in one folder.
 const MAX_FILES: usize = 1000;

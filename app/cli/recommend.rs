@@ -8,10 +8,11 @@ use super::models::fetch_command;
 use super::{RecommendArgs, output};
 use crate::backend::larod;
 use crate::base::error::{Error, Kind, Result};
+use crate::model::catalogue::Catalogue;
 use crate::model::catalogue::published::Published;
 use crate::model::catalogue::recommend::{self, Choice, MARGIN, Wish, kept_rate, with_article};
-use crate::model::catalogue::{Catalogue, Task};
 use crate::model::chip::Chip;
+use crate::model::task::Task;
 
 /// Ranks and prints.
 ///

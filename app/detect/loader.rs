@@ -192,7 +192,12 @@ impl LoadedModel {
     /// A file that can be trusted, and what the catalogue knows of it.
     fn of(file: ModelFile, known: Option<&Entry>, spec: &LoadSpec) -> Result<Self> {
         let head = Head::recognise(&file)?;
-        let labels = Labels::resolve(spec.labels.as_deref(), &file, head.classes(), known)?;
+        let labels = Labels::resolve(
+            spec.labels.as_deref(),
+            &file,
+            head.classes(),
+            known.map(|entry| entry.labels.as_str()),
+        )?;
         if labels.assumed {
             log::warn!(
                 "{} brings no labels; with {} classes they are taken to be those of {}; --labels FILE names others",

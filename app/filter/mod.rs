@@ -5,12 +5,13 @@ pub mod polygon;
 pub mod reason;
 #[cfg(test)]
 mod tests;
+pub mod tuning;
 pub mod zone;
 
 use std::sync::Arc;
 
+use crate::filter::tuning::Tuning;
 use crate::model::labels::Labels;
-use crate::settings::document::Tuning;
 use crate::vision::detection::Detection;
 use crate::vision::predictions::Findings;
 use reason::{Dropped, Reason, Whose};

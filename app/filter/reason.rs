@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::filter::tuning::Tuning;
 use crate::model::labels::Labels;
-use crate::settings::document::Tuning;
 use crate::vision::detection::Detection;
 
 /// Whose confidence a detection did not reach.

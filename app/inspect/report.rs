@@ -9,12 +9,13 @@ use super::rules::{Level, Rule, Subject, Verdict};
 use super::text::printable;
 use crate::backend::edgetpu;
 use crate::base::error::Result;
-use crate::model::catalogue::{Catalogue, Task};
+use crate::model::catalogue::Catalogue;
 use crate::model::chip::Chip;
 use crate::model::decode::head::Head;
 use crate::model::format::file::ModelFile;
 use crate::model::format::graph::{self, Graph};
 use crate::model::labels::Labels;
+use crate::model::task::Task;
 use crate::vision::tensor::{DataType, TensorInfo};
 
 /// Names are cut to this.
@@ -127,7 +128,9 @@ impl Report {
         let classes = head.as_ref().ok().and_then(Head::classes);
         let classes = classes.or_else(|| file.cavalry.as_ref().and_then(|cavalry| cavalry.classes));
         let known = catalogue.entry_of(&file.bytes);
-        let labels = classes.and_then(|classes| Labels::resolve(None, file, Some(classes), known).ok());
+        let labels = classes.and_then(|classes| {
+            Labels::resolve(None, file, Some(classes), known.map(|entry| entry.labels.as_str())).ok()
+        });
         let (macs, parameters) = match (&file.cavalry, graph.as_ref().is_some_and(hides_layers)) {
             (Some(cavalry), _) => (cavalry.macs, cavalry.parameters),
             (None, true) => (None, None),

@@ -13,7 +13,7 @@ use super::status::Status;
 use crate::base::clock::{Stop, milliseconds};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::machine;
-use crate::scene::unix_milliseconds;
+use crate::base::time::unix_milliseconds;
 
 /// Time between two samples.
 pub const INTERVAL: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::atomic_file;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::time::timestamp;
 use crate::model::catalogue::hex;
 use crate::model::catalogue::store::{folder_named, user_folder};
-use crate::scene::timestamp;
 use sha2::{Digest, Sha256};
 
 /// The version of the file's shape.

@@ -13,6 +13,7 @@ use super::model_slot::Exchange;
 use super::stats::Stats;
 use super::watchdog::Pulses;
 use crate::base::clock::milliseconds;
+use crate::base::time::unix_milliseconds;
 use crate::capture::supervisor::SourceState;
 use crate::inspect::suitability::Suitability;
 use crate::model::catalogue::Scope;
@@ -21,7 +22,6 @@ use crate::model::format::file::ModelFile;
 use crate::model::labels::Labels;
 use crate::publish::hub::Hub;
 use crate::publish::jsonl::Output;
-use crate::scene::unix_milliseconds;
 use crate::settings::Settings;
 
 /// All that [`Status::state`] says.

@@ -5,6 +5,7 @@ pub mod chip;
 pub mod decode;
 pub mod format;
 pub mod labels;
+pub mod task;
 
 #[cfg(test)]
 mod golden_tests;

@@ -8,13 +8,12 @@ use super::Values;
 use super::shape::{Absent, Effect, Field, Shape};
 use crate::base::error::{Error, Kind, Result};
 use crate::filter::polygon::Polygon;
+use crate::filter::tuning::{LabelRule, MOST_ZONES, Tuning};
 use crate::filter::zone::{Anchor, Zone, ZoneKind};
 use crate::vision::geometry::Fit;
 
 /// The version of the document's shape.
 pub const SCHEMA: u32 = 2;
-/// More zones than anybody draws; a detection's zones are the bits of a `u32`.
-pub const MOST_ZONES: usize = 32;
 /// Corners of a zone at most.
 pub const MOST_POINTS: usize = 32;
 /// The confidence where nobody says another.
@@ -244,36 +243,6 @@ pub static DOCUMENT: Shape = Shape::Object(&[
         shape: Shape::Number { least: 0.1, greatest: 240.0, or_null: true, step: None },
     },
 ]);
-
-/// What is special about a label.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LabelRule {
-    /// The label.
-    pub name: String,
-    /// Whether its detections are kept.
-    pub on: bool,
-    /// Its own confidence.
-    pub confidence: Option<f32>,
-}
-
-/// The settings as detection reads them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tuning {
-    /// Detections below this score are dropped. 0..=1.
-    pub confidence: f32,
-    /// Of two boxes of one class that overlap more than this, the weaker is dropped. 0..=1.
-    pub iou: f32,
-    /// What is special about single labels.
-    pub labels: Vec<LabelRule>,
-    /// Smallest and largest box: square root of its share of the picture's area.
-    pub size: (f32, f32),
-    /// The zones that are on, at most [`MOST_ZONES`].
-    pub zones: Vec<Zone>,
-    /// How frames are fitted into the model's input, where not as the model says.
-    pub fit: Option<Fit>,
-    /// Frames a second at most.
-    pub fps_limit: Option<f64>,
-}
 
 /// A document that holds: checked, complete, with what is made of it.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use crate::base::error::{Error, Kind, Result};
-use document::{CONFIDENCE, DOCUMENT, Document, IOU, Tuning, defaults, migrated};
+use crate::filter::tuning::Tuning;
+use document::{CONFIDENCE, DOCUMENT, Document, IOU, defaults, migrated};
 
 /// What the command line says.
 #[derive(Clone, Copy, Debug, PartialEq)]

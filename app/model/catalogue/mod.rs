@@ -20,32 +20,8 @@ use sha2::{Digest, Sha256};
 use super::catalogue::published::Published;
 use super::chip::Chip;
 use super::format::file::MAX_BYTES;
+use super::task::Task;
 use crate::base::error::{Error, Kind, Result};
-
-/// What a model is for.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// Objects and where they are
-    #[default]
-    Detection,
-    /// What the whole picture shows
-    Classification,
-    /// A class for every pixel
-    Segmentation,
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Detection => "detection",
-            Self::Classification => "classification",
-            Self::Segmentation => "segmentation",
-        })
-    }
-}
 
 /// What a model knows, where that is not the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

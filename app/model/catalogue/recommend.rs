@@ -7,9 +7,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::published::{Accuracy, Metric, Published};
-use super::{Catalogue, Entry, Task};
+use super::{Catalogue, Entry};
 use crate::base::error::{Error, Kind, Result};
 use crate::model::chip::Chip;
+use crate::model::task::Task;
 
 /// The share of a frame's time that inference must leave to everything else: fetching and scaling the
 /// frame, decoding the outputs, and what else the camera does.

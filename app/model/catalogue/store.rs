@@ -242,7 +242,7 @@ pub fn check(entry: &Entry, path: PathBuf) -> Result<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalogue::Task;
+    use crate::model::task::Task;
 
     fn entry(name: &str, file: &str, licence: &str, sha256: &str) -> Entry {
         Entry {

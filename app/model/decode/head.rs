@@ -8,9 +8,9 @@ use super::ssd::SsdDecoder;
 use super::yolov5::YoloV5Decoder;
 use super::{Decoder, Scores};
 use crate::base::error::{Error, Kind, Result};
-use crate::model::catalogue::Task;
 use crate::model::format::file::{ModelFile, POST_PROCESS, PostProcess};
 use crate::model::format::producer::Producer;
+use crate::model::task::Task;
 use crate::vision::geometry::Fit;
 use crate::vision::tensor::{DataType, Quantisation, Signature, TensorInfo};
 

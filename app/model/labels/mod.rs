@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use super::catalogue::Entry;
 use super::format::file::ModelFile;
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::tensor::Signature;
@@ -119,8 +118,8 @@ impl Labels {
         parse(&bytes, &shown)
     }
 
-    /// The labels of a model: the user's file, else those inside the model, else those of `known`, the
-    /// catalogue's entry for these very bytes, else those that are usual for that many classes
+    /// The labels of a model: the user's file, else those inside the model, else those of the set `known`,
+    /// which the catalogue names for these very bytes, else those that are usual for that many classes
     /// ([`Labels::assumed`]), else numbers.
     ///
     /// # Errors
@@ -130,7 +129,7 @@ impl Labels {
         file: Option<&Path>,
         model: &ModelFile,
         classes: Option<usize>,
-        known: Option<&Entry>,
+        known: Option<&str>,
     ) -> Result<Self> {
         // Where every pixel has a class, background is one of them: no row is too many.
         let fit = |rows: Vec<String>, source: &str| {
@@ -146,7 +145,7 @@ impl Labels {
                 Err(error) => log::warn!("{error}; it is not used"),
             }
         }
-        if let Some(labels) = known.and_then(|entry| Self::built_in(&entry.labels))
+        if let Some(labels) = known.and_then(Self::built_in)
             && classes.is_none_or(|classes| classes == labels.len())
         {
             return Ok(labels);

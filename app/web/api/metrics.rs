@@ -8,11 +8,11 @@ use std::time::{Instant, SystemTime};
 use log::Level;
 
 use crate::base::error::Result;
+use crate::base::time::unix_milliseconds;
 use crate::base::{logging, machine};
 use crate::live::stats::STAGES;
 use crate::live::status::{STATES, Status};
 use crate::publish::hub::Watch;
-use crate::scene::unix_milliseconds;
 use crate::web::http::response::{self, Reply};
 use crate::web::routes::Ask;
 

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use crate::scene::timestamp;
+use crate::base::time::timestamp;
 
 /// Names are UTF-8 (APPNOTE 4.4.4, bit 11).
 const UTF_8: u16 = 1 << 11;
