@@ -5,19 +5,19 @@
 //! backend, [`live`] joins the threads, [`cli`] and [`web`] are at the top. See `docs/architecture.md`.
 
 pub mod backend;
-pub mod base;
 pub mod capture;
 pub mod cli;
-pub mod demo;
 pub mod detect;
-pub mod eval;
-pub mod filter;
-pub mod inspect;
 pub mod live;
-pub mod model;
-pub mod preprocess;
 pub mod publish;
-pub mod scene;
-pub mod settings;
-pub mod vision;
 pub mod web;
+
+pub use spotter_core::{base, filter, preprocess, scene, settings, vision};
+pub use spotter_demo as demo;
+pub use spotter_lab::{eval, inspect};
+
+/// Models: their files, outputs and labels, and the catalogue.
+pub mod model {
+    pub use spotter_core::model::*;
+    pub use spotter_lab::catalogue;
+}

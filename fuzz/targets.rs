@@ -18,7 +18,7 @@ use spotter::web::api::model;
 /// A model file: everything that is read of it before it is run, and told of it.
 pub fn model_file(data: &[u8]) {
     let Ok(file) = ModelFile::from_bytes("fuzzed", data.to_vec()) else { return };
-    if let Ok(report) = Report::of(&file, Catalogue::embedded()) {
+    if let Ok(report) = Report::of(&file, Catalogue::embedded(), || false) {
         let _ = report.to_json(None);
         for chip in Chip::ALL {
             let _ = (text::render(&report, Some(chip)), html::render(&report, Some(chip)));
@@ -32,7 +32,8 @@ pub fn model_file(data: &[u8]) {
         }
         Err(_) => None,
     };
-    let _ = Labels::resolve(None, &file, classes, Catalogue::embedded().entry_of(data));
+    let set = Catalogue::embedded().entry_of(data).map(|entry| entry.labels.as_str());
+    let _ = Labels::resolve(None, &file, classes, set);
 }
 
 /// The options of a custom operator.

@@ -24,12 +24,12 @@ mutant() {
         echo "mutants: \"$name\" changes nothing in $file; its expression is out of date" >&2
         exit 1
     fi
-    if ! cargo test --locked --lib --test library --no-run >"$tree/log" 2>&1; then
+    if ! cargo test --locked --package spotter-core --package spotter --lib --test library --no-run >"$tree/log" 2>&1; then
         cat "$tree/log" >&2
         echo "mutants: \"$name\" does not compile" >&2
         exit 1
     fi
-    if cargo test --locked --lib --test library --no-fail-fast >"$tree/log" 2>&1; then
+    if cargo test --locked --package spotter-core --package spotter --lib --test library --no-fail-fast >"$tree/log" 2>&1; then
         survived+=("$name")
         echo "mutant survived: $name"
     else
@@ -38,17 +38,17 @@ mutant() {
     cp "$root/$file" "$file"
 }
 
-mutant "red and blue are swapped (bytes)" app/preprocess/kernels.rs \
+mutant "red and blue are swapped (bytes)" app/core/preprocess/kernels.rs \
     '/fn pack_bytes/,/^}/ s/let \[r, g, b\] = rgb/let [b, g, r] = rgb/'
-mutant "red and blue are swapped (stills)" app/preprocess/mod.rs \
+mutant "red and blue are swapped (stills)" app/core/preprocess/mod.rs \
     's/Scaling::Still(still) => return write_bytes(still.row(index), out, element)/Scaling::Still(still) => { let mut row = still.row(index).to_vec(); row.as_chunks_mut::<3>().0.iter_mut().for_each(|p| p.swap(0, 2)); return write_bytes(\&row, out, element) }/'
-mutant "YOLOv5 is stretched, not letterboxed" app/model/decode/head.rs \
+mutant "YOLOv5 is stretched, not letterboxed" app/core/model/decode/head.rs \
     's/Self::YoloV5 { .. } => Fit::Letterbox/Self::YoloV5 { .. } => Fit::Stretch/'
-mutant "a letterbox is stretched" app/vision/geometry.rs \
+mutant "a letterbox is stretched" app/core/vision/geometry.rs \
     's/let scale = (in_width \/ width).min(in_height \/ height);/let scale = (in_width \/ width).max(in_height \/ height);/'
-mutant "zero points are ignored" app/model/decode/codes.rs \
+mutant "zero points are ignored" app/core/model/decode/codes.rs \
     's/let zero_point = q.zero_point as f32/let zero_point = 0.0 * q.zero_point as f32/'
-mutant "signed bytes are read as unsigned" app/model/decode/codes.rs \
+mutant "signed bytes are read as unsigned" app/core/model/decode/codes.rs \
     's/DataType::I8 => (0x80, -128)/DataType::I8 => (0, 0)/'
 
 if [[ ${#survived[@]} != 0 ]]; then

@@ -1,6 +1,7 @@
 //! `spotter inspect`: what a model is, what it costs and what each chip makes of it.
 
 use super::{InspectArgs, output};
+use crate::backend::edgetpu;
 use crate::base::atomic_file;
 use crate::base::error::{Error, Kind, Result};
 use crate::inspect::report::Report;
@@ -17,7 +18,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     let catalogue = Catalogue::embedded();
     let store = Store::new(catalogue, Places::from_env());
     let path = store.resolve(&args.model, &args.accept_license)?;
-    let report = Report::of(&ModelFile::open(&path)?, catalogue)?;
+    let report = Report::of(&ModelFile::open(&path)?, catalogue, || edgetpu::devices().is_ok())?;
     if let Some(path) = &args.html {
         let page = html::render(&report, args.chip);
         atomic_file::write(path, page.as_bytes()).map_err(|error| {

@@ -187,7 +187,7 @@ fn figures_move_steadily() {
             let Some(old) = before.get(figure) else { continue };
             kept += 1;
             assert_eq!(old.class, truth.class);
-            let middle = |rect: &crate::vision::geometry::Rect| (rect.left + rect.right) / 2.0;
+            let middle = |rect: &spotter_core::vision::geometry::Rect| (rect.left + rect.right) / 2.0;
             let step = (middle(&truth.rect) - middle(&old.rect)).abs();
             assert!(step < 0.05, "{old:?} jumps to {truth:?}");
             moved += u32::from(step > 1e-5);

@@ -3,7 +3,7 @@
 use tiny_skia::{Mask, Path, Transform};
 
 use super::sketch::Sketch;
-use crate::vision::geometry::Rect;
+use spotter_core::vision::geometry::Rect;
 
 /// Names of the classes, by class index.
 pub const CLASSES: [&str; 5] = ["person", "bicycle", "car", "bus", "dog"];

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::atomic_file;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::folders::{folder_named, localdata, user_folder};
 use crate::base::time::timestamp;
 use crate::model::catalogue::hex;
-use crate::model::catalogue::store::{folder_named, user_folder};
 use sha2::{Digest, Sha256};
 
 /// The version of the file's shape.
@@ -49,13 +49,6 @@ impl Choice {
         let chosen_at = timestamp(SystemTime::now());
         Self { schema: SCHEMA, model, upload: None, labels: None, fit: None, instead_of, chosen_at }
     }
-}
-
-/// The one folder that an application on a camera may write into, where `folder` (its working directory) is that of
-/// an installed package. The camera keeps it when the package is replaced by a newer one.
-pub fn localdata(folder: &Path) -> Option<PathBuf> {
-    let local = folder.join("localdata");
-    (folder.join("package.conf").is_file() && local.is_dir()).then_some(local)
 }
 
 /// The folder that keeps the choice and the uploads.

@@ -1,8 +1,8 @@
 //! A bicycle, seen from the side.
 
 use super::paint;
-use crate::demo::random::Random;
-use crate::demo::sketch::{Colour, Sketch};
+use crate::random::Random;
+use crate::sketch::{Colour, Sketch};
 
 /// The look of a bicycle.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! A bus: single or double-decked.
 
 use super::{Facing, Lamps, end_lamp, paint, wheel};
-use crate::demo::random::Random;
-use crate::demo::sketch::{Colour, Sketch};
+use crate::random::Random;
+use crate::sketch::{Colour, Sketch};
 
 /// The look of a bus.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! A car.
 
 use super::{Facing, Lamps, end_lamp, paint, wheel};
-use crate::demo::random::Random;
-use crate::demo::sketch::{Colour, Sketch};
+use crate::random::Random;
+use crate::sketch::{Colour, Sketch};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Build {

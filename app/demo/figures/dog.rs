@@ -4,8 +4,8 @@ use std::f32::consts::PI;
 
 use super::person::Pose;
 use super::vary;
-use crate::demo::random::Random;
-use crate::demo::sketch::{Colour, Sketch};
+use crate::random::Random;
+use crate::sketch::{Colour, Sketch};
 
 /// The look of a dog.
 #[derive(Clone, Debug)]

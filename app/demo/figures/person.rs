@@ -3,8 +3,8 @@
 use std::f32::consts::PI;
 
 use super::{Facing, cloth, vary};
-use crate::demo::random::Random;
-use crate::demo::sketch::{Colour, Sketch};
+use crate::random::Random;
+use crate::sketch::{Colour, Sketch};
 
 /// What a figure does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::metrics;
 use super::scene::stats_json;
+use crate::backend::edgetpu;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::time::timestamp;
 use crate::base::{logging, machine};
@@ -54,7 +55,7 @@ fn pretty(value: &Value) -> Result<String> {
 fn model(status: &Status) -> Value {
     let model = status.model();
     let Some(file) = &model.file else { return json!({ "missing": model.missing }) };
-    match Report::of(file, Catalogue::embedded()) {
+    match Report::of(file, Catalogue::embedded(), || edgetpu::devices().is_ok()) {
         Ok(report) => report.to_json(model.chip),
         Err(error) => json!({ "name": file.name, "error": error.to_string() }),
     }

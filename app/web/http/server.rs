@@ -16,7 +16,7 @@ use super::listener::{Arrived, Door};
 use super::proxy::{Pair, Relay};
 use super::upstream::{Folder, Handle, Inside};
 use crate::base::error::{Error, Kind, Result};
-use crate::live::model_choice::localdata;
+use crate::base::folders::localdata;
 use crate::live::model_switch::Switch;
 use crate::live::status::Status;
 use crate::web::auth::access::Access;

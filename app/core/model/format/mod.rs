@@ -1,0 +1,10 @@
+//! What a model file says of itself.
+
+pub mod cavalry;
+pub mod file;
+pub mod flatbuffer;
+pub mod flexbuffer;
+pub mod graph;
+pub mod operators;
+pub mod producer;
+pub mod zip;
