@@ -1,9 +1,13 @@
 //! The safe layer over the simulated liblarod in this process: frames that the device reads itself, and the rules
 //! that the simulator has to keep.
 
+mod memory;
 mod prepared;
+#[allow(clippy::undocumented_unsafe_blocks)]
+mod rules;
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +58,9 @@ fn camera(chip: &str) -> Camera {
     camera.set("SPOTTER_SIM_LOAD_MS", "");
     camera.set("SPOTTER_SIM_INFERENCE_MS", "");
     camera.set("SPOTTER_SIM_PREPARE_MS", "");
+    camera.set("SPOTTER_SIM_ARRAYS", "");
+    camera.set("SPOTTER_SIM_BUFFERS", "");
+    camera.set("SPOTTER_SIM_FILES", "");
     camera
 }
 
@@ -65,7 +72,7 @@ impl Camera {
         unsafe { (self.set.get::<Set>(b"spotterSimSet\0").unwrap())(key.as_ptr(), value.as_ptr()) };
     }
 
-    fn connect(&self) -> Arc<Connection> {
+    fn connect(&self) -> Rc<Connection> {
         Connection::open(self.api).unwrap()
     }
 
@@ -207,7 +214,7 @@ fn what_a_device_does_not_read_is_copied_from_then_on() {
 }
 
 /// A model on a device, on a connection of its own.
-fn loaded(camera: &Camera, device: &str) -> (Arc<Connection>, spotter::backend::larod::session::Model) {
+fn loaded(camera: &Camera, device: &str) -> (Rc<Connection>, spotter::backend::larod::session::Model) {
     let connection = camera.connect();
     let file = file_of("model", SSD).unwrap();
     let model = connection.load(Some(std::os::fd::AsFd::as_fd(&file)), device, "demo", None).unwrap();
@@ -263,28 +270,33 @@ fn a_job_copies_what_its_tensors_said() {
 }
 
 #[test]
-fn files_are_read_from_their_beginning_and_written_where_they_stand() {
-    let camera = camera("artpec8");
-    let (_connection, model) = loaded(&camera, "axis-a8-dlpu-tflite");
-    let bytes = 3 * WIDTH * HEIGHT;
-    let input = file_of("input", &picture(3)).unwrap();
-    rustix_seek(&input, 1000);
-    let mut inputs = model.describe(Side::Inputs).unwrap();
-    inputs.put(0, Place { fd: input.as_raw_fd(), offset: 0, size: bytes, properties: FILE }).unwrap();
-    let mut outputs = model.describe(Side::Outputs).unwrap();
-    let files: Vec<OwnedFd> = (0..outputs.count()).map(|_| file_of("output", &[0; 4096]).unwrap()).collect();
-    for (index, file) in files.iter().enumerate() {
-        outputs.put(index, Place { fd: file.as_raw_fd(), offset: 0, size: 4096, properties: FILE }).unwrap();
+fn every_job_writes_its_outputs_at_their_place_in_the_file() {
+    for files in ["position", "offset"] {
+        let camera = camera("artpec8");
+        camera.set("SPOTTER_SIM_FILES", files);
+        let (_connection, model) = loaded(&camera, "axis-a8-dlpu-tflite");
+        let bytes = 3 * WIDTH * HEIGHT;
+        let input = file_of("input", &picture(3)).unwrap();
+        rustix_seek(&input, 1000);
+        let mut inputs = model.describe(Side::Inputs).unwrap();
+        inputs.put(0, Place { fd: input.as_raw_fd(), offset: 0, size: bytes, properties: FILE }).unwrap();
+        let mut outputs = model.describe(Side::Outputs).unwrap();
+        let written: Vec<OwnedFd> =
+            (0..outputs.count()).map(|_| file_of("output", &[0; 4096]).unwrap()).collect();
+        for (index, file) in written.iter().enumerate() {
+            let place = Place { fd: file.as_raw_fd(), offset: 64, size: 4032, properties: FILE };
+            outputs.put(index, place).unwrap();
+        }
+        let mut job = model.job(&inputs, &outputs, None).unwrap();
+        let scores = outputs.about(2).unwrap().byte_size;
+        let read = || Mapped::new(written[2].as_raw_fd(), 0, 4096, false).unwrap().bytes().to_vec();
+        job.run().unwrap();
+        let first = read();
+        assert!(first[64..64 + scores].iter().any(|byte| *byte != 0), "{files}");
+        job.run().unwrap();
+        assert_eq!(read(), first, "{files}: the second job wrote somewhere else");
+        assert!(first[64 + scores..].iter().chain(&first[..64]).all(|byte| *byte == 0), "{files}");
     }
-    let mut job = model.job(&inputs, &outputs, None).unwrap();
-    job.run().unwrap();
-    job.run().unwrap();
-    // The scores of the second run stand behind those of the first.
-    let scores = outputs.about(2).unwrap().byte_size;
-    let written = Mapped::new(files[2].as_raw_fd(), 0, 4096, false).unwrap();
-    let (first, second) = (&written.bytes()[..scores], &written.bytes()[scores..2 * scores]);
-    assert_eq!(first, second);
-    assert!(first.iter().any(|byte| *byte != 0));
 }
 
 fn rustix_seek(fd: &OwnedFd, to: u64) {

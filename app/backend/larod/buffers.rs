@@ -10,8 +10,9 @@ use crate::vision::frame::SharedMemory;
 /// Buffers of the capture that are known at a time. larod remembers at most 32 tensors a connection, and outputs
 /// and the own input are among them; captures have two to five.
 const KNOWN_BUFFERS: usize = 12;
-/// Kinds of memory that are asked for, in this order.
-pub const MEMORY: [u32; 2] = [sys::FD_READWRITE | sys::FD_MAP, sys::FD_DMABUF | sys::FD_MAP];
+/// What can be done with a frame's memory: `LAROD_FD_TYPE_DMA` of a dma-buf, `LAROD_FD_TYPE_DISK` of any other.
+const DMA: u32 = sys::FD_DMABUF | sys::FD_MAP;
+const DISK: u32 = sys::FD_READWRITE | sys::FD_MAP;
 
 /// A fault that no retry helps: the device's tensors are not those that are wanted.
 pub fn misfit(doing: &str, said: String) -> Fault {
@@ -88,7 +89,7 @@ fn tell(api: &'static Api, ends: &Ends<'_>, memory: SharedMemory, fd: OwnedFd) -
     } else {
         (fd, memory.offset, memory.dma_buf)
     };
-    let properties = if dma_buf { MEMORY[1] } else { MEMORY[0] };
+    let properties = if dma_buf { DMA } else { DISK };
     let place = Place { fd: fd.as_raw_fd(), offset, size: memory.size, properties };
     tensors.put(0, place)?;
     tensors.track()?;

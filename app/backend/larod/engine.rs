@@ -1,9 +1,10 @@
 //! A model on one of larod's devices: finds the device, loads the model, runs jobs.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::buffers::{Buffers, Ends, MEMORY, misfit};
+use super::buffers::{Buffers, Ends, misfit};
 use super::conversion::Conversion;
 use super::fault::{Fault, Remedy};
 use super::memory::{self, Mapped};
@@ -155,6 +156,20 @@ fn row_pitch(about: &About, form: &Form, input: &TensorInfo) -> Result<usize, Fa
     Ok(pitch)
 }
 
+/// Kinds of memory that are asked for, in this order: what the device reads and writes itself, what it maps, and last
+/// what it copies at each job ("will introduce a memory copy", nn-inference.html).
+const MEMORY: [u32; 3] = [sys::FD_DMABUF | sys::FD_MAP, sys::FD_MAP, sys::FD_READWRITE | sys::FD_MAP];
+
+/// Memory of the best kind that the device has for this side of the model. By which code a device refuses a kind is not
+/// documented, so only a dead connection ends the search.
+fn allocate(model: &Model, side: Side) -> Answer<Tensors> {
+    let [best, others @ ..] = MEMORY;
+    others.into_iter().fold(model.allocate(side, best), |answer, properties| match answer {
+        Err(fault) if fault.code != sys::ERROR_CONNECTION => model.allocate(side, properties),
+        answer => answer,
+    })
+}
+
 /// Loads one model on the best device that takes it.
 pub struct LarodService {
     api: &'static Api,
@@ -227,27 +242,20 @@ struct LarodEngine {
     input: Tensors,
     outputs: Tensors,
     model: Model,
-    connection: Arc<Connection>,
+    connection: Rc<Connection>,
 }
 
 impl LarodEngine {
     fn new(
         api: &'static Api,
-        connection: &Arc<Connection>,
+        connection: &Rc<Connection>,
         model: Model,
         wanted: &Wanted,
         device: &str,
         listed: &[String],
     ) -> Answer<(Self, Ports)> {
         let doing = "load the model";
-        let allocate = |side| {
-            let first = model.allocate(side, MEMORY[0]);
-            first.or_else(|fault| match fault.remedy() {
-                Remedy::Reconnect => Err(fault),
-                _ => model.allocate(side, MEMORY[1]),
-            })
-        };
-        let (input, outputs) = (allocate(Side::Inputs)?, allocate(Side::Outputs)?);
+        let (input, outputs) = (allocate(&model, Side::Inputs)?, allocate(&model, Side::Outputs)?);
         if input.count() != 1 || outputs.count() != wanted.outputs.len() {
             let said = format!(
                 "it has {} inputs and {} outputs on the device, 1 and {} in the file",

@@ -3,7 +3,7 @@
 use super::sys;
 use crate::base::error::{Error, Kind};
 
-/// Where the codes and their meaning come from is in docs/camera.md.
+/// Where the codes and their meaning come from is in docs/design/larod.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// A negative code of larod, or a positive errno; 0 where Spotter itself found something wrong.

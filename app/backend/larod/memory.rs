@@ -2,7 +2,7 @@
 //!
 //! `unsafe` here: mapping, the ioctl of dma-bufs, and descriptors that C hands over as numbers.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use rustix::fs::MemfdFlags;
@@ -40,6 +40,32 @@ pub fn duplicate(fd: RawFd) -> std::io::Result<OwnedFd> {
     // SAFETY: it is borrowed for this one call; a number that is not open makes the call fail.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     Ok(rustix::io::fcntl_dupfd_cloexec(borrowed, 3)?)
+}
+
+/// Closes a descriptor that somebody else may have closed: only where it is open and for the same memory as `own`,
+/// which tells them apart from whatever has got the number since.
+pub fn close_if_same(fd: RawFd, own: &OwnedFd) {
+    // Older kernels give all dma-bufs one number; then nothing is known, and what may be another's stays open.
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", own.as_raw_fd()));
+    if fd < 0 || link.is_ok_and(|name| name.to_string_lossy().starts_with("anon_inode:")) {
+        return;
+    }
+    // SAFETY: it is borrowed for this one call; a number that is not open makes the call fail.
+    let found = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(fd) });
+    let (Ok(found), Ok(wanted)) = (found, rustix::fs::fstat(own)) else { return };
+    if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino) {
+        // SAFETY: nobody uses it any more: it is none of our own descriptors, all of which have other numbers.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+}
+
+/// Sets where the next write to the file begins.
+///
+/// # Errors
+/// Where it has no such place.
+pub fn stand_at(file: &OwnedFd, offset: u64) -> std::io::Result<()> {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(offset))?;
+    Ok(())
 }
 
 /// A file in memory with these bytes, to be handed to larod.
@@ -103,6 +129,11 @@ impl Mapped {
         }?;
         let base = NonNull::new(base.cast()).ok_or_else(|| std::io::Error::other("mapped to nothing"))?;
         Ok(Self { fd, base, mapped, skip, size, dma_buf, access: None })
+    }
+
+    /// Whether the processor's access has to be told to the driver.
+    pub fn is_dma_buf(&self) -> bool {
+        self.dma_buf
     }
 
     /// Says that the processor is about to read or write.
@@ -171,7 +202,6 @@ impl Drop for Mapped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
 
     #[test]
     fn two_mappings_of_a_file_are_the_same_memory() {
@@ -186,6 +216,21 @@ mod tests {
         other.begin(Access::Read).unwrap();
         assert_eq!((other.bytes()[0], other.bytes()[4999], other.bytes().len()), (9, 7, 5000));
         other.end().unwrap();
+    }
+
+    #[test]
+    fn only_a_descriptor_of_the_same_memory_is_closed() {
+        use std::os::fd::IntoRawFd;
+        let (own, other) = (file_of("one", &[1]).unwrap(), file_of("other", &[1]).unwrap());
+        let left = duplicate(own.as_raw_fd()).unwrap().into_raw_fd();
+        close_if_same(left, &own);
+        assert!(duplicate(left).is_err(), "it was left open");
+        // Closed already; used again for something else; none at all.
+        close_if_same(left, &own);
+        close_if_same(other.as_raw_fd(), &own);
+        close_if_same(-1, &own);
+        assert_eq!(rustix::fs::fstat(&other).unwrap().st_size, 1);
+        assert_eq!(rustix::fs::fstat(&own).unwrap().st_size, 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod prepare;
 pub mod session;
 pub mod stage;
+mod symbols;
 pub mod sys;
 pub mod worker;
 

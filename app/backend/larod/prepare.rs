@@ -179,9 +179,25 @@ impl Preparation {
                 Err(fault)
             }
             Err(fault) => {
-                self.give_up(&fault);
+                self.pass_on(&fault);
                 Ok(None)
             }
+        }
+    }
+
+    /// What the loaded device cannot do at all with this memory, as OpenCL with a dma-buf, the next one may.
+    fn pass_on(&mut self, fault: &Fault) {
+        let Some(device) = self.loaded.filter(|_| fault.remedy() == Remedy::OtherInput) else {
+            return self.give_up(fault);
+        };
+        self.devices.retain(|other| *other != device);
+        if self.devices.is_empty() {
+            return self.give_up(fault);
+        }
+        log::info!("{fault}; another device is tried");
+        (self.loaded, self.begun) = (None, None);
+        if let Choice::Trying(trial) = &mut self.choice {
+            *trial = Trial::default();
         }
     }
 

@@ -1,15 +1,18 @@
 //! A safe layer over liblarod: values that free what they are, calls that return what went wrong.
 //!
-//! A connection of liblarod is for one thread at a time, so each owner opens one of its own, and calls on it go
-//! through a lock. `unsafe` here: the calls themselves. Their arguments are pointers that the library gave and that
-//! live as long as the value they are in.
+//! liblarod is not thread-safe, so each thread opens a connection of its own. A connection and all that came from it
+//! are values that cannot be sent to another thread: they are used and freed on the one that connected. Who owns what
+//! the library gives, and for how long, is in docs/design/larod.md. `unsafe` here: the calls themselves. Their
+//! arguments are pointers that the library gave and that live as long as the value they are in.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
 
 use super::fault::Fault;
+use super::memory;
 use super::sys::{self, Api, Extents, LarodError, Opaque};
 
 /// The longest string that a map of larod takes, in bytes.
@@ -18,16 +21,12 @@ const MAP_STRING: usize = 128;
 /// What this layer's functions return.
 pub type Answer<T> = Result<T, Fault>;
 
-/// A pointer of the library's, passed on only under the connection's lock.
-struct Pointer(*mut Opaque);
-
-// SAFETY: the library has no thread affinity, it only wants one thread at a time: the lock sees to that.
-unsafe impl Send for Pointer {}
-
 /// A session with the larod service.
 pub struct Connection {
     api: &'static Api,
-    pointer: Mutex<Pointer>,
+    pointer: *mut Opaque,
+    /// Descriptors of memory that the library allocated, each with one of our own for the same memory.
+    allocated: RefCell<Vec<(RawFd, OwnedFd)>>,
 }
 
 /// Takes what an error says and frees it.
@@ -77,17 +76,18 @@ impl Connection {
     ///
     /// # Errors
     /// Where there is none, or it refuses.
-    pub fn open(api: &'static Api) -> Answer<Arc<Self>> {
+    pub fn open(api: &'static Api) -> Answer<Rc<Self>> {
         let mut pointer = ptr::null_mut();
         // SAFETY: both pointers are valid for writing.
         unsafe {
             checked(api, "connect", is_false, |error| (api.larodConnect)(&mut pointer, error))?;
         }
-        Ok(Arc::new(Self { api, pointer: Mutex::new(Pointer(pointer)) }))
+        Ok(Rc::new(Self { api, pointer, allocated: RefCell::default() }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pointer> {
-        self.pointer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The library's own handle, for calls that this layer does not have. It lives as long as this value.
+    pub fn pointer(&self) -> *mut Opaque {
+        self.pointer
     }
 
     /// The devices, in the service's order.
@@ -95,22 +95,21 @@ impl Connection {
     /// # Errors
     /// Where the service does not answer.
     pub fn devices(&self) -> Answer<Vec<String>> {
-        let connection = self.lock();
-        let names = self.device_list(&connection)?;
-        Ok(names.into_iter().map(|(name, _)| name).collect())
+        Ok(self.device_list()?.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn device_list(&self, connection: &Pointer) -> Answer<Vec<(String, *const Opaque)>> {
+    /// The devices with their names, in the service's order. The pointers live as long as the connection.
+    fn device_list(&self) -> Answer<Vec<(String, *const Opaque)>> {
         let (api, mut count) = (self.api, 0);
-        // SAFETY: the connection is open and its lock is held. The array has `count` devices; it, they and their names
-        // are the connection's, and are copied here before anything else is asked of it.
+        // SAFETY: the connection is open. The array has `count` devices; it, they and their names are the
+        // connection's, never ours to free, and array and names are copied before anything else is asked of it.
         unsafe {
             let doing = "list its devices";
             let list = checked(
                 api,
                 doing,
                 |list: *mut *const Opaque| list.is_null(),
-                |error| (api.larodListDevices)(connection.0, &mut count, error),
+                |error| (api.larodListDevices)(self.pointer, &mut count, error),
             )?;
             let devices: Vec<*const Opaque> = std::slice::from_raw_parts(list, count).to_vec();
             let name = |device| {
@@ -132,7 +131,7 @@ impl Connection {
     /// # Errors
     /// Where there is no such device, or it does not take the model.
     pub fn load(
-        self: &Arc<Self>,
+        self: &Rc<Self>,
         file: Option<BorrowedFd<'_>>,
         device: &str,
         name: &str,
@@ -140,8 +139,7 @@ impl Connection {
     ) -> Answer<Model> {
         let api = self.api;
         let doing = format!("load the model on {device}");
-        let connection = self.lock();
-        let (names, handles): (Vec<String>, Vec<_>) = self.device_list(&connection)?.into_iter().unzip();
+        let (names, handles): (Vec<String>, Vec<_>) = self.device_list()?.into_iter().unzip();
         let found =
             names.iter().position(|known| known == device).and_then(|place| handles.get(place).copied());
         let Some(handle) = found else {
@@ -162,27 +160,35 @@ impl Connection {
                 |model: *mut Opaque| model.is_null(),
                 |error| {
                     let access = sys::ACCESS_PRIVATE;
-                    (api.larodLoadModel)(connection.0, fd, handle, access, name.as_ptr(), params, error)
+                    (api.larodLoadModel)(self.pointer, fd, handle, access, name.as_ptr(), params, error)
                 },
             )?
         };
-        drop(connection);
         Ok(Model { connection: self.clone(), pointer })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let api = self.api;
-        let mut connection = self.lock().0;
-        let mut error = ptr::null_mut();
-        // SAFETY: the connection was opened and nobody else has it: all that came from it holds an Arc.
-        unsafe {
-            (api.larodDisconnect)(&mut connection, &mut error);
-            if !error.is_null() {
-                (api.larodClearError)(&mut error);
-            }
+        // SAFETY: the connection was opened and nobody else has it: all that came from it holds an Rc.
+        unsafe { tell(self.api, |error| (self.api.larodDisconnect)(&mut self.pointer, error)) };
+        // By now the library has freed what it allocated. It does not say that it closes our descriptors for it.
+        for (given, own) in self.allocated.get_mut().drain(..) {
+            memory::close_if_same(given, &own);
         }
+    }
+}
+
+/// Calls a function that frees something; where it fails there is nothing to be done about it.
+///
+/// # Safety
+/// The caller keeps the contract of the function that `call` calls.
+unsafe fn tell(api: &Api, call: impl FnOnce(*mut *mut LarodError) -> bool) {
+    let mut error = ptr::null_mut();
+    let done = call(&mut error);
+    if !done || !error.is_null() {
+        // SAFETY: the call filled it in, or it is null.
+        log::debug!("{}", unsafe { fault(api, error, "free what larod gave") });
     }
 }
 
@@ -275,9 +281,9 @@ impl Drop for Map {
     }
 }
 
-/// A model on a device; it leaves the device when it is dropped.
+/// A model on a device; it leaves the device when it is dropped, which freeing its handle alone would not do.
 pub struct Model {
-    connection: Arc<Connection>,
+    connection: Rc<Connection>,
     pointer: *mut Opaque,
 }
 
@@ -298,7 +304,6 @@ impl Model {
     pub fn allocate(&self, side: Side, properties: u32) -> Answer<Tensors> {
         let (api, model, mut count) = (self.connection.api, self.pointer, 0);
         let doing = "give memory for the model";
-        let connection = self.connection.lock();
         // SAFETY: connection and model are alive.
         let pointer = unsafe {
             checked(
@@ -310,12 +315,18 @@ impl Model {
                         Side::Inputs => api.larodAllocModelInputs,
                         Side::Outputs => api.larodAllocModelOutputs,
                     };
-                    allocate(connection.0, model, properties, &mut count, ptr::null_mut(), error)
+                    allocate(self.connection.pointer, model, properties, &mut count, ptr::null_mut(), error)
                 },
             )?
         };
-        drop(connection);
-        Ok(Tensors { connection: self.connection.clone(), pointer, count })
+        let tensors = self.tensors(pointer, count);
+        for index in 0..count {
+            let given = tensors.place(index)?.fd;
+            let own = memory::duplicate(given)
+                .map_err(|error| Fault::own(doing, format!("its descriptor cannot be used: {error}")))?;
+            self.connection.allocated.borrow_mut().push((given, own));
+        }
+        Ok(tensors)
     }
 
     /// Tensors without memory.
@@ -336,10 +347,15 @@ impl Model {
                 },
             )?
         };
-        Ok(Tensors { connection: self.connection.clone(), pointer, count })
+        Ok(self.tensors(pointer, count))
     }
 
-    /// A job from these inputs to these outputs. It copies what the tensors say now.
+    fn tensors(&self, pointer: *mut *mut Opaque, count: usize) -> Tensors {
+        Tensors { connection: self.connection.clone(), pointer, count, files: RefCell::default() }
+    }
+
+    /// A job from these inputs to these outputs. It copies what the tensors say now; that it copies the parameters
+    /// nobody says, so they must outlive it.
     ///
     /// # Errors
     /// Where they do not fit the model.
@@ -365,24 +381,34 @@ impl Model {
                 },
             )?
         };
-        Ok(Job { connection: self.connection.clone(), pointer })
+        let mut job = Job { connection: self.connection.clone(), pointer, files: Rc::default() };
+        job.files = outputs.files()?;
+        Ok(job)
     }
 }
 
 impl Drop for Model {
     fn drop(&mut self) {
-        let _one_at_a_time = self.connection.lock();
-        // SAFETY: made by larodLoadModel and owned here alone.
-        unsafe { (self.connection.api.larodDestroyModel)(&mut self.pointer) };
+        let Connection { api, pointer: connection, .. } = *self.connection;
+        // SAFETY: made by larodLoadModel and owned here alone; the connection is open.
+        unsafe {
+            tell(api, |error| (api.larodDeleteModel)(connection, self.pointer, error));
+            (api.larodDestroyModel)(&mut self.pointer);
+        }
     }
 }
 
 /// Inputs or outputs of a model, in its order.
 pub struct Tensors {
-    connection: Arc<Connection>,
+    connection: Rc<Connection>,
     pointer: *mut *mut Opaque,
     count: usize,
+    /// See [`Tensors::files`]; empty until the first job.
+    files: RefCell<Option<Rc<Files>>>,
 }
+
+/// Descriptors of outputs that are written as files, each with where its bytes begin.
+type Files = Vec<(OwnedFd, u64)>;
 
 /// What larod says of a tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -474,6 +500,23 @@ impl Tensors {
         }
     }
 
+    /// The outputs that a device may write as files.
+    fn files(&self) -> Answer<Rc<Files>> {
+        if let Some(files) = &*self.files.borrow() {
+            return Ok(files.clone());
+        }
+        let mut files = Files::new();
+        for index in 0..self.count {
+            let place = self.place(index)?;
+            if place.properties & sys::FD_READWRITE != 0 {
+                let doing = "prepare a job";
+                let fd = memory::duplicate(place.fd).map_err(|error| Fault::own(doing, error.to_string()))?;
+                files.push((fd, place.offset));
+            }
+        }
+        Ok(self.files.borrow_mut().insert(Rc::new(files)).clone())
+    }
+
     /// Gives tensor `index` its memory. The descriptor must stay open until the tensor is dropped.
     ///
     /// # Errors
@@ -481,6 +524,7 @@ impl Tensors {
     pub fn put(&mut self, index: usize, place: Place) -> Answer<()> {
         let (api, tensor, doing) = (self.connection.api, self.get(index)?, "set a tensor's memory");
         let offset = i64::try_from(place.offset).map_err(|_| Fault::own(doing, "the offset is too large"))?;
+        *self.files.get_mut() = None;
         // SAFETY: the tensor is alive.
         unsafe {
             checked(api, doing, is_false, |error| (api.larodSetTensorFd)(tensor, place.fd, error))?;
@@ -501,11 +545,10 @@ impl Tensors {
         let api = self.connection.api;
         for index in 0..self.count {
             let tensor = self.get(index)?;
-            let connection = self.connection.lock();
             // SAFETY: connection and tensor are alive.
             unsafe {
                 checked(api, "remember a tensor's memory", is_false, |error| {
-                    (api.larodTrackTensor)(connection.0, tensor, error)
+                    (api.larodTrackTensor)(self.connection.pointer, tensor, error)
                 })?;
             }
         }
@@ -515,23 +558,19 @@ impl Tensors {
 
 impl Drop for Tensors {
     fn drop(&mut self) {
-        let api = self.connection.api;
-        let mut error = ptr::null_mut();
-        let connection = self.connection.lock();
-        // SAFETY: the array came from this connection's library and is owned here alone.
+        let Connection { api, pointer: connection, .. } = *self.connection;
+        // SAFETY: the array came from this connection's library and is owned here alone; the connection is open.
         unsafe {
-            (api.larodDestroyTensors)(connection.0, &mut self.pointer, self.count, &mut error);
-            if !error.is_null() {
-                (api.larodClearError)(&mut error);
-            }
+            tell(api, |error| (api.larodDestroyTensors)(connection, &mut self.pointer, self.count, error));
         }
     }
 }
 
 /// A job that can be run again and again.
 pub struct Job {
-    connection: Arc<Connection>,
+    connection: Rc<Connection>,
     pointer: *mut Opaque,
+    files: Rc<Files>,
 }
 
 impl Job {
@@ -541,11 +580,15 @@ impl Job {
     /// Where the service or the device fails.
     pub fn run(&mut self) -> Answer<()> {
         let api = self.connection.api;
-        let connection = self.connection.lock();
+        for (file, offset) in self.files.iter() {
+            // A device that writes files writes them where they stand, which is behind the last job's bytes.
+            memory::stand_at(file, *offset)
+                .map_err(|error| Fault::own("run the model", format!("its output cannot be set: {error}")))?;
+        }
         // SAFETY: connection and job are alive.
         unsafe {
             checked(api, "run the model", is_false, |error| {
-                (api.larodRunJob)(connection.0, self.pointer, error)
+                (api.larodRunJob)(self.connection.pointer, self.pointer, error)
             })
         }
         .map(|_| ())

@@ -1,7 +1,7 @@
 //! A preprocessing model: a device of larod writes frames into the memory of a model's input.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::buffers::{Buffers, Ends, misfit};
 use super::conversion::Conversion;
@@ -27,7 +27,7 @@ impl Stage {
     /// Where the device does not take the conversion; never [`super::fault::Remedy::Reconnect`] without a code.
     pub fn load(
         api: &'static Api,
-        connection: &Arc<Connection>,
+        connection: &Rc<Connection>,
         device: &'static str,
         conversion: &Conversion,
         input: Place,
@@ -37,7 +37,7 @@ impl Stage {
 
     fn make(
         api: &'static Api,
-        connection: &Arc<Connection>,
+        connection: &Rc<Connection>,
         device: &'static str,
         conversion: &Conversion,
         input: Place,

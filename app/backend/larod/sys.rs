@@ -1,14 +1,13 @@
 //! liblarod's C interface, as far as Spotter uses it, opened at run time.
 //!
-//! The declarations are our own, after the public interface of liblarod 3; `docs/camera.md` lists each with its
+//! The declarations are our own, after the public interface of liblarod 3; `docs/design/larod.md` lists each with its
 //! source, and a test holds this file against that list.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use libloading::Library;
-
+use super::symbols::Symbols;
 use crate::base::error::{Error, Kind, Result};
 
 /// The library's name in the camera's loader path.
@@ -110,7 +109,6 @@ macro_rules! functions {
         pub struct Api {
             $(pub $name: unsafe extern "C" fn($($type),*) $(-> $ret)?,)*
             $(pub $optional: Option<unsafe extern "C" fn($($optional_type),*) $(-> $optional_ret)?>,)*
-            _library: Library,
         }
 
         /// The name of every function that is declared, and whether it must be there.
@@ -119,13 +117,15 @@ macro_rules! functions {
 
         impl Api {
             /// The functions of an opened library.
-            fn of(library: Library) -> std::result::Result<Self, libloading::Error> {
+            ///
+            /// # Errors
+            /// Which one is not there.
+            pub fn of(symbols: &mut Symbols) -> std::result::Result<Self, String> {
                 Ok(Self {
                     // SAFETY: the types are those that liblarod's public interface gives these names.
-                    $($name: *unsafe { library.get(concat!(stringify!($name), "\0")) }?,)*
+                    $($name: unsafe { symbols.find(stringify!($name)) }?,)*
                     // SAFETY: as above.
-                    $($optional: unsafe { library.get(concat!(stringify!($optional), "\0")) }.ok().map(|f| *f),)*
-                    _library: library,
+                    $($optional: unsafe { symbols.find(stringify!($optional)) }.ok(),)*
                 })
             }
         }
@@ -140,6 +140,7 @@ functions! {
         fn larodListDevices(*mut Opaque, *mut usize, Fault) -> *mut *const Opaque;
         fn larodGetDeviceName(*const Opaque, Fault) -> *const c_char;
         fn larodLoadModel(*mut Opaque, c_int, *const Opaque, c_int, *const c_char, *const Opaque, Fault) -> *mut Opaque;
+        fn larodDeleteModel(*mut Opaque, *mut Opaque, Fault) -> bool;
         fn larodDestroyModel(Out<Opaque>);
         fn larodAllocModelInputs(*mut Opaque, *const Opaque, u32, *mut usize, *mut Opaque, Fault) -> *mut *mut Opaque;
         fn larodAllocModelOutputs(*mut Opaque, *const Opaque, u32, *mut usize, *mut Opaque, Fault) -> *mut *mut Opaque;
@@ -199,8 +200,10 @@ pub fn load_from(path: PathBuf) -> Result<&'static Api> {
     let api = API.get_or_init(|| {
         // SAFETY: liblarod has no constructors that need anything; what the user names in $SPOTTER_LAROD is as
         // trusted as the program itself.
-        let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
-        Api::of(library).map_err(|error| error.to_string())
+        let mut symbols = unsafe { Symbols::open(&path) }.map_err(|error| error.to_string())?;
+        let api = Api::of(&mut symbols)?;
+        log::debug!("{SONAME} is open; {}", symbols.taken());
+        Ok(api)
     });
     api.as_ref().map_err(|why| {
         let text = format!(
@@ -221,9 +224,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::mem::{align_of, offset_of, size_of};
 
-    /// The rows of the tables below a heading of docs/camera.md, cells trimmed.
+    /// The rows of the tables below a heading of docs/design/larod.md, cells trimmed.
     fn rows(heading: &str) -> Vec<Vec<String>> {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/camera.md")).unwrap();
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/design/larod.md")).unwrap();
         let section = text.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading}"));
         let section = section.split("\n#").next().unwrap();
         let lines = section.lines().filter(|line| line.starts_with("| `"));
@@ -239,11 +243,12 @@ mod tests {
 
     #[test]
     fn the_functions_are_those_of_the_table() {
-        let listed: BTreeMap<String, bool> = rows("### Functions of liblarod")
+        let listed: BTreeMap<String, bool> = rows("## Functions of liblarod")
             .into_iter()
             .map(|row| {
-                assert_eq!(row.len(), 4, "{row:?}");
-                assert!(!row[3].is_empty(), "{row:?} has no source");
+                assert_eq!(row.len(), 5, "{row:?}");
+                assert!(!row[3].is_empty(), "{row:?} does not say who owns what it gives");
+                assert!(!row[4].is_empty(), "{row:?} has no source");
                 (row[0].clone(), row[2] == "yes")
             })
             .collect();
@@ -262,7 +267,7 @@ mod tests {
         ];
         assert_eq!((offset_of!(LarodError, code), offset_of!(LarodError, msg)), (0, word));
         assert_eq!((offset_of!(Extents, values), offset_of!(Extents, len)), (0, 12 * word));
-        let listed = rows("### Structures of liblarod");
+        let listed = rows("## Structures of liblarod");
         assert_eq!(listed.len(), found.len());
         for (row, (name, size, align)) in listed.iter().zip(found) {
             let column = if word == 8 { 2 } else { 3 };
@@ -302,7 +307,7 @@ mod tests {
             ("LAROD_ERROR_POWER_NOT_AVAILABLE", ERROR_POWER_NOT_AVAILABLE.into()),
         ]
         .into();
-        let rows = rows("### Numbers of liblarod");
+        let rows = rows("## Numbers of liblarod");
         let listed: BTreeMap<&str, i64> =
             rows.iter().map(|row| (row[0].as_str(), row[1].parse().unwrap())).collect();
         assert_eq!(listed, found);

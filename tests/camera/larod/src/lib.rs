@@ -1,7 +1,9 @@
 //! A stand-in for a camera's `liblarod.so.1`: the C interface of liblarod 3 over TensorFlow Lite on the processor.
 //!
-//! It is for tests. What real cameras do was taken from public descriptions of the interface; what those leave open
-//! is an assumption here and no evidence of anything.
+//! It is for tests. It follows the documentation of `larod.h` sentence by sentence (docs/design/larod.md has them with
+//! their sources) and aborts, with a sentence on stderr, where a caller breaks one of them: a pointer that is not this
+//! library's or whose life has ended, a second destroy, a wrong count, an error that was not cleared, a call from
+//! another thread or from a callback. Where the documentation is open it has both behaviours, by variables.
 //!
 //! Environment (or `spotterSimSet` for a test in the same process):
 //!
@@ -14,6 +16,10 @@
 //! | `SPOTTER_SIM_PREPARE` | `no`: there is no device that prepares pictures |
 //! | `SPOTTER_SIM_DIR` | a folder: `faults` is read at each call, `larod-cache/` remembers compiled models |
 //! | `SPOTTER_SIM_TWIN` | the model that runs in place of one compiled for the Edge TPU |
+//! | `SPOTTER_SIM_ARRAYS` | `kept` (default): larodListDevices gives one array until the connection ends; `rebuilt`: another at each call, and the one before is gone |
+//! | `SPOTTER_SIM_BUFFERS` | who ends allocated memory: `destroy` (default) larodDestroyTensors, `connection` its end, `caller` nobody but the caller |
+//! | `SPOTTER_SIM_FILES` | where outputs are written as files: `position` (default) where they stand, `offset` at their tensor's offset |
+//! | `SPOTTER_SIM_THREADS` | `own` (default): all calls on a connection come from the thread that made it; `turns`: from any thread, one at a time |
 //! | `SPOTTER_TFLITE` | TensorFlow Lite's C library |
 //!
 //! `faults` has one fault a line; lines of other words are for others. A fault lasts as long as its line is there.
@@ -31,16 +37,20 @@
 
 mod device;
 mod faults;
+mod home;
 mod model;
 mod objects;
+mod pool;
 mod preprocess;
 mod settings;
 mod tflite;
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use objects::{Connection, Job, Map, Model, Tensor, Value};
+use home::outside_callbacks;
+use objects::{Connection, Job, Map, Model, Params, Tensor, Value};
+use pool::{Kind, Text, misuse};
 
 /// An error: a code of larod's, and what happened.
 pub struct Failure(pub c_int, pub String);
@@ -103,28 +113,63 @@ unsafe fn give<T>(error: Fault, absent: T, answer: Answer<T>) -> T {
         Ok(value) => value,
         Err(Failure(code, text)) => {
             if !error.is_null() {
-                let msg = CString::new(text.replace('\0', " ")).unwrap_or_default().into_raw();
+                let text = Text::new(&text);
+                let made = LarodError { code, msg: text.as_ptr() };
+                // larodClearError ends it.
+                std::mem::forget(text);
                 // SAFETY: the caller gives a place for the error or null.
-                unsafe { *error = Box::into_raw(Box::new(LarodError { code, msg })) };
+                unsafe { *error = pool::make(Kind::Error, made) };
             }
             absent
         }
     }
 }
 
-/// A reference to what a caller's pointer points to.
-macro_rules! look {
+/// A place that the caller gives to be filled in.
+macro_rules! place {
     ($pointer:expr) => {
-        // SAFETY: null, or a pointer that this library gave and that was not destroyed: the interface's contract.
-        unsafe { $pointer.as_ref() }.ok_or(Failure(code::EINVAL, "a null pointer was given".into()))?
+        // SAFETY: the caller's place: the interface's contract.
+        unsafe { $pointer.as_mut() }.ok_or(Failure(code::EINVAL, "a null pointer was given".into()))?
     };
 }
 
-macro_rules! look_mut {
-    ($pointer:expr) => {
-        // SAFETY: as above, and nobody else uses it meanwhile: the interface's contract.
-        unsafe { $pointer.as_mut() }.ok_or(Failure(code::EINVAL, "a null pointer was given".into()))?
-    };
+/// A handle of this library's that is alive.
+fn handle<'a, T>(kind: Kind, pointer: *const T) -> Answer<&'a T> {
+    if pointer.is_null() {
+        return failed(code::EINVAL, "a null pointer was given");
+    }
+    pool::check(kind, pointer);
+    // SAFETY: it is alive, and its owner's turn keeps it so.
+    Ok(unsafe { &*pointer })
+}
+
+/// The same, to be changed.
+fn handle_mut<'a, T>(kind: Kind, pointer: *mut T) -> Answer<&'a mut T> {
+    handle(kind, pointer)?;
+    // SAFETY: as above, and nobody else uses it meanwhile.
+    Ok(unsafe { &mut *pointer })
+}
+
+/// A handle, and its owner's turn for as long as `$turn` is there.
+macro_rules! enter {
+    ($turn:ident, Connection, $pointer:expr) => {{
+        let found = handle(Kind::Connection, $pointer)?;
+        $turn = found.home.enter();
+        found
+    }};
+    ($turn:ident, Model, $pointer:expr) => {{
+        let found = handle(Kind::Model, $pointer)?;
+        $turn = found.core.home.enter();
+        found
+    }};
+    ($turn:ident, Tensor, $pointer:expr) => {{
+        let pointer = $pointer as *mut Tensor;
+        let found = handle_mut(Kind::Tensor, pointer)?;
+        outside_callbacks();
+        $turn = found.home.as_ref().map(|home| home.enter());
+        // SAFETY: as in handle_mut; the turn borrows what lives as long as the tensor.
+        unsafe { &mut *pointer }
+    }};
 }
 
 /// A C function whose last argument is the error: its body answers, a failure gives `absent`.
@@ -137,6 +182,11 @@ macro_rules! export {
         #[unsafe(no_mangle)]
         #[allow(non_snake_case)]
         pub unsafe extern "C" fn $name($($arg: $type,)* error: Fault) -> $ret {
+            pool::call(stringify!($name));
+            // SAFETY: null or the caller's place for the error.
+            if unsafe { error.as_ref() }.is_some_and(|error| !error.is_null()) {
+                misuse("the error that was given is not NULL; larodClearError clears it");
+            }
             let body = || -> Answer<$ret> { $body };
             // SAFETY: the caller's place for the error.
             unsafe { give(error, $absent, body()) }
@@ -144,31 +194,59 @@ macro_rules! export {
     )*};
 }
 
-/// A value that is destroyed: its pointer becomes null.
-macro_rules! destroy {
-    ($(fn $name:ident($type:ty);)*) => {$(
-        /// As liblarod's function of this name.
-        ///
-        /// # Safety
-        /// As liblarod's function of this name.
-        #[unsafe(no_mangle)]
-        #[allow(non_snake_case)]
-        pub unsafe extern "C" fn $name(pointer: *mut *mut $type) {
-            // SAFETY: the caller gives a pointer that this library made, or null.
-            unsafe {
-                if !pointer.is_null() && !(*pointer).is_null() {
-                    drop(Box::from_raw(*pointer));
-                    *pointer = ptr::null_mut();
-                }
-            }
-        }
-    )*};
+/// What a pointer to a handle points to, where it is not null; the handle becomes null.
+fn taken<T>(pointer: *mut *mut T) -> Option<*mut T> {
+    // SAFETY: null or the caller's place for a handle.
+    let place = unsafe { pointer.as_mut() }?;
+    let handle = std::mem::replace(place, ptr::null_mut());
+    (!handle.is_null()).then_some(handle)
 }
 
-destroy! {
-    fn larodDestroyModel(Model);
-    fn larodDestroyMap(Map);
-    fn larodDestroyJobRequest(Job);
+/// As liblarod's function of this name.
+///
+/// # Safety
+/// As liblarod's function of this name.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)]
+pub unsafe extern "C" fn larodDestroyModel(model: *mut *mut Model) {
+    pool::call("larodDestroyModel");
+    if let Some(model) = taken(model) {
+        let Ok(found) = handle(Kind::Model, model) else { return };
+        let home = found.core.home.clone();
+        let _turn = home.enter_to_destroy();
+        // Only the handle: the service keeps the model until larodDeleteModel or the connection's end.
+        drop(pool::end(Kind::Model, model, "larodDestroyModel freed it"));
+    }
+}
+
+/// As liblarod's function of this name.
+///
+/// # Safety
+/// As liblarod's function of this name.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)]
+pub unsafe extern "C" fn larodDestroyJobRequest(job: *mut *mut Job) {
+    pool::call("larodDestroyJobRequest");
+    if let Some(job) = taken(job) {
+        let Ok(found) = handle(Kind::Job, job) else { return };
+        let home = found.core.home.clone();
+        let _turn = home.enter_to_destroy();
+        drop(pool::end(Kind::Job, job, "larodDestroyJobRequest freed it"));
+    }
+}
+
+/// As liblarod's function of this name. Nothing says that the pointer becomes null, so it stays.
+///
+/// # Safety
+/// As liblarod's function of this name.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)]
+pub unsafe extern "C" fn larodDestroyMap(map: *mut *mut Map) {
+    pool::call("larodDestroyMap");
+    // SAFETY: null or the caller's place for a handle.
+    if let Some(map) = unsafe { map.as_ref() }.copied().filter(|map| !map.is_null()) {
+        drop(pool::end(Kind::Map, map, "larodDestroyMap freed it"));
+    }
 }
 
 /// As liblarod's function of this name.
@@ -178,14 +256,16 @@ destroy! {
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)]
 pub unsafe extern "C" fn larodClearError(error: Fault) {
-    // SAFETY: the caller's error came from `give`.
-    unsafe {
-        if !error.is_null() && !(*error).is_null() {
-            let taken = Box::from_raw(*error);
-            drop(CString::from_raw(taken.msg.cast_mut()));
-            *error = ptr::null_mut();
-        }
+    pool::call("larodClearError");
+    if let Some(error) = taken(error) {
+        outside_callbacks();
+        clear(error);
     }
+}
+
+fn clear(error: *mut LarodError) {
+    let LarodError { msg, .. } = pool::end(Kind::Error, error, "larodClearError freed it");
+    pool::forget(msg.cast_mut(), "larodClearError freed its error");
 }
 
 /// Sets one of the variables of this library for this process; not part of liblarod.
@@ -202,35 +282,42 @@ pub unsafe extern "C" fn spotterSimSet(key: *const c_char, value: *const c_char)
 
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
-    fn free(pointer: *mut c_void);
 }
 
-/// An array of malloc's that the caller frees.
-fn array<T: Copy>(values: &[T]) -> *mut T {
+/// Sizes in an array of malloc's: the one kind of which the documentation says that the caller calls `free()`.
+fn sizes(values: &[usize], count: *mut usize) -> Answer<*mut usize> {
+    // SAFETY: null or the caller's place.
+    if let Some(count) = unsafe { count.as_mut() } {
+        *count = values.len();
+    }
     // SAFETY: the memory has room for the values and is fresh; one byte at least, so that it is not null.
     unsafe {
-        let array: *mut T = malloc(size_of_val(values).max(1)).cast();
+        let array: *mut usize = malloc(size_of_val(values).max(1)).cast();
         if !array.is_null() {
             ptr::copy_nonoverlapping(values.as_ptr(), array, values.len());
         }
-        array
+        Ok(array)
     }
 }
 
-/// Hands over an array of boxed values, and how many there are.
-fn boxed<T>(values: Vec<T>, count: *mut usize) -> Answer<*mut *mut T> {
-    *look_mut!(count) = values.len();
-    let pointers: Vec<*mut T> = values.into_iter().map(|value| Box::into_raw(Box::new(value))).collect();
-    Ok(array(&pointers))
+/// Hands over tensors, and how many there are where the caller wants to know.
+fn tensors(values: Vec<Tensor>, count: *mut usize) -> Answer<*mut *mut Tensor> {
+    // SAFETY: null or the caller's place.
+    if let Some(count) = unsafe { count.as_mut() } {
+        *count = values.len();
+    }
+    let pointers: Vec<*mut Tensor> =
+        values.into_iter().map(|value| pool::make(Kind::Tensor, value)).collect();
+    Ok(pool::array(Kind::Tensors, &pointers))
 }
 
-/// The values behind an array of pointers.
-fn all<'a, T>(pointers: *const *mut T, count: usize) -> Answer<Vec<&'a T>> {
+/// The tensors of a caller's array.
+fn all<'a>(pointers: *const *mut Tensor, count: usize) -> Answer<Vec<&'a Tensor>> {
     if pointers.is_null() && count > 0 {
         return failed(code::EINVAL, "a null array was given");
     }
-    // SAFETY: the caller's array of `count` pointers that this library gave.
-    (0..count).map(|index| Ok(look!(*pointers.add(index)))).collect()
+    // SAFETY: the caller's array of `count` pointers.
+    (0..count).map(|index| handle(Kind::Tensor, unsafe { *pointers.add(index) }.cast_const())).collect()
 }
 
 fn text(pointer: *const c_char) -> Answer<String> {
@@ -246,260 +333,348 @@ struct Sendable<T>(T);
 // SAFETY: liblarod's asynchronous calls hand these pointers to a thread of the library; the caller keeps them alive.
 unsafe impl<T> Send for Sendable<T> {}
 
-type LoadCallback = unsafe extern "C" fn(*mut c_void, *mut Model, *mut LarodError);
+type LoadCallback = unsafe extern "C" fn(*mut Model, *mut c_void, *mut LarodError);
 type JobCallback = unsafe extern "C" fn(*mut c_void, *mut LarodError);
 
 export! {
     fn larodConnect(connection: *mut *mut Connection) -> bool, else false; {
-        let place = look_mut!(connection);
-        *place = Box::into_raw(Box::new(Connection::open()?));
+        outside_callbacks();
+        let place = place!(connection);
+        *place = pool::make(Kind::Connection, Connection::open()?);
         Ok(true)
     }
     fn larodDisconnect(connection: *mut *mut Connection) -> bool, else false; {
-        let place = look_mut!(connection);
-        if place.is_null() {
-            return failed(code::EINVAL, "there is no connection");
+        if let Some(connection) = taken(connection) {
+            let home = handle(Kind::Connection, connection)?.home.clone();
+            let _turn = home.enter();
+            drop(pool::end(Kind::Connection, connection, "larodDisconnect freed it"));
         }
-        // SAFETY: it came from larodConnect and is not used any more.
-        drop(unsafe { Box::from_raw(*place) });
-        *place = ptr::null_mut();
         Ok(true)
     }
     fn larodGetNumSessions(connection: *mut Connection, count: *mut u64) -> bool, else false; {
-        look!(connection).alive()?;
-        *look_mut!(count) = objects::sessions();
+        let _turn;
+        enter!(_turn, Connection, connection).alive()?;
+        *place!(count) = objects::sessions();
         Ok(true)
     }
     fn larodListDevices(connection: *mut Connection, count: *mut usize) -> *mut *const device::Device, else ptr::null_mut(); {
-        let connection = look!(connection);
+        let _turn;
+        let connection = enter!(_turn, Connection, connection);
         connection.alive()?;
-        let devices = connection.devices();
-        *look_mut!(count) = devices.len();
-        Ok(devices.as_ptr().cast_mut())
+        let (array, number) = connection.devices();
+        *place!(count) = number;
+        Ok(array)
     }
     fn larodGetDevice(connection: *const Connection, name: *const c_char, instance: u32) -> *const device::Device, else ptr::null(); {
+        let _turn;
+        let connection = enter!(_turn, Connection, connection);
         let name = text(name)?;
-        match look!(connection).device(&name) {
+        match connection.device(&name) {
             Some(device) if instance == 0 => Ok(device),
             _ => failed(code::INVALID_CHIP_ID, format!("there is no device {name} {instance}")),
         }
     }
     fn larodGetDeviceName(device: *const device::Device) -> *const c_char, else ptr::null(); {
-        Ok(look!(device).c_name.as_ptr())
+        let device = handle(Kind::Device, device)?;
+        let _turn = device.home.enter();
+        Ok(device.c_name.as_ptr())
     }
     fn larodGetDeviceInstance(device: *const device::Device, instance: *mut u32) -> bool, else false; {
-        look!(device);
-        *look_mut!(instance) = 0;
+        let device = handle(Kind::Device, device)?;
+        let _turn = device.home.enter();
+        *place!(instance) = 0;
         Ok(true)
     }
     fn larodLoadModel(connection: *mut Connection, fd: c_int, device: *const device::Device, access: c_int, name: *const c_char, params: *const Map) -> *mut Model, else ptr::null_mut(); {
-        load(connection, fd, device, access, name, params)
+        let _turn;
+        let connection = enter!(_turn, Connection, connection);
+        load(connection, fd, device, access, &text(name)?, params)
     }
     fn larodLoadModelAsync(connection: *mut Connection, fd: c_int, device: *const device::Device, access: c_int, name: *const c_char, params: *const Map, callback: LoadCallback, user: *mut c_void) -> bool, else false; {
-        let name = CString::new(text(name)?).unwrap_or_default();
+        let _turn;
+        enter!(_turn, Connection, connection);
+        let name = text(name)?;
         let all = Sendable((connection, fd, device, access, name, params, callback, user));
         std::thread::spawn(move || {
             let Sendable((connection, fd, device, access, name, params, callback, user)) = { all };
+            pool::call("larodLoadModelAsync");
             let mut error = ptr::null_mut();
+            let answer = handle(Kind::Connection, connection.cast_const())
+                .and_then(|connection| load(connection, fd, device, access, &name, params));
             // SAFETY: the caller keeps the arguments alive until it is called back.
-            unsafe {
-                let answer = load(connection, fd, device, access, name.as_ptr(), params);
-                let model = give(&mut error, ptr::null_mut(), answer);
-                callback(user, model, error);
-                larodClearError(&mut error);
+            let model = unsafe { give(&mut error, ptr::null_mut(), answer) };
+            // SAFETY: the caller's function.
+            home::call_back(|| unsafe { callback(model, user, error) });
+            if !error.is_null() {
+                clear(error);
             }
         });
         Ok(true)
     }
     fn larodGetModel(connection: *mut Connection, id: u64) -> *mut Model, else ptr::null_mut(); {
-        match look!(connection).models().into_iter().find(|core| core.id == id) {
-            Some(core) => Ok(Box::into_raw(Box::new(Model { core }))),
+        let _turn;
+        match enter!(_turn, Connection, connection).models().into_iter().find(|core| core.id == id) {
+            Some(core) => Ok(pool::make(Kind::Model, Model { core })),
             None => failed(code::MODEL_NOT_FOUND, format!("there is no model {id}")),
         }
     }
     fn larodGetModels(connection: *mut Connection, count: *mut usize) -> *mut *mut Model, else ptr::null_mut(); {
-        boxed(look!(connection).models().into_iter().map(|core| Model { core }).collect(), count)
+        let _turn;
+        let models = enter!(_turn, Connection, connection).models();
+        *place!(count) = models.len();
+        let pointers: Vec<*mut Model> =
+            models.into_iter().map(|core| pool::make(Kind::Model, Model { core })).collect();
+        // Where there are none, the array still has one element, NULL.
+        Ok(pool::array(Kind::Models, &pointers))
     }
     fn larodDeleteModel(connection: *mut Connection, model: *mut Model) -> bool, else false; {
-        look!(connection).delete(look!(model).core.id)?;
+        let (_turn, _model_turn);
+        let connection = enter!(_turn, Connection, connection);
+        connection.alive()?;
+        connection.delete(enter!(_model_turn, Model, model).core.id)?;
         Ok(true)
     }
-    fn larodGetModelId(model: *const Model) -> u64, else u64::MAX; { Ok(look!(model).core.id) }
-    fn larodGetModelDevice(model: *const Model) -> *const device::Device, else ptr::null(); { Ok(look!(model).core.device) }
-    fn larodGetModelSize(model: *const Model) -> usize, else 0; { Ok(look!(model).core.size) }
-    fn larodGetModelName(model: *const Model) -> *const c_char, else ptr::null(); { Ok(look!(model).core.name.as_ptr()) }
-    fn larodGetModelAccess(model: *const Model) -> c_int, else 0; { look!(model); Ok(1) }
-    fn larodGetModelNumInputs(model: *const Model) -> usize, else 0; { Ok(look!(model).core.inputs.len()) }
-    fn larodGetModelNumOutputs(model: *const Model) -> usize, else 0; { Ok(look!(model).core.outputs.len()) }
+    fn larodGetModelId(model: *const Model) -> u64, else u64::MAX; { let _turn; Ok(enter!(_turn, Model, model).core.id) }
+    fn larodGetModelDevice(model: *const Model) -> *const device::Device, else ptr::null(); { let _turn; Ok(enter!(_turn, Model, model).core.device) }
+    fn larodGetModelSize(model: *const Model) -> usize, else 0; { let _turn; Ok(enter!(_turn, Model, model).core.size) }
+    fn larodGetModelName(model: *const Model) -> *const c_char, else ptr::null(); { let _turn; Ok(enter!(_turn, Model, model).core.name.as_ptr()) }
+    fn larodGetModelAccess(model: *const Model) -> c_int, else 0; { let _turn; enter!(_turn, Model, model); Ok(1) }
+    fn larodGetModelNumInputs(model: *const Model) -> usize, else 0; { let _turn; Ok(enter!(_turn, Model, model).core.inputs.len()) }
+    fn larodGetModelNumOutputs(model: *const Model) -> usize, else 0; { let _turn; Ok(enter!(_turn, Model, model).core.outputs.len()) }
     fn larodGetModelInputByteSizes(model: *const Model, count: *mut usize) -> *mut usize, else ptr::null_mut(); {
-        let sizes: Vec<usize> = look!(model).core.inputs.iter().map(|spec| spec.bytes()).collect();
-        *look_mut!(count) = sizes.len();
-        Ok(array(&sizes))
+        let _turn;
+        let all: Vec<usize> = enter!(_turn, Model, model).core.inputs.iter().map(|spec| spec.bytes()).collect();
+        sizes(&all, count)
     }
     fn larodGetModelOutputByteSizes(model: *const Model, count: *mut usize) -> *mut usize, else ptr::null_mut(); {
-        let sizes: Vec<usize> = look!(model).core.outputs.iter().map(|spec| spec.bytes()).collect();
-        *look_mut!(count) = sizes.len();
-        Ok(array(&sizes))
+        let _turn;
+        let all: Vec<usize> = enter!(_turn, Model, model).core.outputs.iter().map(|spec| spec.bytes()).collect();
+        sizes(&all, count)
     }
     fn larodCreateModelInputs(model: *const Model, count: *mut usize) -> *mut *mut Tensor, else ptr::null_mut(); {
-        boxed(look!(model).core.inputs.iter().map(Tensor::of).collect(), count)
+        let _turn;
+        let core = &enter!(_turn, Model, model).core;
+        tensors(core.inputs.iter().map(|spec| Tensor::of(spec, &core.home)).collect(), count)
     }
     fn larodCreateModelOutputs(model: *const Model, count: *mut usize) -> *mut *mut Tensor, else ptr::null_mut(); {
-        boxed(look!(model).core.outputs.iter().map(Tensor::of).collect(), count)
+        let _turn;
+        let core = &enter!(_turn, Model, model).core;
+        tensors(core.outputs.iter().map(|spec| Tensor::of(spec, &core.home)).collect(), count)
     }
     fn larodAllocModelInputs(connection: *mut Connection, model: *const Model, props: u32, count: *mut usize, _params: *mut Map) -> *mut *mut Tensor, else ptr::null_mut(); {
-        let model = look!(model);
-        boxed(look!(connection).allocate(&model.core, &model.core.inputs, props)?, count)
+        let (_turn, _model_turn);
+        let connection = enter!(_turn, Connection, connection);
+        tensors(connection.allocate(&enter!(_model_turn, Model, model).core, true, props)?, count)
     }
     fn larodAllocModelOutputs(connection: *mut Connection, model: *const Model, props: u32, count: *mut usize, _params: *mut Map) -> *mut *mut Tensor, else ptr::null_mut(); {
-        let model = look!(model);
-        boxed(look!(connection).allocate(&model.core, &model.core.outputs, props)?, count)
+        let (_turn, _model_turn);
+        let connection = enter!(_turn, Connection, connection);
+        tensors(connection.allocate(&enter!(_model_turn, Model, model).core, false, props)?, count)
     }
     fn larodCreateTensors(count: usize) -> *mut *mut Tensor, else ptr::null_mut(); {
-        let mut made = 0;
-        boxed((0..count).map(|_| Tensor::blank()).collect(), &mut made)
+        outside_callbacks();
+        tensors((0..count).map(|_| Tensor::blank()).collect(), ptr::null_mut())
     }
-    fn larodDestroyTensors(_connection: *mut Connection, tensors: *mut *mut *mut Tensor, count: usize) -> bool, else false; {
-        let place = look_mut!(tensors);
-        if place.is_null() {
-            return failed(code::EINVAL, "there are no tensors");
+    fn larodDestroyTensors(connection: *mut Connection, array: *mut *mut *mut Tensor, count: usize) -> bool, else false; {
+        let _turn;
+        let connection = enter!(_turn, Connection, connection);
+        let Some(array) = taken(array) else { return Ok(true) };
+        let known = pool::check(Kind::Tensors, array.cast_const());
+        if count != known {
+            misuse(format_args!("{count} tensors are said to be in an array of {known}"));
         }
         for index in 0..count {
-            // SAFETY: the caller's array of `count` tensors, used by nobody any more.
-            drop(unsafe { Box::from_raw(*place.add(index)) });
+            // SAFETY: the array is alive and has `count` elements.
+            let tensor = unsafe { *array.add(index) };
+            pool::check(Kind::Tensor, tensor.cast_const());
+            home::not_running(tensor as usize);
+            connection.destroy(pool::end(Kind::Tensor, tensor, "larodDestroyTensors freed it"));
         }
-        // SAFETY: the array is malloc's.
-        unsafe { free(place.cast()) };
-        *place = ptr::null_mut();
+        pool::forget(array, "larodDestroyTensors freed it");
         Ok(true)
     }
-    fn larodSetTensorDims(tensor: *mut Tensor, dims: *const Extents) -> bool, else false; { look_mut!(tensor).dims = *look!(dims); Ok(true) }
-    fn larodGetTensorDims(tensor: *const Tensor) -> *const Extents, else ptr::null(); { Ok(&raw const look!(tensor).dims) }
-    fn larodSetTensorPitches(tensor: *mut Tensor, pitches: *const Extents) -> bool, else false; { look_mut!(tensor).pitches = *look!(pitches); Ok(true) }
-    fn larodGetTensorPitches(tensor: *const Tensor) -> *const Extents, else ptr::null(); { Ok(&raw const look!(tensor).pitches) }
-    fn larodSetTensorDataType(tensor: *mut Tensor, kind: c_int) -> bool, else false; { look_mut!(tensor).kind = kind; Ok(true) }
-    fn larodGetTensorDataType(tensor: *const Tensor) -> c_int, else 0; { Ok(look!(tensor).kind) }
-    fn larodSetTensorLayout(tensor: *mut Tensor, layout: c_int) -> bool, else false; { look_mut!(tensor).layout = layout; Ok(true) }
-    fn larodGetTensorLayout(tensor: *const Tensor) -> c_int, else 0; { Ok(look!(tensor).layout) }
-    fn larodSetTensorFd(tensor: *mut Tensor, fd: c_int) -> bool, else false; { look_mut!(tensor).untracked()?.fd = fd; Ok(true) }
-    fn larodGetTensorFd(tensor: *const Tensor) -> c_int, else c_int::MIN; {
-        match look!(tensor).fd {
-            c_int::MIN => failed(code::FD, "the tensor has no fd"),
-            fd => Ok(fd),
+    fn larodSetTensorDims(tensor: *mut Tensor, dims: *const Extents) -> bool, else false; { let _turn; enter!(_turn, Tensor, tensor).dims = *place!(dims.cast_mut()); Ok(true) }
+    fn larodGetTensorDims(tensor: *const Tensor) -> *const Extents, else ptr::null(); { let _turn; Ok(&raw const enter!(_turn, Tensor, tensor).dims) }
+    fn larodSetTensorPitches(tensor: *mut Tensor, pitches: *const Extents) -> bool, else false; { let _turn; enter!(_turn, Tensor, tensor).pitches = *place!(pitches.cast_mut()); Ok(true) }
+    fn larodGetTensorPitches(tensor: *const Tensor) -> *const Extents, else ptr::null(); { let _turn; Ok(&raw const enter!(_turn, Tensor, tensor).pitches) }
+    fn larodSetTensorDataType(tensor: *mut Tensor, kind: c_int) -> bool, else false; { let _turn; enter!(_turn, Tensor, tensor).kind = kind; Ok(true) }
+    fn larodGetTensorDataType(tensor: *const Tensor) -> c_int, else 0; { let _turn; Ok(enter!(_turn, Tensor, tensor).kind) }
+    fn larodSetTensorLayout(tensor: *mut Tensor, layout: c_int) -> bool, else false; { let _turn; enter!(_turn, Tensor, tensor).layout = layout; Ok(true) }
+    fn larodGetTensorLayout(tensor: *const Tensor) -> c_int, else 0; { let _turn; Ok(enter!(_turn, Tensor, tensor).layout) }
+    fn larodSetTensorFd(tensor: *mut Tensor, fd: c_int) -> bool, else false; { let _turn; enter!(_turn, Tensor, tensor).untracked()?.fd = fd; Ok(true) }
+    fn larodGetTensorFd(tensor: *const Tensor) -> c_int, else c_int::MIN; { let _turn; Ok(enter!(_turn, Tensor, tensor).fd) }
+    fn larodSetTensorFdSize(tensor: *mut Tensor, size: usize) -> bool, else false; { let _turn; enter!(_turn, Tensor, tensor).untracked()?.fd_size = size; Ok(true) }
+    fn larodGetTensorFdSize(tensor: *const Tensor, size: *mut usize) -> bool, else false; { let _turn; *place!(size) = enter!(_turn, Tensor, tensor).fd_size; Ok(true) }
+    fn larodSetTensorFdOffset(tensor: *mut Tensor, offset: i64) -> bool, else false; {
+        let _turn;
+        let tensor = enter!(_turn, Tensor, tensor).untracked()?;
+        if offset < 0 {
+            return failed(code::EINVAL, "negative offsets are not allowed");
         }
+        tensor.fd_offset = offset;
+        Ok(true)
     }
-    fn larodSetTensorFdSize(tensor: *mut Tensor, size: usize) -> bool, else false; { look_mut!(tensor).untracked()?.fd_size = size; Ok(true) }
-    fn larodGetTensorFdSize(tensor: *const Tensor, size: *mut usize) -> bool, else false; { *look_mut!(size) = look!(tensor).fd_size; Ok(true) }
-    fn larodSetTensorFdOffset(tensor: *mut Tensor, offset: i64) -> bool, else false; { look_mut!(tensor).untracked()?.fd_offset = offset; Ok(true) }
-    fn larodGetTensorFdOffset(tensor: *const Tensor) -> i64, else -1; { Ok(look!(tensor).fd_offset) }
-    fn larodSetTensorFdProps(tensor: *mut Tensor, props: u32) -> bool, else false; { look_mut!(tensor).untracked()?.props = props; Ok(true) }
-    fn larodGetTensorFdProps(tensor: *const Tensor, props: *mut u32) -> bool, else false; { *look_mut!(props) = look!(tensor).props; Ok(true) }
+    fn larodGetTensorFdOffset(tensor: *const Tensor) -> i64, else -1; { let _turn; Ok(enter!(_turn, Tensor, tensor).fd_offset) }
+    fn larodSetTensorFdProps(tensor: *mut Tensor, props: u32) -> bool, else false; {
+        let _turn;
+        let tensor = enter!(_turn, Tensor, tensor).untracked()?;
+        if props == 0 {
+            return failed(code::EINVAL, "0 is not valid as fd properties");
+        }
+        tensor.props = props;
+        Ok(true)
+    }
+    fn larodGetTensorFdProps(tensor: *const Tensor, props: *mut u32) -> bool, else false; { let _turn; *place!(props) = enter!(_turn, Tensor, tensor).props; Ok(true) }
     fn larodBuildTensorDims(tensor: *mut Tensor, layout: c_int, width: usize, height: usize, channels: usize) -> bool, else false; {
         let dims = objects::picture_dims(layout, width, height, channels)?;
-        let tensor = look_mut!(tensor);
+        let _turn;
+        let tensor = enter!(_turn, Tensor, tensor);
         (tensor.dims, tensor.layout) = (Extents::of(&dims), layout);
         Ok(true)
     }
     fn larodBuildTensorPitches(tensor: *mut Tensor, layout: c_int, pitch: usize, height: usize, channels: usize) -> bool, else false; {
-        look_mut!(tensor).pitches = Extents::of(&objects::picture_pitches(layout, pitch, height, channels)?);
+        let _turn;
+        enter!(_turn, Tensor, tensor).pitches = Extents::of(&objects::picture_pitches(layout, pitch, height, channels)?);
         Ok(true)
     }
-    fn larodGetTensorName(tensor: *const Tensor) -> *const c_char, else ptr::null(); { Ok(look!(tensor).name.as_ptr()) }
-    fn larodGetTensorByteSize(tensor: *const Tensor, size: *mut usize) -> bool, else false; { *look_mut!(size) = look!(tensor).bytes(); Ok(true) }
+    fn larodGetTensorName(tensor: *const Tensor) -> *const c_char, else ptr::null(); { let _turn; Ok(enter!(_turn, Tensor, tensor).name.as_ptr()) }
+    fn larodGetTensorByteSize(tensor: *const Tensor, size: *mut usize) -> bool, else false; { let _turn; *place!(size) = enter!(_turn, Tensor, tensor).bytes(); Ok(true) }
     fn larodTrackTensor(connection: *mut Connection, tensor: *mut Tensor) -> bool, else false; {
-        look!(connection).track(look_mut!(tensor))?;
+        let (_turn, _tensor_turn);
+        let connection = enter!(_turn, Connection, connection);
+        connection.track(enter!(_tensor_turn, Tensor, tensor))?;
         Ok(true)
     }
     fn larodConvertVmemFdToDmabuf(_fd: c_int, _offset: i64) -> c_int, else c_int::MIN; {
         failed(code::EINVAL, "the simulator has no vmem")
     }
-    fn larodCreateMap() -> *mut Map, else ptr::null_mut(); { Ok(Box::into_raw(Box::default())) }
+    fn larodCreateMap() -> *mut Map, else ptr::null_mut(); { outside_callbacks(); Ok(pool::make(Kind::Map, Map::default())) }
     fn larodMapSetStr(map: *mut Map, key: *const c_char, value: *const c_char) -> bool, else false; {
         let value = text(value)?;
         if value.len() >= 128 {
             return failed(code::EINVAL, "the text is longer than 128 bytes");
         }
-        look_mut!(map).set(text(key)?, Value::Text(CString::new(value).unwrap_or_default()))
+        handle_mut(Kind::Map, map)?.set(text(key)?, Value::Text(Text::new(&value)))
     }
-    fn larodMapSetInt(map: *mut Map, key: *const c_char, value: i64) -> bool, else false; { look_mut!(map).set(text(key)?, Value::Int(value)) }
-    fn larodMapSetIntArr2(map: *mut Map, key: *const c_char, a: i64, b: i64) -> bool, else false; { look_mut!(map).set(text(key)?, Value::Two([a, b])) }
+    fn larodMapSetInt(map: *mut Map, key: *const c_char, value: i64) -> bool, else false; { handle_mut(Kind::Map, map)?.set(text(key)?, Value::Int(value)) }
+    fn larodMapSetIntArr2(map: *mut Map, key: *const c_char, a: i64, b: i64) -> bool, else false; { handle_mut(Kind::Map, map)?.set(text(key)?, Value::Two([a, b])) }
     fn larodMapSetIntArr4(map: *mut Map, key: *const c_char, a: i64, b: i64, c: i64, d: i64) -> bool, else false; {
-        look_mut!(map).set(text(key)?, Value::Four([a, b, c, d]))
+        handle_mut(Kind::Map, map)?.set(text(key)?, Value::Four([a, b, c, d]))
     }
     fn larodMapGetStr(map: *mut Map, key: *const c_char) -> *const c_char, else ptr::null(); {
-        match look!(map).get(&text(key)?)? { Value::Text(text) => Ok(text.as_ptr()), _ => failed(code::EINVAL, "it is no text") }
+        match handle(Kind::Map, map.cast_const())?.get(&text(key)?)? { Value::Text(text) => Ok(text.as_ptr()), _ => failed(code::EINVAL, "it is no text") }
     }
     fn larodMapGetInt(map: *mut Map, key: *const c_char, value: *mut i64) -> bool, else false; {
-        match look!(map).get(&text(key)?)? { Value::Int(int) => { *look_mut!(value) = *int; Ok(true) } _ => failed(code::EINVAL, "it is no number") }
+        match handle(Kind::Map, map.cast_const())?.get(&text(key)?)? { Value::Int(int) => { *place!(value) = *int; Ok(true) } _ => failed(code::EINVAL, "it is no number") }
     }
     fn larodMapGetIntArr2(map: *mut Map, key: *const c_char) -> *const i64, else ptr::null(); {
-        match look!(map).get(&text(key)?)? { Value::Two(two) => Ok(two.as_ptr()), _ => failed(code::EINVAL, "it is no pair") }
+        match handle(Kind::Map, map.cast_const())?.get(&text(key)?)? { Value::Two(two) => Ok(two.as_ptr()), _ => failed(code::EINVAL, "it is no pair") }
     }
     fn larodMapGetIntArr4(map: *mut Map, key: *const c_char) -> *const i64, else ptr::null(); {
-        match look!(map).get(&text(key)?)? { Value::Four(four) => Ok(four.as_ptr()), _ => failed(code::EINVAL, "it is no four") }
+        match handle(Kind::Map, map.cast_const())?.get(&text(key)?)? { Value::Four(four) => Ok(four.as_ptr()), _ => failed(code::EINVAL, "it is no four") }
     }
     fn larodCreateJobRequest(model: *const Model, inputs: *mut *mut Tensor, in_count: usize, outputs: *mut *mut Tensor, out_count: usize, params: *mut Map) -> *mut Job, else ptr::null_mut(); {
-        let core = look!(model).core.clone();
+        let _turn;
+        let core = enter!(_turn, Model, model).core.clone();
         let (inputs, outputs) = (all(inputs, in_count)?, all(outputs, out_count)?);
-        // SAFETY: null or a map of this library.
-        let params = unsafe { params.as_ref() }.cloned().unwrap_or_default();
-        let mut job = Job { core, inputs: Vec::new(), outputs: Vec::new(), params, _priority: 50 };
+        let params = match params.is_null() {
+            true => Params::None,
+            false => {
+                pool::check(Kind::Map, params.cast_const());
+                Params::Referred(params)
+            }
+        };
+        let mut job = Job { core: core.clone(), inputs: Vec::new(), outputs: Vec::new(), params, _priority: 50 };
         job.set_inputs(&inputs)?;
         job.set_outputs(&outputs)?;
-        Ok(Box::into_raw(Box::new(job)))
+        Ok(pool::make(Kind::Job, job))
     }
-    fn larodSetJobRequestModel(job: *mut Job, model: *const Model) -> bool, else false; { look_mut!(job).core = look!(model).core.clone(); Ok(true) }
-    fn larodSetJobRequestInputs(job: *mut Job, tensors: *mut *mut Tensor, count: usize) -> bool, else false; { look_mut!(job).set_inputs(&all(tensors, count)?)?; Ok(true) }
-    fn larodSetJobRequestOutputs(job: *mut Job, tensors: *mut *mut Tensor, count: usize) -> bool, else false; { look_mut!(job).set_outputs(&all(tensors, count)?)?; Ok(true) }
+    fn larodSetJobRequestModel(job: *mut Job, model: *const Model) -> bool, else false; {
+        let core = handle(Kind::Model, model)?.core.clone();
+        let _turn = core.home.enter();
+        handle_mut(Kind::Job, job)?.core = core.clone();
+        Ok(true)
+    }
+    fn larodSetJobRequestInputs(job: *mut Job, tensors: *mut *mut Tensor, count: usize) -> bool, else false; {
+        let home = handle(Kind::Job, job.cast_const())?.core.home.clone();
+        let _turn = home.enter();
+        handle_mut(Kind::Job, job)?.set_inputs(&all(tensors, count)?)?;
+        Ok(true)
+    }
+    fn larodSetJobRequestOutputs(job: *mut Job, tensors: *mut *mut Tensor, count: usize) -> bool, else false; {
+        let home = handle(Kind::Job, job.cast_const())?.core.home.clone();
+        let _turn = home.enter();
+        handle_mut(Kind::Job, job)?.set_outputs(&all(tensors, count)?)?;
+        Ok(true)
+    }
     fn larodSetJobRequestPriority(job: *mut Job, priority: u8) -> bool, else false; {
         if priority > 100 {
             return failed(code::EINVAL, "a priority is 0 to 100");
         }
-        look_mut!(job)._priority = priority;
+        let home = handle(Kind::Job, job.cast_const())?.core.home.clone();
+        let _turn = home.enter();
+        handle_mut(Kind::Job, job)?._priority = priority;
         Ok(true)
     }
-    fn larodSetJobRequestParams(job: *mut Job, params: *const Map) -> bool, else false; { look_mut!(job).params = look!(params).clone(); Ok(true) }
+    fn larodSetJobRequestParams(job: *mut Job, params: *const Map) -> bool, else false; {
+        let home = handle(Kind::Job, job.cast_const())?.core.home.clone();
+        let _turn = home.enter();
+        handle_mut(Kind::Job, job)?.params = Params::Copied(handle(Kind::Map, params)?.clone());
+        Ok(true)
+    }
     fn larodRunJob(connection: *mut Connection, job: *const Job) -> bool, else false; {
-        look!(connection).run(look!(job))?;
+        let _turn;
+        let connection = enter!(_turn, Connection, connection);
+        connection.run(handle(Kind::Job, job)?)?;
         Ok(true)
     }
     fn larodRunJobAsync(connection: *mut Connection, job: *const Job, callback: JobCallback, user: *mut c_void) -> bool, else false; {
-        // The job is copied: the caller may change or destroy it at once.
-        let all = Sendable((connection, look!(job).copied(), callback, user));
+        let _turn;
+        enter!(_turn, Connection, connection);
+        let job = handle(Kind::Job, job)?.copied()?;
+        let running = job.running();
+        let all = Sendable((connection, job, running, callback, user));
         std::thread::spawn(move || {
-            let Sendable((connection, job, callback, user)) = { all };
+            let Sendable((connection, job, running, callback, user)) = { all };
+            pool::call("larodRunJobAsync");
             let mut error = ptr::null_mut();
-            // SAFETY: the caller keeps the connection until it is called back.
-            unsafe {
-                let answer = connection.as_ref().map_or_else(|| failed(code::EINVAL, "no connection"), |c| c.run(&job));
-                give(&mut error, (), answer);
-                callback(user, error);
-                larodClearError(&mut error);
+            let answer = handle(Kind::Connection, connection.cast_const()).and_then(|c| c.run(&job));
+            // SAFETY: the place is there.
+            unsafe { give(&mut error, (), answer) };
+            drop(running);
+            // SAFETY: the caller's function.
+            home::call_back(|| unsafe { callback(user, error) });
+            if !error.is_null() {
+                clear(error);
             }
         });
         Ok(true)
     }
     fn larodExportModel(connection: *mut Connection, _fd: c_int, _out: c_int, _device: *const device::Device, _params: *const Map) -> bool, else false; {
-        look!(connection).alive()?;
+        let _turn;
+        enter!(_turn, Connection, connection).alive()?;
         failed(code::LOAD_MODEL, "the simulator has no compiler to export from")
     }
 }
 
 fn load(
-    connection: *mut Connection,
+    connection: &Connection,
     fd: c_int,
     device: *const device::Device,
     access: c_int,
-    name: *const c_char,
+    name: &str,
     params: *const Map,
 ) -> Answer<*mut Model> {
     if !(1..=2).contains(&access) {
         return failed(code::INVALID_ACCESS, format!("there is no access {access}"));
     }
-    // SAFETY: null or a map of this library.
-    let params = unsafe { params.as_ref() };
-    let core = look!(connection).load(fd, look!(device), &text(name)?, params)?;
-    Ok(Box::into_raw(Box::new(Model { core })))
+    let params = if params.is_null() { None } else { Some(handle(Kind::Map, params)?) };
+    let device = handle(Kind::Device, device)?;
+    if !std::sync::Arc::ptr_eq(&device.home, &connection.home) {
+        misuse("the device that was given is of another connection");
+    }
+    let core = connection.load(fd, device, name, params)?;
+    Ok(pool::make(Kind::Model, Model { core }))
 }
 
 /// As liblarod's function of this name.
@@ -509,15 +684,16 @@ fn load(
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)]
 pub unsafe extern "C" fn larodDestroyModels(models: *mut *mut *mut Model, count: usize) {
-    // SAFETY: the caller's array of `count` models from larodGetModels.
-    unsafe {
-        if models.is_null() || (*models).is_null() {
-            return;
-        }
-        for index in 0..count {
-            drop(Box::from_raw(*(*models).add(index)));
-        }
-        free((*models).cast());
-        *models = ptr::null_mut();
+    pool::call("larodDestroyModels");
+    let Some(array) = taken(models) else { return };
+    let known = pool::check(Kind::Models, array.cast_const());
+    if count != known {
+        misuse(format_args!("{count} models are said to be in an array of {known}"));
     }
+    for index in 0..count {
+        // SAFETY: the array is alive and has `count` elements.
+        let model = unsafe { *array.add(index) };
+        drop(pool::end(Kind::Model, model, "larodDestroyModels freed it"));
+    }
+    pool::forget(array, "larodDestroyModels freed it");
 }

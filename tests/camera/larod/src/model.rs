@@ -1,12 +1,13 @@
 //! Models on devices: what they take, and what they give for it.
 
-use std::ffi::CString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::device::{Device, Role};
+use crate::home::Home;
 use crate::objects::{Map, Value};
+use crate::pool::Text;
 use crate::preprocess::Pictures;
 use crate::tflite::{About, Interpreter, Quantisation};
 use crate::{Answer, code, failed, settings};
@@ -50,7 +51,8 @@ enum Work {
 /// A loaded model.
 pub struct Core {
     pub id: u64,
-    pub name: CString,
+    pub name: Text,
+    pub home: Arc<Home>,
     pub device: *const Device,
     pub size: usize,
     pub inputs: Vec<Spec>,
@@ -61,7 +63,7 @@ pub struct Core {
     work: Work,
 }
 
-// SAFETY: the device lives as long as the process; all else is behind locks.
+// SAFETY: the device is only handed on, never looked into; all else is behind locks.
 unsafe impl Send for Core {}
 // SAFETY: as above.
 unsafe impl Sync for Core {}
@@ -210,7 +212,8 @@ impl Core {
     ) -> Self {
         Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            name: CString::new(name).unwrap_or_default(),
+            name: Text::new(name),
+            home: device.home.clone(),
             device: std::ptr::from_ref(device),
             size,
             inputs,

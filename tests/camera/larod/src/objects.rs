@@ -1,21 +1,23 @@
 //! Connections, models, tensors, maps and jobs, with the rules that liblarod has for them.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, c_int};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, SeekFrom};
 
 use crate::device::{self, Device, Role};
 use crate::faults::{self, At};
+use crate::home::{self, Home};
 use crate::model::{Core, NCHW, NHWC, SEMIPLANAR, Spec, UNSPECIFIED};
+use crate::pool::{self, Kind, Text};
 use crate::{Answer, Extents, Failure, code, failed, settings};
 
-const READWRITE: u32 = 1;
-const MAP: u32 = 2;
-const DMABUF: u32 = 4;
+pub const READWRITE: u32 = 1;
+pub const MAP: u32 = 2;
+pub const DMABUF: u32 = 4;
 /// Tensors that a connection remembers at most.
 const TRACKED: usize = 32;
 
@@ -35,22 +37,32 @@ pub fn sessions() -> u64 {
 
 /// `larodConnection`.
 pub struct Connection {
+    pub home: Arc<Home>,
     service: u64,
-    devices: Vec<&'static Device>,
-    /// What larodListDevices gives, which stays the connection's. It begins within its memory, so that a caller who
-    /// frees it is ended by the C library.
-    listed: Vec<*const Device>,
+    devices: Vec<Lasting>,
+    /// The array of larodListDevices that was given last.
+    listed: Mutex<Option<Array>>,
     models: Mutex<Vec<Arc<Core>>>,
     tracked: Arc<AtomicUsize>,
-    busy: AtomicBool,
+    /// Memory of tensors that were destroyed, where it lasts until the connection ends.
+    memory: Mutex<Vec<OwnedFd>>,
 }
 
-/// Leave of a connection's only caller.
-struct Turn<'a>(&'a AtomicBool);
+/// A device, for as long as its connection is open.
+struct Lasting(*mut Device);
+/// An array of devices.
+struct Array(*mut *const Device);
 
-impl Drop for Turn<'_> {
+// SAFETY: only the library writes there, under the rules of the caller's turn.
+unsafe impl Send for Lasting {}
+// SAFETY: as above.
+unsafe impl Sync for Lasting {}
+// SAFETY: as above.
+unsafe impl Send for Array {}
+
+impl Drop for Lasting {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
+        drop(pool::end(Kind::Device, self.0, "its connection was closed"));
     }
 }
 
@@ -59,34 +71,25 @@ impl Connection {
         faults::meet(At::Connect)?;
         SESSIONS.fetch_add(1, Ordering::SeqCst);
         let chip = settings::get("SPOTTER_SIM_CHIP").unwrap_or_else(|| "artpec8".to_owned());
+        let home = Home::new();
         let make = |(name, role): &(&'static str, Role)| {
-            let c_name = CString::new(*name).unwrap_or_default();
-            // Models point to their device for ever.
-            &*Box::leak(Box::new(Device { name, c_name, role: *role }))
+            let device = Device { home: home.clone(), name, c_name: Text::new(name), role: *role };
+            Lasting(pool::make(Kind::Device, device))
         };
         let prepares = settings::get("SPOTTER_SIM_PREPARE").is_none_or(|value| value != "no");
-        let devices: Vec<&Device> = device::of_chip(&chip)
-            .iter()
-            .filter(|(_, role)| prepares || !role.prepares())
-            .map(make)
-            .collect();
-        let known = devices.iter().map(|device| std::ptr::from_ref(*device));
         Ok(Self {
             service: SERVICE.load(Ordering::SeqCst),
-            listed: std::iter::once(std::ptr::null()).chain(known).collect(),
-            devices,
+            devices: device::of_chip(&chip)
+                .iter()
+                .filter(|(_, role)| prepares || !role.prepares())
+                .map(make)
+                .collect(),
+            listed: Mutex::default(),
             models: Mutex::default(),
             tracked: Arc::default(),
-            busy: AtomicBool::new(false),
+            memory: Mutex::default(),
+            home,
         })
-    }
-
-    /// A call that two threads make at once is a mistake of the caller's: larod is not thread-safe.
-    fn turn(&self) -> Answer<Turn<'_>> {
-        match self.busy.swap(true, Ordering::SeqCst) {
-            true => failed(code::CONNECTION, "two threads use one connection"),
-            false => Ok(Turn(&self.busy)),
-        }
     }
 
     pub fn alive(&self) -> Answer<()> {
@@ -99,12 +102,25 @@ impl Connection {
         }
     }
 
-    pub fn devices(&self) -> &[*const Device] {
-        &self.listed[1..]
+    /// The array of devices, which stays the connection's, and how many there are. Nobody says how long the array
+    /// itself lasts: until the connection ends, or (`SPOTTER_SIM_ARRAYS=rebuilt`) until the next call.
+    pub fn devices(&self) -> (*mut *const Device, usize) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings::get("SPOTTER_SIM_ARRAYS").is_some_and(|value| value == "rebuilt")
+            && let Some(Array(old)) = listed.take()
+        {
+            pool::forget(old, "larodListDevices was called again");
+        }
+        let make = || {
+            let all: Vec<*const Device> = self.devices.iter().map(|device| device.0.cast_const()).collect();
+            Array(pool::array(Kind::Devices, &all))
+        };
+        (listed.get_or_insert_with(make).0, self.devices.len())
     }
 
     pub fn device(&self, name: &str) -> Option<*const Device> {
-        self.devices.iter().find(|device| device.name == name).map(|device| std::ptr::from_ref(*device))
+        // SAFETY: devices live as long as the connection.
+        self.devices.iter().map(|device| device.0.cast_const()).find(|d| unsafe { (**d).name } == name)
     }
 
     pub fn models(&self) -> Vec<Arc<Core>> {
@@ -112,7 +128,6 @@ impl Connection {
     }
 
     pub fn load(&self, fd: c_int, device: &Device, name: &str, params: Option<&Map>) -> Answer<Arc<Core>> {
-        let _turn = self.turn()?;
         self.alive()?;
         faults::meet(At::Load)?;
         let core = match (fd, params) {
@@ -145,30 +160,38 @@ impl Connection {
         }
     }
 
-    pub fn allocate(&self, core: &Core, specs: &[Spec], props: u32) -> Answer<Vec<Tensor>> {
-        let _turn = self.turn()?;
+    pub fn allocate(&self, core: &Core, input: bool, wanted: u32) -> Answer<Vec<Tensor>> {
         self.alive()?;
-        if core.role == Role::EdgeTpu && props & DMABUF != 0 && std::ptr::eq(specs, core.outputs.as_slice()) {
-            return failed(code::ALLOC, "the Edge TPU's outputs are no dma-bufs");
-        }
+        let props = core.role.memory(input, wanted)?;
         let allocate = |spec: &Spec| {
             let bytes = spec.bytes();
             let fd = rustix::fs::memfd_create("larod", MemfdFlags::CLOEXEC).map_err(system)?;
             rustix::fs::ftruncate(&fd, bytes as u64).map_err(system)?;
-            let mut tensor = Tensor::of(spec);
-            (tensor.fd, tensor.fd_size) = (fd.as_raw_fd(), bytes);
-            tensor.props = if props == 0 { READWRITE | MAP } else { props };
+            let mut tensor = Tensor::of(spec, &core.home);
+            (tensor.fd, tensor.fd_size, tensor.props) = (fd.as_raw_fd(), bytes, props);
             tensor.own = Some(fd);
             self.track(&mut tensor)?;
             Ok(tensor)
         };
+        let specs = if input { &core.inputs } else { &core.outputs };
         specs.iter().map(allocate).collect()
+    }
+
+    /// What becomes of the memory of a tensor that is destroyed. larodAllocModelInputs says that it lasts until the
+    /// connection ends, larodDestroyTensors that it ends now; Axis' example closes the descriptor itself.
+    pub fn destroy(&self, tensor: Tensor) {
+        let Some(own) = tensor.own else { return };
+        match settings::get("SPOTTER_SIM_BUFFERS").as_deref() {
+            Some("connection") => self.memory.lock().unwrap_or_else(PoisonError::into_inner).push(own),
+            Some("caller") => drop(own.into_raw_fd()),
+            _ => drop(own),
+        }
     }
 
     pub fn track(&self, tensor: &mut Tensor) -> Answer<()> {
         self.alive()?;
         if tensor.tracked.is_some() {
-            return Ok(());
+            pool::misuse("the tensor is tracked already");
         }
         if tensor.fd < 0 {
             return failed(code::FD, "a tensor without an fd cannot be tracked");
@@ -184,7 +207,7 @@ impl Connection {
     }
 
     pub fn run(&self, job: &Job) -> Answer<()> {
-        let _turn = self.turn()?;
+        let params = job.params()?;
         self.alive()?;
         let begun = std::time::Instant::now();
         faults::meet(At::Run)?;
@@ -195,15 +218,15 @@ impl Connection {
         if !core.alive.load(Ordering::SeqCst) || !self.models().iter().any(|known| known.id == core.id) {
             return failed(code::MODEL_NOT_FOUND, "the model is not loaded on this connection");
         }
-        check(&job.inputs, &core.inputs, core.role)?;
-        check(&job.outputs, &core.outputs, core.role)?;
+        check(&job.inputs, &core.inputs, core.role, true)?;
+        check(&job.outputs, &core.outputs, core.role, false)?;
         let inputs: Vec<Vec<u8>> = job
             .inputs
             .iter()
             .zip(&core.inputs)
-            .map(|(at, spec)| at.read(spec.bytes()))
+            .map(|(at, spec)| at.read(spec.bytes(), core.role.access(true)))
             .collect::<Answer<_>>()?;
-        let outputs = core.run(&inputs, &job.params)?;
+        let outputs = core.run(&inputs, &params)?;
         let least = settings::milliseconds(match core.role.prepares() {
             true => "SPOTTER_SIM_PREPARE_MS",
             false => "SPOTTER_SIM_INFERENCE_MS",
@@ -211,7 +234,8 @@ impl Connection {
         std::thread::sleep(least.saturating_sub(begun.elapsed()));
         faults::meet(At::Run)?;
         self.alive()?;
-        job.outputs.iter().zip(&outputs).try_for_each(|(at, bytes)| at.write(bytes))
+        let access = core.role.access(false);
+        job.outputs.iter().zip(&outputs).try_for_each(|(at, bytes)| at.write(bytes, access))
     }
 }
 
@@ -220,6 +244,10 @@ impl Drop for Connection {
         for core in self.models() {
             core.alive.store(false, Ordering::SeqCst);
         }
+        if let Some(Array(listed)) = self.listed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            pool::forget(listed, "its connection was closed");
+        }
+        self.home.close();
         SESSIONS.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -278,11 +306,13 @@ struct Tracked {
 
 /// `larodTensor`.
 pub struct Tensor {
+    /// Of the connection that it came from; `None` where it came from none.
+    pub home: Option<Arc<Home>>,
     pub dims: Extents,
     pub pitches: Extents,
     pub kind: c_int,
     pub layout: c_int,
-    pub name: CString,
+    pub name: Text,
     pub fd: c_int,
     pub fd_size: usize,
     pub fd_offset: i64,
@@ -300,23 +330,25 @@ impl Tensor {
             pitches: nothing,
             kind: UNSPECIFIED,
             layout: UNSPECIFIED,
-            name: CString::default(),
-            fd: c_int::MIN,
+            home: None,
+            name: Text::new(""),
+            fd: -1,
             fd_size: 0,
             fd_offset: 0,
-            props: 0,
+            props: READWRITE,
             tracked: None,
             own: None,
         }
     }
 
-    pub fn of(spec: &Spec) -> Self {
+    pub fn of(spec: &Spec, home: &Arc<Home>) -> Self {
         Self {
+            home: Some(home.clone()),
             dims: Extents::of(&spec.dims),
             pitches: Extents::of(&spec.pitches),
             kind: spec.kind,
             layout: spec.layout,
-            name: CString::new(spec.name.as_str()).unwrap_or_default(),
+            name: Text::new(&spec.name),
             ..Self::blank()
         }
     }
@@ -346,6 +378,8 @@ pub struct Copied {
     offset: i64,
     props: u32,
     tracked: Option<Arc<Tracked>>,
+    /// Where the tensor was.
+    pub address: usize,
 }
 
 impl Copied {
@@ -366,6 +400,7 @@ impl Copied {
             offset: tensor.fd_offset,
             props: tensor.props,
             tracked: tensor.tracked.clone(),
+            address: std::ptr::from_ref(tensor) as usize,
         })
     }
 
@@ -377,32 +412,33 @@ impl Copied {
         }
     }
 
-    fn read(&self, bytes: usize) -> Answer<Vec<u8>> {
+    fn read(&self, bytes: usize, access: u32) -> Answer<Vec<u8>> {
         let fd = self.open()?;
         let mut read = vec![0; bytes];
-        if self.props & (MAP | DMABUF) != 0 {
+        if self.props & access & (MAP | DMABUF) != 0 {
             fill(&fd, &mut read, self.offset as u64)?;
         } else {
-            // As a file it is read from its beginning on, wherever it stood.
-            rustix::fs::seek(&fd, SeekFrom::Start(0)).map_err(system)?;
-            fill(&fd, &mut read, 0)?;
-            rustix::fs::seek(&fd, SeekFrom::Start(bytes as u64)).map_err(system)?;
+            // As a file it is read from its offset on, wherever it stood.
+            let begin = self.offset as u64;
+            fill(&fd, &mut read, begin)?;
+            rustix::fs::seek(&fd, SeekFrom::Start(begin + bytes as u64)).map_err(system)?;
         }
         Ok(read)
     }
 
-    fn write(&self, bytes: &[u8]) -> Answer<()> {
+    fn write(&self, bytes: &[u8], access: u32) -> Answer<()> {
         let fd = self.open()?;
-        // As a file it is written where it stands.
-        let place = match self.props & (MAP | DMABUF) != 0 {
-            true => self.offset as u64,
-            false => rustix::fs::tell(&fd).map_err(system)?,
+        // As a file it is written where it stands, says larodRunJob; larodSetTensorFdOffset says at its offset.
+        let stands = settings::get("SPOTTER_SIM_FILES").is_none_or(|value| value != "offset");
+        let place = match self.props & access & (MAP | DMABUF) == 0 && stands {
+            true => rustix::fs::tell(&fd).map_err(system)?,
+            false => self.offset as u64,
         };
         let mut done = 0;
         while done < bytes.len() {
             done += rustix::io::pwrite(&fd, &bytes[done..], place + done as u64).map_err(system)?;
         }
-        if self.props & (MAP | DMABUF) == 0 {
+        if self.props & access & (MAP | DMABUF) == 0 {
             rustix::fs::seek(&fd, SeekFrom::Start(place + bytes.len() as u64)).map_err(system)?;
         }
         Ok(())
@@ -410,7 +446,7 @@ impl Copied {
 }
 
 /// Whether what a job has fits the model; what is not said is not checked.
-fn check(given: &[Copied], wanted: &[Spec], role: Role) -> Answer<()> {
+fn check(given: &[Copied], wanted: &[Spec], role: Role, input: bool) -> Answer<()> {
     let mismatch = |text: String| failed(code::TENSOR_MISMATCH, text);
     if given.len() != wanted.len() {
         return mismatch(format!("{} tensors for {}", given.len(), wanted.len()));
@@ -432,7 +468,13 @@ fn check(given: &[Copied], wanted: &[Spec], role: Role) -> Answer<()> {
         if ![UNSPECIFIED, spec.layout].contains(&tensor.layout) && spec.layout != UNSPECIFIED {
             return mismatch(format!("layout {}, the model has {}", tensor.layout, spec.layout));
         }
-        if tensor.size < spec.bytes() {
+        if tensor.props & role.access(input) == 0 {
+            return failed(
+                code::FD,
+                format!("the device has no way to access memory of the kind {}", tensor.props),
+            );
+        }
+        if tensor.size != 0 && tensor.size < spec.bytes() {
             return mismatch(format!("{} bytes, the model takes {}", tensor.size, spec.bytes()));
         }
         if tensor.offset != 0 && role == Role::EdgeTpu {
@@ -442,12 +484,21 @@ fn check(given: &[Copied], wanted: &[Spec], role: Role) -> Answer<()> {
     Ok(())
 }
 
+/// Parameters of a job.
+pub enum Params {
+    /// larodSetJobRequestParams copies them.
+    Copied(Map),
+    /// larodCreateJobRequest is not said to: what it was given must be there when the job runs.
+    Referred(*const Map),
+    None,
+}
+
 /// `larodJobRequest`.
 pub struct Job {
     pub core: Arc<Core>,
     pub inputs: Vec<Copied>,
     pub outputs: Vec<Copied>,
-    pub params: Map,
+    pub params: Params,
     pub _priority: u8,
 }
 
@@ -462,21 +513,40 @@ impl Job {
         Ok(())
     }
 
-    pub fn copied(&self) -> Self {
-        Self {
+    /// The parameters as they are now.
+    fn params(&self) -> Answer<Map> {
+        match &self.params {
+            Params::Copied(map) => Ok(map.clone()),
+            Params::Referred(map) => {
+                pool::check(Kind::Map, *map);
+                // SAFETY: it is alive.
+                Ok(unsafe { &**map }.clone())
+            }
+            Params::None => Ok(Map::default()),
+        }
+    }
+
+    /// For an asynchronous run.
+    pub fn copied(&self) -> Answer<Self> {
+        Ok(Self {
             core: self.core.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
-            params: self.params.clone(),
+            params: Params::Copied(self.params()?),
             _priority: self._priority,
-        }
+        })
+    }
+
+    /// Notes that it runs.
+    pub fn running(&self) -> home::Running {
+        home::Running::new(self.inputs.iter().chain(&self.outputs).map(|tensor| tensor.address).collect())
     }
 }
 
 /// A value of a map.
 #[derive(Clone)]
 pub enum Value {
-    Text(CString),
+    Text(Text),
     Int(i64),
     Two([i64; 2]),
     Four([i64; 4]),
@@ -490,6 +560,11 @@ impl Map {
     pub fn set(&mut self, key: String, value: Value) -> Answer<bool> {
         if key.len() >= 128 {
             return failed(code::EINVAL, "the key is longer than 128 bytes");
+        }
+        if let Some(old) = self.0.get(&key)
+            && std::mem::discriminant(old) != std::mem::discriminant(&value)
+        {
+            return failed(code::EINVAL, format!("{key} has a value of another type"));
         }
         self.0.insert(key, value);
         Ok(true)

@@ -24,11 +24,11 @@ struct Picture {
 impl Picture {
     fn of(params: &Map, end: &str) -> Answer<Self> {
         let format = match params.get(&format!("image.{end}.format"))? {
-            Value::Text(text) => match text.to_str() {
-                Ok("nv12") => Format::Nv12,
-                Ok("rgb-interleaved") => Format::Interleaved,
-                Ok("rgb-planar") => Format::Planar,
-                _ => return failed(code::LOAD_MODEL, format!("the format {text:?} is not known")),
+            Value::Text(text) => match text.as_str() {
+                "nv12" => Format::Nv12,
+                "rgb-interleaved" => Format::Interleaved,
+                "rgb-planar" => Format::Planar,
+                text => return failed(code::LOAD_MODEL, format!("the format {text:?} is not known")),
             },
             _ => return failed(code::LOAD_MODEL, format!("image.{end}.format is no text")),
         };
@@ -87,7 +87,9 @@ impl Pictures {
                 return refused("planar to interleaved does not scale");
             }
             Role::ProcessorPictures => {}
-            Role::Pictures | Role::ConvertOnly if conversion != (Format::Nv12, Format::Interleaved) => {
+            Role::Pictures | Role::OpenClPictures | Role::ConvertOnly
+                if conversion != (Format::Nv12, Format::Interleaved) =>
+            {
                 return refused("This backend only supports color conversion from NV12 to RGB interleaved");
             }
             Role::ConvertOnly
@@ -100,7 +102,7 @@ impl Pictures {
             {
                 return refused("this backend makes planes of NV12 with a pitch that is a multiple of 32");
             }
-            Role::Pictures | Role::ConvertOnly | Role::PlanarPictures => {}
+            Role::Pictures | Role::OpenClPictures | Role::ConvertOnly | Role::PlanarPictures => {}
             _ => return refused("the device does not preprocess"),
         }
         Ok(Self { input: from.spec("image")?, output: to.spec("image")?, from, to })
