@@ -40,6 +40,8 @@ Spotter finds objects in live video and shows them on a web page.
   ./build.sh setup        install what is missing: GStreamer and a C compiler with apt, TensorFlow Lite
   ./build.sh run [ARGS]   setup, build, then `spotter run ARGS` (try: ./build.sh run --help)
   ./build.sh test         setup, what only tests need, then all tests
+  ./build.sh bench [PART] setup, then measure speed, on a machine that does nothing else; compares with the run before.
+                          PART is viewers, overlap, chips, preprocess, decode, filter or demo; default: all
   ./build.sh eap [ARCH]   build the packages for Axis cameras into target/acap; ARCH is aarch64, armv7hf or all (default).
                           --model MODEL puts a model in: a file, or a name of the catalogue (free licences; for
                           others add --accept-license LICENCE). 15 minutes the first time
@@ -579,6 +581,20 @@ run_tests() {
     say "all tests passed"
 }
 
+# Measures; nothing fails because a machine is slow.
+bench() {
+    local part=${1-}
+    setup
+    setup_test_packages
+    cd "$root"
+    case $part in
+    '') cargo bench --locked ;;
+    viewers | overlap | chips) cargo bench --locked --bench measure -- "$part" ;;
+    preprocess | decode | filter | demo) cargo bench --locked --bench "$part" ;;
+    *) die "bench takes viewers, overlap, chips, preprocess, decode, filter or demo, not '$part'" ;;
+    esac
+}
+
 case ${1-help} in
 setup) setup ;;
 run)
@@ -586,6 +602,10 @@ run)
     run "$@"
     ;;
 test) run_tests ;;
+bench)
+    shift
+    bench "$@"
+    ;;
 camera)
     shift
     simulate "$@"

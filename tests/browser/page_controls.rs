@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::alone;
 use crate::common::browser::Browser;
 use crate::common::mock::Mock;
-use crate::common::page::{SOON, View, open, suitability};
+use crate::common::page::{SOON, open, suitability};
 use serde_json::{Value, json};
 
 fn labels(browser: &mut Browser) -> Value {
@@ -321,8 +321,4 @@ fn a_step_shows_one_picture_more() {
     browser.wait_for(&format!("spotter.framesShown > {before} + 10"), SOON);
 }
 
-#[test]
-fn in_every_view() {
-    let _alone = alone();
-    View::each(module_path!(), "in_every_view");
-}
+crate::in_every_other_view!();

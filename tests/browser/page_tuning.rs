@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::alone;
 use crate::common::browser::Browser;
 use crate::common::mock::Mock;
-use crate::common::page::{SOON, View, tuned};
+use crate::common::page::{SOON, tuned};
 use serde_json::{Value, json};
 
 /// Waits until Spotter has got a change for which this is true.
@@ -289,8 +289,4 @@ fn ranges_and_effects_of_settings_are_those_of_the_schema() {
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
-#[test]
-fn in_every_view() {
-    let _alone = alone();
-    View::each(module_path!(), "in_every_view");
-}
+crate::in_every_other_view!();

@@ -32,6 +32,8 @@ pub struct Browser {
     problems: Vec<String>,
     /// What is typed where the browser asks for a password; none where nobody is there to type.
     password: Option<(String, String)>,
+    /// Whether it is typed into every dialog, or into the next alone.
+    patient: bool,
     /// Addresses for which the browser has asked for a password.
     asked: Vec<String>,
     profile: tempfile::TempDir,
@@ -62,6 +64,7 @@ impl Browser {
             last_id: 0,
             problems: Vec::new(),
             password: None,
+            patient: false,
             asked: Vec::new(),
             profile,
         };
@@ -195,7 +198,15 @@ impl Browser {
     /// Every dialog is counted, see [`Self::asked_for_password`].
     pub fn will_type(&mut self, user: &str, password: &str) {
         self.password = Some((user.to_owned(), password.to_owned()));
+        self.patient = false;
         self.call("Fetch.enable", json!({ "handleAuthRequests": true }));
+    }
+
+    /// Types this into every dialog from now on, as somebody does who wants to get in: a browser that has forgotten a
+    /// password asks for each request that is on its way.
+    pub fn will_always_type(&mut self, user: &str, password: &str) {
+        self.will_type(user, password);
+        self.patient = true;
     }
 
     /// The addresses for which the browser has shown its password dialog since the last call.
@@ -237,7 +248,8 @@ impl Browser {
             }
             Some("Fetch.authRequired") => {
                 self.asked.push(facts["request"]["url"].as_str().unwrap_or("").to_owned());
-                let typed = match self.password.take() {
+                let typed = if self.patient { self.password.clone() } else { self.password.take() };
+                let typed = match typed {
                     Some((user, password)) => {
                         json!({ "response": "ProvideCredentials", "username": user, "password": password })
                     }

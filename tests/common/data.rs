@@ -40,6 +40,12 @@ pub fn h264_mp4() -> Option<PathBuf> {
     clip("h264.mp4", &format!("{SOURCE} ! {X264} ! mp4mux"))
 }
 
+/// The same, which is over in a quarter of a second.
+pub fn fast_mp4() -> Option<PathBuf> {
+    let source = SOURCE.replace("framerate=15/1", "framerate=120/1");
+    clip("fast.mp4", &format!("{source} ! {X264} ! mp4mux"))
+}
+
 /// H.265 in Matroska.
 pub fn h265_mkv() -> Option<PathBuf> {
     clip(

@@ -9,6 +9,7 @@ pub mod compiled;
 pub mod data;
 pub mod mock;
 pub mod once;
+pub mod pace;
 pub mod page;
 pub mod process;
 pub mod street;

@@ -40,23 +40,35 @@ impl View {
         browser.set_viewport(self.width, self.height, 1.0, self.dark);
     }
 
-    /// Runs the tests of a module again in all other views, all but `but`, which calls this.
-    pub fn each(module: &str, but: &str) {
-        if std::env::var_os(Self::VARIABLE).is_some() || Browser::launch().is_none() {
+    /// Runs the tests of a module again in another view, all but its `views`, which call this.
+    pub fn again(module: &str, index: usize) {
+        if Browser::launch().is_none() {
             return;
         }
-        for (index, Self { width, height, dark }) in Self::all().enumerate().skip(1) {
-            let program = std::env::current_exe().expect("this program");
-            let mut tests = Command::new(program);
-            let (_, module) = module.split_once("::").expect("it is a module of this program");
-            tests.args([&format!("{module}::"), "--test-threads=1", "--skip", but]);
-            tests.env(Self::VARIABLE, index.to_string());
-            let output = tests.output().expect("it runs");
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "{width}x{height}, dark {dark}: {said}");
-            assert!(said.contains(" passed; 0 failed") && !said.contains("result: ok. 0 passed"), "{said}");
-        }
+        let Self { width, height, dark } = Self::all().nth(index).expect("there is such a view");
+        let module = module.split_once("::").and_then(|(_, module)| module.strip_suffix("::views"));
+        let module = module.expect("it is in views of a module of this program");
+        let mut tests = Command::new(std::env::current_exe().expect("this program"));
+        tests.args([&format!("{module}::"), "--test-threads=1", "--skip", &format!("{module}::views::")]);
+        let output = tests.env(Self::VARIABLE, index.to_string()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{width}x{height}, dark {dark}: {said}");
+        assert!(said.contains(" passed; 0 failed") && !said.contains("result: ok. 0 passed"), "{said}");
     }
+}
+
+/// The tests of this module once more in each other view, see [`View`].
+#[macro_export]
+macro_rules! in_every_other_view {
+    () => {
+        $crate::in_every_other_view!(dark_desktop 1, light_tablet 2, dark_tablet 3, light_phone 4, dark_phone 5);
+    };
+    ($($name:ident $index:literal),*) => {
+        mod views {
+            use $crate::common::{alone, page::View};
+            $(#[test] fn $name() { let _alone = alone(); View::again(module_path!(), $index); })*
+        }
+    };
 }
 
 /// A browser that shows the mock's page and has drawn its first pictures.

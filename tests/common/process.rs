@@ -18,6 +18,10 @@ pub struct Finished {
     pub took: Duration,
 }
 
+/// Within this a program ends that was told to and waits for nothing, on the busiest machine; what it waits for at other
+/// times takes longer. How fast it is in truth, `./build.sh bench` measures.
+pub const AT_ONCE: Duration = Duration::from_secs(5);
+
 /// A command that will run the program.
 pub fn spotter() -> Command {
     let mut command = command(env!("CARGO_BIN_EXE_spotter"));
@@ -436,6 +440,15 @@ fn read_response(stream: &mut impl BufRead, headers_only: bool) -> std::io::Resu
         stream.read_to_end(&mut response.body)?;
     }
     Ok(response)
+}
+
+/// Waits until something is so. Panics with `what` where it is not so after a time that only what hangs takes.
+pub fn wait_until(what: &str, mut met: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !met() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "still not: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Waits for a process that was told to end; kills it after `limit`.

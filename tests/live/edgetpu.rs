@@ -121,7 +121,9 @@ fn outputs_are_those_of_the_processor_to_the_byte() {
     if std::env::var_os("SPOTTER_EDGETPU").is_none_or(|path| Path::new(&path) != library()) {
         let folder = tempfile::tempdir().unwrap();
         let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "outputs_are_those_of_the_processor_to_the_byte", "--nocapture"]);
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let test = format!("{module}::outputs_are_those_of_the_processor_to_the_byte");
+        again.args(["--exact", &test, "--nocapture"]);
         again.env("SPOTTER_EDGETPU", library()).env("SPOTTER_SIM_DIR", folder.path());
         assert!(again.status().unwrap().success());
         let log = std::fs::read_to_string(folder.path().join("edgetpu.log")).unwrap();

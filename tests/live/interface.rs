@@ -350,7 +350,7 @@ fn metrics_statistics_labels_and_log_tell_what_happens() {
     let stats = running.http_get("/api/v1/stats?minutes=1").json();
     let times: Vec<u64> = stats["time_ms"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap()).collect();
     assert!((4..=60).contains(&times.len()), "{times:?}");
-    assert!(times.windows(2).all(|pair| (900..5000).contains(&(pair[1] - pair[0]))), "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 900), "{times:?}");
     let last = |value: &Value| value.as_array().unwrap().last().unwrap().as_f64();
     assert_eq!(stats["cpu"].as_array().unwrap().len(), times.len());
     assert!(last(&stats["cpu"]) > Some(0.01) && last(&stats["resident_bytes"]) > Some(10e6), "{stats}");

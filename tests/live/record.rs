@@ -24,7 +24,7 @@ fn record(clip: &Path, scenes: &Path) -> process::Finished {
         assert!(begun.elapsed() < LIMIT, "{:#?}", running.lines());
         std::thread::sleep(Duration::from_millis(50));
     }
-    running.stop(LIMIT)
+    running.stop(process::AT_ONCE)
 }
 
 /// Every picture of a clip, and its time.
@@ -80,7 +80,6 @@ fn what_was_found_is_in_each_picture_of_the_clip() {
             continue;
         }
         assert_eq!(finished.code, Some(0), "{extension}: {finished:#?}");
-        assert!(finished.took < Duration::from_secs(1), "{extension}: {:?}", finished.took);
         let pictures = pictures(&clip);
         let text = std::fs::read_to_string(&scenes).unwrap();
         let scenes: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,7 +1,7 @@
 //! What an enemy on the network, or on this machine, can do to the web server, done to the real program: somebody
 //! watches all the while and must notice nothing.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,6 +49,10 @@ struct Seen {
     frames: Vec<u64>,
     longest_pause: Duration,
     health: Vec<Duration>,
+    /// Answers of `/healthz` since the newest frame, and the most between two frames.
+    answers: [usize; 2],
+    /// The most frames between a question to `/healthz` and its answer.
+    most_frames: usize,
     wrong: Option<String>,
 }
 
@@ -89,6 +93,8 @@ impl Watching {
                     let mut seen = seen.lock().unwrap();
                     seen.frames.push(frame);
                     seen.longest_pause = seen.longest_pause.max(last.elapsed());
+                    let [answers, most] = seen.answers;
+                    seen.answers = [0, most.max(answers)];
                     last = Instant::now();
                 }
             })
@@ -97,9 +103,11 @@ impl Watching {
             let (stop, seen, address) = (stop.clone(), seen.clone(), address.to_owned());
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let begun = Instant::now();
+                    let (begun, before) = (Instant::now(), seen.lock().unwrap().frames.len());
                     let answer = process::http_get(&address, "/healthz");
                     let mut seen = seen.lock().unwrap();
+                    seen.answers[0] += 1;
+                    seen.most_frames = seen.most_frames.max(seen.frames.len() - before);
                     match answer {
                         Ok(Response { status: 200, .. }) => seen.health.push(begun.elapsed()),
                         other => seen.wrong = Some(format!("/healthz: {other:?}")),
@@ -112,7 +120,8 @@ impl Watching {
         Self { stop, seen, threads: vec![viewer, asker] }
     }
 
-    /// Every frame that was published must have come, and every answer within two seconds.
+    /// Every frame that was published must have come, and every answer. Both go on at the same pace: the stream is the
+    /// clock for the answers and the answers are that for the stream, so a busy machine slows both.
     fn end(self, what: &str) {
         // A moment more, so that whatever broke is noticed.
         std::thread::sleep(Duration::from_millis(500));
@@ -126,6 +135,7 @@ impl Watching {
         let missing: u64 = frames.windows(2).map(|pair| pair[1] - pair[0] - 1).sum();
         let slowest = seen.health.iter().max().unwrap();
         let (shown, pause) = (frames.len(), seen.longest_pause);
+        let most_answers = seen.answers[0].max(seen.answers[1]);
         say(&format!(
             "{what}: {shown} frames, {missing} missing, longest pause {pause:.0?}; {} answers, slowest {slowest:.1?}",
             seen.health.len()
@@ -133,9 +143,10 @@ impl Watching {
         assert!(shown > 5 && frames.windows(2).all(|pair| pair[1] > pair[0]));
         // On a busy machine the source itself leaves frames out.
         assert!(missing as usize <= shown / 20, "{what}: {missing} of {shown} frames did not come");
-        assert!(pause < Duration::from_secs(1), "{what}: nothing came for {pause:?}");
-        // A system whose queue is short lets one come again after a second.
-        assert!(*slowest < Duration::from_secs(2), "{what}: /healthz took {slowest:?}");
+        // Answers are at least a tenth of a second apart, frames as a rule: a second, and two. A system whose queue of
+        // connections is short lets one come again after a second.
+        assert!(most_answers <= 10, "{what}: no frame between {most_answers} answers");
+        assert!(seen.most_frames <= 20, "{what}: {} frames before an answer of /healthz", seen.most_frames);
     }
 }
 
@@ -212,11 +223,15 @@ fn half_requests_and_idle_connections_cost_nothing() {
     assert!(running.http_get("/").status == 200);
     watching.end("1000 half requests, 500 idle connections");
     // Those that were not let go for others are let go when their time is over.
-    let begun = Instant::now();
     let mut newest = enemies.pop().unwrap();
     newest.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    assert!(!matches!(newest.read(&mut [0; 16]), Ok(1..)), "there is nothing to say to it");
-    assert!(begun.elapsed() < Duration::from_secs(11));
+    match newest.read(&mut [0; 16]) {
+        Ok(1..) => panic!("there is nothing to say to it"),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("it is not let go within 20 s: {error}")
+        }
+        _ => {}
+    }
     assert_as_before(&running, before);
 }
 
@@ -361,9 +376,8 @@ fn bodies_that_lie_are_refused() {
         ("Transfer-Encoding: chunked\r\n", 411),
         ("Expect: a miracle\r\nContent-Length: 18\r\n", 417),
     ] {
-        let began = Instant::now();
+        // One that waited for the rest would be answered with 408.
         assert_eq!(patch(more, body), Some(status), "{more}");
-        assert!(began.elapsed() < Duration::from_secs(15), "{more} {:?}", began.elapsed());
     }
     // A body that is shorter than it says, and one that is longer: what is over is no second request.
     let mut short =
@@ -414,7 +428,7 @@ fn viewers_who_do_not_read_are_let_go() {
     let viewers = || running.http_get("/api/status").json()["viewers"].clone();
     let begun = Instant::now();
     while viewers()["live"].as_u64() < Some(26) {
-        assert!(begun.elapsed() < Duration::from_secs(5), "{}", viewers());
+        assert!(begun.elapsed() < LIMIT, "{}", viewers());
     }
     drop(unread);
     // A connection takes some megabytes here before it stalls: small pictures fill it slowly. So let them go, and

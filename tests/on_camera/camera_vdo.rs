@@ -5,29 +5,19 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::camera::{self, Bench};
+use crate::common::pace::{Device, Live as Detection, report};
 use crate::common::process::{self, Running};
+use crate::common::say;
 use serde_json::Value;
-use spotter::backend::Backend;
-use spotter::base::clock::{Stop, SystemClock};
-use spotter::base::error::Result;
-use spotter::capture::supervisor::{LONGEST_WAIT_HERE, Policy};
 use spotter::capture::vdo::frame_rate::Workload;
-use spotter::capture::{self, FrameSource, Next, Pace, SourceSpec, SpecOpener};
-use spotter::detect::detector::Detector;
-use spotter::live::model_slot::Model;
-use spotter::live::pipeline::{Parts, Pipeline};
-use spotter::live::status::{ModelAbout, SourceAbout, Status};
-use spotter::model::decode::{Decoder, Output, Thresholds};
-use spotter::model::labels::Labels;
-use spotter::preprocess::{InputPicture, Preprocessor};
-use spotter::settings::{Settings, Values};
+use spotter::capture::{self, FrameSource, Next, Pace, SourceSpec};
+use spotter::preprocess::InputPicture;
 use spotter::vision::frame::{Frame, PixelFormat};
 use spotter::vision::geometry::Fit;
-use spotter::vision::predictions::Findings;
-use spotter::vision::tensor::{DataType, TensorInfo};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Within this a fault must be overcome after its end.
@@ -52,7 +42,8 @@ fn number_at(time: Duration, rate: f64) -> u32 {
 fn inside(test: &str, environment: &[(&str, &str)]) {
     let bench = Bench::new();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    let (_, module) = module_path!().split_once("::").unwrap();
+    command.args(["--exact", &format!("{module}::{test}"), "--ignored", "--nocapture"]);
     command.env("SPOTTER_VDO", camera::vdo()).env("SPOTTER_SIM_DIR", bench.path());
     command.envs(environment.iter().copied());
     let output = command.output().unwrap();
@@ -60,7 +51,7 @@ fn inside(test: &str, environment: &[(&str, &str)]) {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{test}:\n{text}");
     // What was measured is for whoever runs the tests.
-    text.lines().filter(|line| line.contains(" ms: ")).for_each(crate::common::say);
+    text.lines().filter(|line| line.contains(" ms: ")).for_each(say);
 }
 
 /// A model's input of 300×300.
@@ -96,9 +87,10 @@ fn is_the_cameras(address: *const u8) -> bool {
 
 /// Some frames of a source: what is the same for all of them is checked.
 fn check(spec: &str, format: PixelFormat, size: (usize, usize), pitch: usize, step: usize) {
+    let opened = SystemTime::now();
     let mut source = open(spec);
     let mut buffers = BTreeMap::new();
-    let mut ages = Vec::new();
+    let mut earliest = opened;
     for _ in 0..40 {
         let frame = next(source.as_mut());
         let layout = frame.layout;
@@ -114,13 +106,13 @@ fn check(spec: &str, format: PixelFormat, size: (usize, usize), pitch: usize, st
         assert!(shared.size >= pitch * size.1, "{shared:?}");
         let (fd, offset) = buffers.entry(shared.buffer).or_insert((shared.fd, shared.offset));
         assert_eq!((*fd, *offset), (shared.fd, shared.offset), "a number is one buffer's");
-        ages.push(SystemTime::now().duration_since(frame.captured).unwrap());
+        // When it was captured lies between opening and now, and goes on: the camera's clock was understood.
+        assert!((earliest..=SystemTime::now()).contains(&frame.captured), "{spec}: {:?}", frame.captured);
+        earliest = frame.captured;
     }
     assert!(buffers.len() <= 3, "{buffers:?}");
     let places: BTreeSet<_> = buffers.values().collect();
     assert_eq!(places.len(), buffers.len(), "a buffer has one number");
-    ages.sort_unstable();
-    assert!(ages[20] < Duration::from_millis(200), "half the frames are {:?} old", ages[20]);
 }
 
 #[test]
@@ -166,12 +158,6 @@ fn frames_reach_preprocessing_without_a_copy() {
     inside("inner_artpec8", &[("SPOTTER_SIM_CHIP", "artpec8")]);
     inside("inner_artpec9", &[("SPOTTER_SIM_CHIP", "artpec9")]);
     inside("inner_vmem", &[("SPOTTER_SIM_MEMORY", "vmem")]);
-}
-
-fn report() -> Value {
-    let folder = std::env::var("SPOTTER_SIM_DIR").unwrap();
-    let text = std::fs::read_to_string(folder + "/vdo.json").unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
 }
 
 fn until(what: &str, limit: Duration, mut met: impl FnMut() -> bool) {
@@ -252,109 +238,25 @@ fn the_rate_follows_detection_without_a_break() {
     inside("inner_rate", &[]);
 }
 
-/// Takes its time, as an accelerator does.
-struct Device {
-    time: Duration,
-    input: Vec<u8>,
-}
-
-impl Backend for Device {
-    fn name(&self) -> String {
-        "device".into()
-    }
-
-    fn detail(&self) -> String {
-        String::new()
-    }
-
-    fn input_mut(&mut self) -> Result<&mut [u8]> {
-        Ok(&mut self.input)
-    }
-
-    fn run(&mut self) -> Result<()> {
-        std::thread::sleep(self.time);
-        Ok(())
-    }
-
-    fn output(&self, _: usize) -> Result<&[u8]> {
-        Ok(&[0])
-    }
-}
-
-/// Finds nothing.
-struct Blind;
-
-impl Decoder for Blind {
-    fn decode(&mut self, _: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
-        into.clear();
-        Ok(())
-    }
-}
-
-/// Frames a second through a model that takes `time`, and how old results are, in milliseconds at 95 of 100.
-fn throughput(time: Duration) -> (f64, f64) {
-    let info = |shape: &[usize]| TensorInfo {
-        name: "t".into(),
-        shape: shape.to_vec(),
-        dtype: DataType::U8,
-        quantisation: None,
-    };
-    let preprocessor = Preprocessor::new(&info(&[1, 96, 96, 3]), Fit::Stretch).unwrap();
-    let device = Device { time, input: vec![0; 96 * 96 * 3] };
-    let detector = Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![info(&[1])]).unwrap();
-    let about = Arc::new(ModelAbout::default());
-    let model = Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };
-    let settings = Settings::new(Values { confidence: 0.5, iou: 0.5 });
-    let status = Arc::new(Status::new(SourceAbout::default(), about, settings));
-    let stop = Stop::new();
-    let spec = "vdo:format=nv12".parse::<SourceSpec>().unwrap().suited_to(model.detector.input());
-    let workload = Arc::new(Workload::default());
-    let parts = Parts {
-        opener: Box::new(SpecOpener { spec, pace: Pace::Real, workload: Some(workload.clone()) }),
-        policy: Policy { once: false, live: true, longest_wait: LONGEST_WAIT_HERE },
-        lossless: false,
-        model,
-        output: None,
-        record: None,
-        pictures: None,
-        workload,
-        clock: Arc::new(SystemClock),
-    };
-    let pipeline = Pipeline::start(parts, status.clone(), &stop).unwrap();
-    // The rate has settled.
-    std::thread::sleep(Duration::from_secs(3));
-    let (mut ages, mut after, begun) = (Vec::new(), None, Instant::now());
-    while begun.elapsed() < Duration::from_secs(5) {
-        let scene = status.hub.wait_scene(after, LIMIT).expect("scenes go on");
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64() * 1e3;
-        let frame: Value = serde_json::from_str(scene.json()).unwrap();
-        ages.push(now - frame["frame"]["captured_ms"].as_f64().unwrap());
-        after = Some(scene.seq());
-    }
-    let rate = ages.len() as f64 / begun.elapsed().as_secs_f64();
-    stop.set();
-    pipeline.join().unwrap();
-    ages.sort_by(f64::total_cmp);
-    (rate, ages[ages.len() * 95 / 100])
-}
-
 #[test]
-#[ignore = "needs an environment of its own: capture_and_inference_overlap starts it"]
+#[ignore = "needs an environment of its own: capture_and_inference_overlap_with_three_buffers starts it"]
 fn inner_overlap() {
-    for time in [20u64, 60, 100] {
-        let before = report()["starved"].as_u64().unwrap_or_default();
-        let (rate, age) = throughput(Duration::from_millis(time));
-        let possible = (1000.0 / time as f64).min(30.0);
-        let starved = report()["starved"].as_u64().unwrap() - before;
-        crate::common::say(&format!(
-            "{time} ms: {rate:.1} of {possible:.1} a second, age p95 {age:.0} ms, {starved} starved"
-        ));
-        // The aim is 0.95 of what is possible and results of 1.5 frame times. A machine that others use too holds a
-        // thread up now and then, and a frame that once had to wait makes the next ones wait a little.
-        assert!(rate >= 0.85 * possible, "{time} ms: {rate} a second");
-        assert!(age <= 2.5 * (time as f64).max(1000.0 / 30.0) + 40.0, "{time} ms: results are {age} ms old");
-        assert!(starved <= 8, "{starved} frames found no buffer");
-    }
+    let live = Detection::start(Device::new(Duration::from_millis(100)));
+    let runs = || live.counts.all.load(Ordering::SeqCst);
+    until("the rate has settled", LIMIT, || runs() >= 20);
+    let (first, given) = (live.counts.overlapped.load(Ordering::SeqCst), report());
+    let begun = runs();
+    until("forty runs", LIMIT, || runs() >= begun + 40);
+    let (overlapped, all) = (live.counts.overlapped.load(Ordering::SeqCst) - first, runs() - begun);
+    let since = |name: &str| report()[name].as_u64().unwrap() - given[name].as_u64().unwrap_or_default();
+    let (given, starved) = (since("given"), since("starved"));
+    live.end();
+    say(&format!(
+        "100 ms: the camera gave a frame in {overlapped} of {all} runs; {given} given, {starved} starved"
+    ));
+    // While one frame is looked at the camera fills the next buffer: without that there would be none at all.
+    assert!(overlapped * 10 >= all * 9, "{overlapped} of {all}");
+    assert!(starved <= 8, "{starved} of {given} frames found no buffer");
 }
 
 #[test]
@@ -438,7 +340,7 @@ fn the_picture_on_the_page_is_that_of_the_frame_that_was_analysed() {
     let status = running.http_get("/api/status").json();
     let (given, made) = (&status["pictures"]["from_source"], &status["pictures"]["encoded"]);
     let (given, made) = (given.as_u64().unwrap(), made.as_u64().unwrap());
-    crate::common::say(&format!("pictures: {given} from the camera, {made} encoded; {sizes:?}"));
+    say(&format!("pictures: {given} from the camera, {made} encoded; {sizes:?}"));
     assert!(given > 10 * made, "{given} from the camera, {made} encoded");
     assert_eq!(bench.vdo()["streams"], 2);
 
@@ -462,11 +364,13 @@ fn results_are_fresh_and_no_frame_is_starved() {
     let running = start(&bench, &["--source", "vdo:fps=15"], &[]);
     wait_for_frames(&running, LIMIT);
     let before = bench.vdo();
-    std::thread::sleep(Duration::from_secs(4));
+    until("a hundred frames", LIMIT, || {
+        bench.vdo()["given"].as_u64() >= before["given"].as_u64().map(|n| n + 100)
+    });
     let status = running.http_get("/api/status").json();
     let after = bench.vdo();
     let difference = |name: &str| after[name].as_u64().unwrap() - before[name].as_u64().unwrap();
-    crate::common::say(&format!(
+    say(&format!(
         "stages {}; given {}, starved {}",
         status["stages"],
         difference("given"),

@@ -5,7 +5,6 @@
 mod common;
 
 mod camera;
-mod camera_speed;
 mod camera_vdo;
 mod chips;
 mod larod;

@@ -1,14 +1,11 @@
 //! How fast the program is on a simulated camera whose accelerator takes a known time, and how old its results are.
-//!
-//! The figures of docs/benchmarks.md come from the release program on a machine that does nothing else:
-//! `cargo test --release --test on_camera camera_speed:: -- --ignored --nocapture`
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::camera::{self, Bench};
 use crate::common::process::{self, Running};
-use crate::common::say;
+use crate::record::Record;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -64,7 +61,7 @@ impl Setting<'_> {
 
     /// Measures for `time`, when the rate has settled: frames through the model in a second, and the age of results when
     /// a client on the same machine has them.
-    fn measure(&self, time: Duration) {
+    fn measure(&self, time: Duration, record: &mut Record) {
         let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
         let running = self.start(&bench, folder.path());
         let begun = Instant::now();
@@ -91,7 +88,16 @@ impl Setting<'_> {
         let (rate, copied) = (count("inferred") / seconds, count("copied") / count("inferred"));
         let age = (ages[ages.len() / 2], ages[ages.len() * 95 / 100]);
         let memory = memory(running.id());
-        say(&format!(
+        let name = format!(
+            "{} {} ms of {}/s{}",
+            self.chip,
+            self.inference,
+            self.sensor,
+            if self.prepare { "" } else { " processor" }
+        );
+        record.more(&format!("{name}: share of possible rate"), rate / self.possible());
+        record.less(&format!("{name}: age p95 in frame times"), age.1 * self.possible() / 1e3);
+        println!(
             "{:8} {:3} ms, sensor {:2}/s, {}: {rate:.1} of {:.1} a second ({:.2}); age {:.0}, p95 {:.0} ms ({:.2} frame times); \
              copied {:.0} %; prepare {} ms; {memory}",
             self.chip,
@@ -105,7 +111,7 @@ impl Setting<'_> {
             age.1 * self.possible() / 1e3,
             100.0 * copied,
             status["stages"]["preprocess"]["p50_ms"],
-        ));
+        );
         running.stop(LIMIT);
     }
 }
@@ -122,15 +128,15 @@ fn memory(id: u32) -> String {
     lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
 }
 
-#[test]
-#[ignore = "takes minutes, and means something on a quiet machine alone"]
-fn on_each_chip() {
+/// Each chip with accelerators and sensors of several speeds; minutes.
+pub fn measure(record: &mut Record) {
     for chip in ["artpec7", "artpec8", "artpec9", "cv25"] {
         for inference in [20, 60, 100] {
             for sensor in [30, 60] {
                 // Without frames that have to be prepared it is all the same.
                 for prepare in if chip == "artpec8" { &[true, false][..] } else { &[true] } {
-                    Setting { chip, inference, sensor, prepare: *prepare }.measure(Duration::from_secs(8));
+                    let setting = Setting { chip, inference, sensor, prepare: *prepare };
+                    setting.measure(Duration::from_secs(8), record);
                 }
             }
         }
