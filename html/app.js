@@ -2,6 +2,7 @@
 
 import { Access } from './access.js';
 import { ask } from './address.js';
+import { Camera } from './camera.js';
 import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
 import { judge } from './freshness.js';
@@ -41,6 +42,7 @@ const view = new View($('view'), $('stage'));
 const seen = new Seen();
 const delay = new Delay();
 const health = new Health();
+const camera = new Camera((status) => access.heard(status));
 const models = new Models((status) => access.heard(status), ({ suitability }) => showSuits(suitability));
 const clock = new Clock(() => connection.open, takeStatus);
 const confidence = new Confidence({
@@ -72,6 +74,7 @@ const access = new Access((mayChange) => {
   confidence.allow(mayChange);
   tuning.allow(mayChange);
   models.allow(mayChange);
+  camera.allow(mayChange);
   $('access').hidden = mayChange;
 });
 view.onResize = () => redraw();
@@ -106,6 +109,7 @@ function takeStatus(fresh) {
   settings.heard(status.settings, status.now_ms);
   tuning.heard(status.settings);
   health.heard(status);
+  camera.heard(status);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';
   if (model !== status.model?.name) {
     model = status.model?.name;

@@ -1,5 +1,9 @@
 //! Runs one loaded model on one device.
 
+use std::sync::Arc;
+
+use larod::ledger::Ledger;
+
 use crate::base::error::Result;
 use crate::vision::frame::Frame;
 use crate::vision::geometry::{Fit, Mapping};
@@ -17,6 +21,10 @@ pub enum Readiness {
     Loading(String),
     /// Something failed that is being tried again; the sentence says what.
     Failed(String),
+    /// It has no room for the model; tried again after minutes. The sentence says why.
+    Resting(String),
+    /// Only a new process helps; the sentence says why.
+    Broken(String),
 }
 
 /// A model loaded on a device: bytes in, run, bytes out.
@@ -26,6 +34,11 @@ pub trait Backend: Send {
 
     /// How it runs it ("XNNPACK, 2 threads").
     fn detail(&self) -> String;
+
+    /// How the devices of a camera stand with the model, where they are asked.
+    fn devices(&self) -> Option<Arc<Ledger>> {
+        None
+    }
 
     /// Whether it can run a frame now. Only where it can may the other functions be called.
     ///

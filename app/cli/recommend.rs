@@ -21,7 +21,9 @@ use crate::model::task::Task;
 pub fn recommend(args: &RecommendArgs) -> Result<()> {
     let here = || {
         let text = "this machine is no camera whose chip is known; name one with --chip";
-        larod::chip().ok_or_else(|| Error::new(Kind::Usage, text))
+        // A camera without an accelerator has its processor.
+        let chip = larod::chip().or_else(|| larod::sys::is_here().then_some(Chip::Cpu));
+        chip.ok_or_else(|| Error::new(Kind::Usage, text))
     };
     let chip = args.chip.map_or_else(here, Ok)?;
     let wish = Wish { chip, task: args.task, fps: args.fps, min_map: args.min_map };

@@ -139,7 +139,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         kept.keep_now(&status.settings.document());
     }
     let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
-    let result = if ended { pipeline.join() } else { Ok(()) };
+    let result = if ended { pipeline.join() } else { pipeline.outcome() };
     if args.once || stop.is_set() {
         println!("{}", summary(&status, started.elapsed()));
     }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::backend::larod::ledger::Ledger;
 use crate::backend::larod::{self, LarodBackend, Wanted, sys};
 use crate::backend::tflite::TfliteBackend;
 use crate::backend::tflite::c_api;
 use crate::backend::{Backend, Readiness};
-use crate::base::clock::SystemClock;
+use crate::base::clock::{self, Clock};
 use crate::base::error::{Error, Kind, Result};
 use crate::model::chip::Chip;
 use crate::model::format::file::ModelFile;
@@ -105,16 +106,22 @@ impl BackendChoice {
             Self::Larod(device) => device.as_deref(),
             _ => None,
         };
-        let larod = LarodBackend::new(Wanted::new(file, device)?, Arc::new(SystemClock))?;
+        let clock = clock::of_environment();
+        let larod = LarodBackend::new(Wanted::new(file, device)?, clock.clone())?;
         let otherwise = (self.falls_back_to_tflite() && file.check_runnable_on_cpu().is_ok())
             .then(|| (file.clone(), threads));
-        Ok(Box::new(Chain { current: Box::new(larod), otherwise }))
+        let (wanted, ledger) = (larod.wanted().clone(), larod.ledger().clone());
+        Ok(Box::new(Chain { current: Box::new(larod), on_larod: true, wanted, ledger, clock, otherwise }))
     }
 }
 
 /// larod, and TensorFlow Lite where larod has no device for the model.
 struct Chain {
     current: Box<dyn Backend>,
+    on_larod: bool,
+    wanted: Arc<Wanted>,
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
     otherwise: Option<(ModelFile, usize)>,
 }
 
@@ -127,14 +134,25 @@ impl Backend for Chain {
         self.current.detail()
     }
 
+    fn devices(&self) -> Option<Arc<Ledger>> {
+        Some(self.ledger.clone())
+    }
+
     fn readiness(&mut self) -> Result<Readiness> {
+        if !self.on_larod && self.ledger.call().is_some() {
+            let larod = LarodBackend::with(self.wanted.clone(), self.ledger.clone(), self.clock.clone())?;
+            (self.current, self.on_larod) = (Box::new(larod), true);
+        }
         let refused = match self.current.readiness() {
             Ok(readiness) => return Ok(readiness),
             Err(refused) => refused,
         };
-        let Some((file, threads)) = self.otherwise.take() else { return Err(refused) };
+        let Some((file, threads)) = self.otherwise.as_ref().filter(|_| self.on_larod) else {
+            return Err(refused);
+        };
         log::warn!("{refused}; TensorFlow Lite runs it on the processor");
-        self.current = Box::new(TfliteBackend::new(file.bytes, threads)?);
+        self.on_larod = false;
+        self.current = Box::new(TfliteBackend::new(file.bytes.clone(), *threads)?);
         self.current.readiness()
     }
 

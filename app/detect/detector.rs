@@ -113,6 +113,9 @@ impl Detector {
                     return Ok(());
                 }
                 Readiness::Loading(why) | Readiness::Failed(why) => why,
+                // Nobody waits for minutes.
+                Readiness::Resting(why) => return Err(Error::new(Kind::Busy, why)),
+                Readiness::Broken(why) => return Err(Error::new(Kind::Backend, why)),
             };
             if Instant::now() > end {
                 return Err(Error::new(Kind::Backend, why));

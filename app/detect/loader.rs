@@ -279,7 +279,9 @@ impl LoadedModel {
     /// What a person is told of the model and what runs it.
     pub fn about(&self, detector: &mut Detector) -> ModelAbout {
         let input = self.file.signature.inputs.first();
-        let backend = detector.backend().map(|backend| (backend.name(), backend.detail()));
+        let backend = detector.backend();
+        let devices = backend.as_ref().and_then(|backend| backend.devices());
+        let backend = backend.map(|backend| (backend.name(), backend.detail()));
         let (backend_name, backend_detail) = backend.unwrap_or_default();
         ModelAbout {
             name: self.file.name.clone(),
@@ -301,6 +303,7 @@ impl LoadedModel {
             backend_name,
             backend_detail,
             chip: if self.backend.is_larod() { larod::known_chip() } else { None },
+            devices,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::atomic_file;
 use crate::base::error::{Error, Kind, Result};
-use crate::base::folders::{folder_named, localdata, user_folder};
+use crate::base::folders::state_folder;
 use crate::base::time::timestamp;
 use crate::model::catalogue::hex;
 use sha2::{Digest, Sha256};
@@ -67,10 +67,7 @@ impl Keeper {
     /// the application's folder, else `spotter` in `XDG_STATE_HOME`, else in `~/.local/state`. None without a
     /// home.
     pub fn from_env() -> Option<Self> {
-        folder_named("SPOTTER_STATE")
-            .or_else(|| localdata(Path::new("")))
-            .or_else(|| user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("spotter")))
-            .map(Self::new)
+        state_folder().map(Self::new)
     }
 
     fn choice_file(&self) -> PathBuf {
@@ -210,6 +207,7 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::folders::localdata;
 
     fn keeper() -> (tempfile::TempDir, Keeper) {
         let folder = tempfile::tempdir().unwrap();

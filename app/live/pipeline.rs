@@ -104,9 +104,20 @@ impl Pipeline {
             spawn("inference", move || {
                 let (patience, reader) = (Patience::default(), Reader::default());
                 let filter = Filter::new(status.settings.document().tuning().clone(), &model.labels);
-                let mut inference =
-                    Inference { model, status, stop, lossless, output, workload, patience, reader, filter };
-                inference.run(&frames, &scenes);
+                let broken = None;
+                let mut inference = Inference {
+                    model,
+                    status,
+                    stop,
+                    lossless,
+                    output,
+                    workload,
+                    patience,
+                    reader,
+                    filter,
+                    broken,
+                };
+                keep(&result, inference.run(&frames, &scenes));
                 inference.status.exchange.close();
                 inference.status.pulses.end(Worker::Inference);
                 // The file is whole before the publisher reports the end.
@@ -126,18 +137,26 @@ impl Pipeline {
         Ok(Self { threads: vec![capture, inference, publish], result, done })
     }
 
+    /// The error that one of the threads ended with so far; without waiting for the others.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn outcome(&self) -> Result<()> {
+        std::mem::replace(&mut *self.result.lock().unwrap_or_else(PoisonError::into_inner), Ok(()))
+    }
+
     /// Waits for the threads to end.
     ///
     /// # Errors
     /// The first error that ended one of them.
-    pub fn join(self) -> Result<()> {
-        for thread in self.threads {
+    pub fn join(mut self) -> Result<()> {
+        for thread in self.threads.drain(..) {
             let name = thread.thread().name().unwrap_or("a").to_owned();
             if thread.join().is_err() {
                 keep(&self.result, Err(Error::new(Kind::Internal, format!("the {name} thread broke down"))));
             }
         }
-        std::mem::replace(&mut *self.result.lock().unwrap_or_else(PoisonError::into_inner), Ok(()))
+        self.outcome()
     }
 }
 
@@ -193,16 +212,23 @@ struct Inference {
     reader: Reader,
     /// The settings made ready for the model.
     filter: Filter,
+    /// Why only a new process helps, where that is so.
+    broken: Option<String>,
 }
 
 impl Inference {
-    fn run(&mut self, frames: &Slot<Frame>, scenes: &Slot<(Frame, Arc<Scene>)>) {
+    fn run(&mut self, frames: &Slot<Frame>, scenes: &Slot<(Frame, Arc<Scene>)>) -> Result<()> {
         loop {
             self.status.pulses.beat(Worker::Inference);
             // On a stop, frames that wait are left; capture may be blocked on handing one over.
             if self.stop.is_set() {
                 frames.close();
-                return;
+                return Ok(());
+            }
+            if let Some(why) = self.broken.take() {
+                self.stop.set();
+                frames.close();
+                return Err(Error::new(Kind::Backend, why));
             }
             match self.take(frames) {
                 Taken::Item(frame) => match self.see_with_newest_model(&frame) {
@@ -231,7 +257,7 @@ impl Inference {
                         self.accept(before);
                     }
                 }
-                Taken::Closed => return,
+                Taken::Closed => return Ok(()),
             }
         }
     }
@@ -297,7 +323,11 @@ impl Inference {
         let (loading, failed) = match readiness {
             Ok(Readiness::Ready) => (None, None),
             Ok(Readiness::Loading(how)) => (Some(how), None),
-            Ok(Readiness::Failed(why)) => (None, Some(why)),
+            Ok(Readiness::Failed(why) | Readiness::Resting(why)) => (None, Some(why)),
+            Ok(Readiness::Broken(why)) => {
+                self.broken = Some(why.clone());
+                (None, Some(why))
+            }
             Err(error) => (None, Some(error.to_string())),
         };
         let ready = loading.is_none() && failed.is_none();

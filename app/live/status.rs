@@ -12,7 +12,10 @@ use super::history::History;
 use super::model_slot::Exchange;
 use super::stats::Stats;
 use super::watchdog::Pulses;
+use crate::backend::larod;
+use crate::backend::larod::ledger::Ledger;
 use crate::base::clock::milliseconds;
+use crate::base::platform::{self, Platform};
 use crate::base::time::unix_milliseconds;
 use crate::capture::supervisor::SourceState;
 use crate::inspect::suitability::Suitability;
@@ -72,6 +75,8 @@ pub struct ModelAbout {
     pub backend_detail: String,
     /// The camera's chip, where one is known.
     pub chip: Option<Chip>,
+    /// How the camera's devices stand with it, where larod runs it.
+    pub devices: Option<Arc<Ledger>>,
 }
 
 impl ModelAbout {
@@ -236,7 +241,38 @@ impl Status {
     fn notices(&self, model: &ModelAbout) -> Vec<String> {
         let unwritten = self.output.get().and_then(|output| output.trouble());
         let settings = self.settings.notices();
-        model.warning.clone().into_iter().chain(self.unsaved()).chain(unwritten).chain(settings).collect()
+        let device = model.devices.as_ref().and_then(|devices| devices.notice());
+        let hung = match larod::hung_jobs() {
+            0 => None,
+            1 => Some("one job of the larod service hangs; another connection took its place".to_owned()),
+            more => Some(format!("{more} jobs of the larod service hang; others took their place")),
+        };
+        let device = device.into_iter().chain(hung);
+        model
+            .warning
+            .clone()
+            .into_iter()
+            .chain(device)
+            .chain(self.unsaved())
+            .chain(unwritten)
+            .chain(settings)
+            .collect()
+    }
+
+    /// What is known of the camera, and how its devices stand with the model; null where this is none.
+    fn camera_json(&self, model: &ModelAbout) -> Value {
+        let platform = platform::known().filter(|platform| **platform != Platform::default());
+        if model.devices.is_none() && platform.is_none() {
+            return Value::Null;
+        }
+        let devices = model.devices.as_ref();
+        json!({
+            "axis_os": platform.and_then(|platform| platform.os.as_deref()),
+            "soc": platform.and_then(|platform| platform.soc.as_deref()),
+            "devices": devices.map_or_else(|| json!([]), |devices| devices.to_json()),
+            "can_try_again": devices.is_some_and(|devices| devices.has_second_thoughts()),
+            "hung_jobs": larod::hung_jobs(),
+        })
     }
 
     /// What is said while the model is loaded.
@@ -301,6 +337,7 @@ impl Status {
             },
             "model": model.to_json(),
             "backend": model.backend_json(),
+            "camera": self.camera_json(&model),
             "settings": self.settings_json(),
             "frames": {
                 "captured": count(&stats.captured),

@@ -156,6 +156,11 @@ pub static ADDRESSES: &[Address] = &[
         aliases: &["/api/model"],
         answers: &[(Get, Look(model::get)), (Post, Change(model::post)), (Delete, Change(model::delete))],
     },
+    Address {
+        path: "/api/v1/model/retry",
+        aliases: &["/api/model/retry"],
+        answers: &[(Post, Change(model::retry))],
+    },
     Address { path: "/api/v1/models", aliases: &["/api/models"], answers: &[(Get, Look(scene::models))] },
     Address { path: "/api/v1/access", aliases: &["/api/access"], answers: &[(Get, Look(scene::access))] },
     Address {

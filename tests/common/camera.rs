@@ -90,6 +90,11 @@ impl Bench {
         std::fs::rename(new, self.path().join("faults")).expect("the folder can be written");
     }
 
+    /// How often the simulated larod service has fallen over.
+    pub fn falls(&self) -> usize {
+        std::fs::read_to_string(self.path().join("larod-falls")).unwrap_or_default().lines().count()
+    }
+
     /// What the simulated libvdostream has counted; null before the first time.
     pub fn vdo(&self) -> serde_json::Value {
         let text = std::fs::read_to_string(self.path().join("vdo.json")).unwrap_or_default();

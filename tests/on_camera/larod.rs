@@ -203,7 +203,7 @@ fn what_a_device_refuses_goes_to_the_next_or_is_said() {
 fn start(bench: &Bench, more: &[(&str, &str)]) -> Running {
     let mut command = on("artpec8");
     command.args(["run", "--source", "demo:size=640x360,fps=10", "--listen", "127.0.0.1:0"]);
-    command.env("SPOTTER_SIM_DIR", bench.path());
+    command.env("SPOTTER_SIM_DIR", bench.path()).env("SPOTTER_STATE", bench.path().join("state"));
     for (key, value) in more {
         command.env(key, value);
     }

@@ -8,4 +8,5 @@ mod camera;
 mod camera_vdo;
 mod chips;
 mod larod;
+mod larod_faults;
 mod larod_library;

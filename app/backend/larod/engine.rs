@@ -2,11 +2,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::buffers::{Buffers, Ends, misfit};
 use super::conversion::Conversion;
-use super::fault::{Fault, Remedy};
+use super::fault::Fault;
+use super::ledger::{self, Ledger, Next};
 use super::memory::{self, Mapped};
 use super::session::{About, Answer, Connection, Job, Model, Place, Side, Tensors};
 use super::stage::Stage;
@@ -174,35 +176,70 @@ fn allocate(model: &Model, side: Side) -> Answer<Tensors> {
 pub struct LarodService {
     api: &'static Api,
     wanted: Arc<Wanted>,
-    /// Devices that do not take the model.
-    refused: Vec<String>,
+    ledger: Arc<Ledger>,
+    /// The devices that are tried beside another that runs the model; all in the ledger where there are none.
+    better: Vec<String>,
+    /// How long to wait before the next attempt, where that is not the usual time.
+    rest: Mutex<Option<Duration>>,
 }
 
 impl LarodService {
-    /// A service that loads `wanted`.
-    pub fn new(api: &'static Api, wanted: Arc<Wanted>) -> Self {
-        Self { api, wanted, refused: Vec::new() }
+    /// A service that loads `wanted`; of the devices in `better` alone, where there are any.
+    pub fn new(api: &'static Api, wanted: Arc<Wanted>, ledger: Arc<Ledger>, better: Vec<String>) -> Self {
+        Self { api, wanted, ledger, better, rest: Mutex::default() }
+    }
+
+    /// Why none of the devices took the model; and how long to wait, where one of them may take it later.
+    fn exhausted(&self, listed: &[String], last: Option<Fault>) -> (Fault, Option<Duration>) {
+        let run = |said| Fault {
+            code: sys::ERROR_INVALID_CHIP_ID,
+            doing: format!("run {}", self.wanted.name),
+            said,
+        };
+        // Beside another that runs it nobody waits.
+        let resting = if self.better.is_empty() { self.ledger.resting() } else { None };
+        match (resting, last) {
+            (Some((_, wait)), Some(last)) => {
+                let said = format!("{}; tried again {}", last.said, ledger::words(wait));
+                (Fault { said, ..last }, Some(wait))
+            }
+            (Some((why, wait)), None) => (
+                Fault::own("run the model", format!("{why}; tried again {}", ledger::words(wait))),
+                Some(wait),
+            ),
+            (None, Some(last)) if last.code == sys::ERROR_INVALID_CHIP_ID => (last, None),
+            (None, Some(last)) => (Fault { code: sys::ERROR_LOAD_MODEL, ..last }, None),
+            (None, None) => {
+                let said = match self.ledger.given_up() {
+                    Some(why) => format!("{why}; \"Try again\" on the page tries it again"),
+                    None => format!("none of the devices is for such a model: {}", listed.join(", ")),
+                };
+                (run(said), None)
+            }
+        }
+    }
+
+    fn rests(&self, time: Option<Duration>) {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 }
 
 impl Service for LarodService {
-    fn load(&mut self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)> {
-        let Wanted { name, bytes, form, device, .. } = &*self.wanted;
+    fn load(&self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)> {
+        let Wanted { name, bytes, .. } = &*self.wanted;
         let connection = Connection::open(self.api)?;
         let listed = connection.devices()?;
-        let candidates: Vec<String> = match device {
-            Some(device) => vec![device.clone()],
-            None => device::candidates(&listed, *form).into_iter().map(str::to_owned).collect(),
-        };
-        let mut last = Fault {
-            code: sys::ERROR_INVALID_CHIP_ID,
-            doing: format!("run {name}"),
-            said: format!("none of the devices is for such a model: {}", listed.join(", ")),
-        };
-        let untried: Vec<String> =
-            candidates.into_iter().filter(|device| !self.refused.contains(device)).collect();
-        for device in &untried {
+        let candidates =
+            if self.better.is_empty() { self.ledger.begin(&listed) } else { self.ledger.among(&self.better) };
+        let mut last = None;
+        for device in &candidates {
             loading(device);
+            self.ledger.loads(device);
+            if device::is_new_accelerator(device) {
+                log::warn!(
+                    "{device} is an accelerator that this Spotter does not know; it is tried by its name"
+                );
+            }
             let doing = format!("load the model on {device}");
             let file = memory::file_of("model", bytes)
                 .map_err(|error| Fault::own(&doing, format!("there is no memory for the file: {error}")))?;
@@ -210,21 +247,29 @@ impl Service for LarodService {
                 LarodEngine::new(self.api, &connection, model, &self.wanted, device, &listed)
             });
             match loaded {
-                Ok((engine, ports)) => return Ok((Box::new(engine), ports)),
-                Err(fault) if !matches!(fault.remedy(), Remedy::Refused | Remedy::OtherInput) => {
-                    return Err(fault);
+                Ok((engine, ports)) => {
+                    self.ledger.runs(device);
+                    return Ok((Box::new(engine), ports));
                 }
                 Err(fault) => {
+                    if let Next::List(rest) = self.ledger.failed(device, &fault) {
+                        self.rests(rest);
+                        return Err(fault);
+                    }
                     if self.wanted.device.is_none() {
                         log::warn!("{name}: {fault}; trying the next device");
                     }
-                    self.refused.push(device.clone());
-                    let absent = fault.code == sys::ERROR_INVALID_CHIP_ID;
-                    last = if absent { fault } else { Fault { code: sys::ERROR_LOAD_MODEL, ..fault } };
+                    last = Some(fault);
                 }
             }
         }
-        Err(last)
+        let (fault, rest) = self.exhausted(&listed, last);
+        self.rests(rest);
+        Err(fault)
+    }
+
+    fn rest(&self) -> Option<Duration> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

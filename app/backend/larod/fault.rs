@@ -27,7 +27,72 @@ pub enum Remedy {
     OtherInput,
 }
 
+/// Whether a device had no memory for a model, which another application may give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// It says so.
+    Sure,
+    /// It refuses the model, and does not say why in words that are known.
+    Perhaps,
+    /// It failed at something else.
+    No,
+}
+
+/// Words of a refusal that mean memory. `LAROD_ERROR_LOAD_MODEL` is what larod answers for all that its backends fail
+/// at; only the text tells.
+const MEMORY: [&str; 6] =
+    ["out of memory", "enough memory", "allocate memory", "memory alloc", "insufficient memory", "no memory"];
+/// Words of a refusal that mean the model itself: "Failed model format type check" (acap3-examples #152), "Could not
+/// build an interpreter of the model" (acap-native-sdk-examples #61), and what TensorFlow Lite says of operators. "Could
+/// not allocate tensors" is neither: it was met where a model was too large (acap-native-sdk-examples #71) and where one
+/// was compiled for another runtime (acap3-examples #120).
+const MODEL: [&str; 10] = [
+    "format",
+    "interpreter",
+    "support",
+    "custom op",
+    "unresolved",
+    "fully integer",
+    "is no ",
+    "is empty",
+    "does not run models",
+    "cannot run it",
+];
+
+/// Errors of the system where the connection to a service breaks off: EPIPE, ECONNRESET, ENOTCONN.
+const BROKEN_OFF: [i32; 3] = [32, 104, 107];
+/// ENOMEM.
+const NO_MEMORY: i32 = 12;
+
 impl Fault {
+    /// Whether memory was wanting when a model was loaded.
+    pub fn want_of_memory(&self) -> Want {
+        match self.code {
+            sys::ERROR_ALLOC | NO_MEMORY => Want::Sure,
+            sys::ERROR_LOAD_MODEL => {
+                let said = self.said.to_lowercase();
+                let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+                match (has(&MEMORY), has(&MODEL)) {
+                    (true, _) => Want::Sure,
+                    (false, true) => Want::No,
+                    (false, false) => Want::Perhaps,
+                }
+            }
+            _ => Want::No,
+        }
+    }
+
+    /// Whether the service went away in the middle of a call: "Asynchronous connection has been closed" (-6), "Transport
+    /// endpoint is not connected".
+    pub fn is_lost_connection(&self) -> bool {
+        self.code == sys::ERROR_CONNECTION || BROKEN_OFF.contains(&self.code)
+    }
+
+    /// Whether the camera has no power for the device.
+    pub fn is_want_of_power(&self) -> bool {
+        self.code == sys::ERROR_POWER_NOT_AVAILABLE
+    }
+
     /// A fault that Spotter itself found.
     pub fn own(doing: &str, said: impl Into<String>) -> Self {
         Self { code: 0, doing: doing.to_owned(), said: said.into() }
@@ -112,7 +177,34 @@ mod tests {
             fault(-6).to_string(),
             "larod cannot run the model: the connection to the larod service broke off (-6: said)"
         );
+        assert!(fault(-6).is_lost_connection() && fault(107).is_lost_connection());
+        assert!(!fault(111).is_lost_connection() && !fault(-15).is_lost_connection());
         assert_eq!(Error::from(fault(-2)).kind(), Kind::Model);
         assert_eq!(Error::from(fault(-15)).kind(), Kind::Backend);
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_memory_is_told_from_one_of_the_model() {
+        for (code, said, want) in [
+            (-14, "", Want::Sure),
+            (12, "Cannot allocate memory", Want::Sure),
+            (-2, "Could not load model: Out of memory", Want::Sure),
+            (-2, "Failed to allocate memory for the network", Want::Sure),
+            (-2, "Could not load model: Could not allocate tensors", Want::Perhaps),
+            (-2, "Could not load model", Want::Perhaps),
+            (-2, "", Want::Perhaps),
+            (
+                -2,
+                "Failed model format type check, expected a TFLite model converted to .larod format",
+                Want::No,
+            ),
+            (-2, "Could not load model: Could not build an interpreter of the model", Want::No),
+            (-2, "Encountered unresolved custom op: edgetpu-custom-op", Want::No),
+            (-6, "Out of memory", Want::No),
+            (-15, "", Want::No),
+        ] {
+            let fault = Fault { code, doing: "load the model".into(), said: said.into() };
+            assert_eq!(fault.want_of_memory(), want, "{code} {said}");
+        }
     }
 }

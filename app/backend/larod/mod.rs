@@ -2,7 +2,7 @@
 //!
 //! `sys.rs` declares the library, `session.rs` makes it safe, `memory.rs` shares memory with it, `device.rs` knows
 //! its devices, `engine.rs` loads a model, `buffers.rs` tells it of the capture's memory, `worker.rs` is the thread that
-//! keeps it running. `conversion.rs` knows which devices can prepare frames, `stage.rs` lets one do it, `prepare.rs`
+//! keeps it running, `ledger.rs` how each device stands with the model, `given_up.rs` what of that is kept. `conversion.rs` knows which devices can prepare frames, `stage.rs` lets one do it, `prepare.rs`
 //! chooses between it and the processor. This file is what the rest of Spotter sees.
 
 pub mod buffers;
@@ -10,6 +10,8 @@ pub mod conversion;
 pub mod device;
 pub mod engine;
 pub mod fault;
+pub mod given_up;
+pub mod ledger;
 pub mod memory;
 pub mod prepare;
 pub mod session;
@@ -23,6 +25,7 @@ use std::sync::{Arc, OnceLock};
 use super::{Backend, Readiness};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::folders::state_folder;
 use crate::base::platform;
 use crate::model::chip::Chip;
 use crate::model::format::file::ModelFile;
@@ -32,6 +35,8 @@ use crate::vision::tensor::TensorInfo;
 
 use engine::{LarodService, Ports};
 use fault::{Fault, Remedy};
+use given_up::Memory;
+use ledger::{Call, Ledger};
 use memory::Access;
 use prepare::{Preference, Preparation};
 use worker::{Phase, Task, Worker};
@@ -71,7 +76,7 @@ impl Wanted {
     }
 }
 
-/// The chip that this camera has, asked for once: by what larod lists, else by the camera's own name for it.
+/// The chip that this camera has, by what larod lists.
 static CHIP: OnceLock<Option<Chip>> = OnceLock::new();
 
 /// The chip, where it is known already.
@@ -79,21 +84,32 @@ pub fn known_chip() -> Option<Chip> {
     CHIP.get().copied().flatten()
 }
 
-/// The chip of this camera; `None` on a desktop or where nobody says it. May take two seconds.
+/// The chip of this camera, as far as models for it are to be offered ([`device::chip_here`]); `None` on a desktop or
+/// where nobody says it. May take two seconds.
 pub fn chip() -> Option<Chip> {
-    *CHIP.get_or_init(|| {
-        let listed = session::Connection::open(sys::load().ok()?).and_then(|connection| connection.devices());
-        listed
-            .ok()
-            .as_deref()
-            .and_then(device::chip)
-            .or_else(|| device::chip_named(platform::get().soc.as_deref()?))
-    })
+    if let Some(chip) = CHIP.get() {
+        return *chip;
+    }
+    let api = sys::load().ok()?;
+    match session::Connection::open(api).and_then(|connection| connection.devices()) {
+        Ok(listed) => *CHIP.get_or_init(|| device::chip_here(Some(&listed), None)),
+        Err(_) => device::chip_here(None, platform::get().soc.as_deref()),
+    }
+}
+
+/// How many jobs of larod hang now, each with a thread of its own that was left behind.
+pub fn hung_jobs() -> usize {
+    worker::hung_jobs()
 }
 
 /// A model on one of larod's devices.
 pub struct LarodBackend {
+    api: &'static sys::Api,
+    clock: Arc<dyn Clock>,
+    ledger: Arc<Ledger>,
     worker: Worker,
+    /// Loads the model on a better device while this one runs it.
+    better: Option<Worker>,
     wanted: Arc<Wanted>,
     ports: Option<Ports>,
     /// The memory that the next job reads, where it is a frame's.
@@ -115,15 +131,27 @@ impl LarodBackend {
     /// # Errors
     /// `Kind::Backend` where there is no liblarod.
     pub fn new(wanted: Wanted, clock: Arc<dyn Clock>) -> Result<Self> {
-        let wanted = Arc::new(wanted);
-        let service = LarodService::new(sys::load()?, wanted.clone());
-        Self::over(Box::new(service), wanted, clock)
+        // Without liblarod nobody is asked for anything.
+        sys::load()?;
+        let memory = state_folder().map(|folder| Memory::new(&folder, platform::get().os.as_deref()));
+        let ledger = Ledger::of(&wanted, clock.clone(), memory);
+        Self::with(Arc::new(wanted), Arc::new(ledger), clock)
     }
 
-    fn over(service: Box<dyn worker::Service>, wanted: Arc<Wanted>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let worker = Worker::start(service, clock)?;
+    /// The same, with what is known already of how the devices stand.
+    ///
+    /// # Errors
+    /// As for [`LarodBackend::new`].
+    pub fn with(wanted: Arc<Wanted>, ledger: Arc<Ledger>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let api = sys::load()?;
+        let service = LarodService::new(api, wanted.clone(), ledger.clone(), Vec::new());
+        let worker = Worker::start(Arc::new(service), clock.clone())?;
         Ok(Self {
+            api,
+            clock,
+            ledger,
             worker,
+            better: None,
             wanted,
             ports: None,
             frame: None,
@@ -135,10 +163,71 @@ impl LarodBackend {
         })
     }
 
+    /// What it is to load.
+    pub fn wanted(&self) -> &Arc<Wanted> {
+        &self.wanted
+    }
+
+    /// How the camera's devices stand with the model.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
     /// The same, with frames prepared by whom one prefers.
     pub fn preferring(mut self, preference: Preference) -> Self {
         self.preference = preference;
         self
+    }
+
+    fn start(&self, devices: Vec<String>) -> Result<Worker> {
+        let service = LarodService::new(self.api, self.wanted.clone(), self.ledger.clone(), devices);
+        Worker::start(Arc::new(service), self.clock.clone())
+    }
+
+    /// Lets a better device take over that has the model now, and one try to load it where it is time.
+    fn look_for_better(&mut self) {
+        if let Some(better) = &mut self.better {
+            match better.look() {
+                (Phase::Ready, Some(ports)) => {
+                    log::info!("{}: {} takes over", self.wanted.name, ports.device);
+                    if let Some(better) = self.better.take() {
+                        self.worker = better;
+                    }
+                    self.take_ports(ports);
+                }
+                (Phase::Refused(_) | Phase::Resting(_) | Phase::Broken(_), _) => self.better = None,
+                _ => {}
+            }
+            return;
+        }
+        let started = match self.ledger.call() {
+            None => return,
+            Some(Call::Better(devices)) => {
+                log::info!("{}: trying {} beside what runs", self.wanted.name, devices.join(", "));
+                self.start(devices).map(|worker| self.better = Some(worker))
+            }
+            Some(Call::All) => {
+                log::info!("{}: trying all devices again", self.wanted.name);
+                self.start(Vec::new()).map(|worker| self.worker = worker)
+            }
+        };
+        if let Err(error) = started {
+            log::error!("{error}");
+        }
+    }
+
+    /// A model was loaded, and these are its ends.
+    fn take_ports(&mut self, ports: Ports) {
+        let gaps = |port: &engine::Port| !port.form.is_packed();
+        self.packed = match ports.outputs.iter().any(gaps) {
+            true => ports.outputs.iter().map(|port| Vec::with_capacity(port.form.packed_bytes())).collect(),
+            false => Vec::new(),
+        };
+        CHIP.get_or_init(|| device::chip_here(Some(&ports.listed), None));
+        (self.ports, self.frame, self.unfit) = (Some(ports), None, None);
+        if let Some(preparation) = &mut self.preparation {
+            preparation.forget_device();
+        }
     }
 
     fn ports(&mut self) -> Result<&mut Ports> {
@@ -209,8 +298,11 @@ impl Backend for LarodBackend {
     fn detail(&self) -> String {
         let runs = match &self.ports {
             Some(ports) if ports.device == device::PROCESSOR => "the camera's processor".to_owned(),
-            Some(ports) => match device::chip(&ports.listed) {
-                Some(chip) => format!("accelerator of {}", chip.title()),
+            Some(ports) => match device::maker(&ports.device) {
+                Some(title) => format!("accelerator of {title}"),
+                None if device::is_new_accelerator(&ports.device) => {
+                    "an accelerator that this Spotter does not know".to_owned()
+                }
                 None => "a device of the camera".to_owned(),
             },
             None => "loading".to_owned(),
@@ -221,29 +313,24 @@ impl Backend for LarodBackend {
         }
     }
 
+    fn devices(&self) -> Option<Arc<Ledger>> {
+        Some(self.ledger.clone())
+    }
+
     fn readiness(&mut self) -> Result<Readiness> {
+        self.look_for_better();
         let (phase, ports) = self.worker.look();
         if let Some(ports) = ports {
-            let gaps = |port: &engine::Port| !port.form.is_packed();
-            self.packed = match ports.outputs.iter().any(gaps) {
-                true => {
-                    ports.outputs.iter().map(|port| Vec::with_capacity(port.form.packed_bytes())).collect()
-                }
-                false => Vec::new(),
-            };
-            CHIP.get_or_init(|| {
-                device::chip(&ports.listed).or_else(|| device::chip_named(platform::get().soc.as_deref()?))
-            });
-            (self.ports, self.frame, self.unfit) = (Some(ports), None, None);
-            if let Some(preparation) = &mut self.preparation {
-                preparation.forget_device();
-            }
+            self.take_ports(ports);
         }
+        let named = |fault| Error::from(fault).context(&self.wanted.name);
         Ok(match phase {
             Phase::Ready => Readiness::Ready,
             Phase::Loading(device) => Readiness::Loading(loading(device.as_deref())),
             Phase::Failed(why) => Readiness::Failed(why),
-            Phase::Refused(fault) => return Err(Error::from(fault).context(&self.wanted.name)),
+            Phase::Resting(fault) => Readiness::Resting(named(fault).to_string()),
+            Phase::Broken(why) => Readiness::Broken(why),
+            Phase::Refused(fault) => return Err(named(fault)),
         })
     }
 

@@ -1,5 +1,7 @@
 //! The thread that talks to larod: loads, runs, and after each kind of failure tries again for ever.
 //!
+//! A job that hangs keeps its thread, and a new one takes its place (`hung.rs` counts them).
+//!
 //! Calls of larod wait for a service that may compile for minutes, restart or hang, so no other thread of Spotter
 //! makes them.
 
@@ -14,6 +16,7 @@ use super::session::Answer;
 use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::frame::SharedMemory;
+use hung::{HUNG, HUNG_LIMIT, Hung};
 
 /// The first wait after a failure; it doubles from one to the next.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -23,6 +26,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const FAILED_JOBS: u32 = 3;
 /// A job that takes longer is said to hang; once one took longer and came back, twice its time.
 const JOB_LIMIT: Duration = Duration::from_secs(5);
+/// A job that takes longer is given up with its connection; once one took longer and came back, twice its time, and no
+/// longer than [`LONGEST_PATIENCE`].
+const GIVE_UP: Duration = Duration::from_secs(30);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// For so long an attempt to load is not told of where the one before failed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,13 +53,19 @@ impl Task {
     }
 }
 
-/// Loads one model.
-pub trait Service: Send {
+/// Loads one model. A thread whose job hangs keeps it, and the next thread asks it too.
+pub trait Service: Send + Sync {
     /// Connects and loads; `loading` is told which device has begun to load.
     ///
     /// # Errors
     /// [`Remedy::Refused`] where no other attempt helps.
-    fn load(&mut self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)>;
+    fn load(&self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)>;
+
+    /// Asked after a load that failed: how long to wait, where that is not the usual time. Then a refusal is not the
+    /// last word either.
+    fn rest(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A loaded model.
@@ -73,8 +86,12 @@ pub enum Phase {
     Ready,
     /// Something failed; tried again soon. The sentence says what.
     Failed(String),
+    /// No device has room for the model; tried again after minutes.
+    Resting(Fault),
     /// No other attempt helps.
     Refused(Fault),
+    /// Only a new process helps. The sentence says why.
+    Broken(String),
 }
 
 struct State {
@@ -86,17 +103,19 @@ struct State {
     ports: Option<Ports>,
     job: Option<Task>,
     answer: Option<Answer<()>>,
-    /// Since when a job is under way that nobody waits for any more.
+    /// Since when, by the clock, a job is under way that nobody waits for any more.
     late: Option<Instant>,
     limit: Duration,
+    /// The thread was left behind in a job that hangs, at this time.
+    left: Option<Instant>,
 }
 
 impl State {
     fn turn(&mut self, phase: Phase) {
         match &phase {
             Phase::Failed(why) => self.failed = Some(why.clone()),
-            Phase::Ready | Phase::Refused(_) => self.failed = None,
-            Phase::Loading(_) => {}
+            Phase::Ready | Phase::Resting(_) | Phase::Refused(_) => self.failed = None,
+            Phase::Loading(_) | Phase::Broken(_) => {}
         }
         (self.phase, self.since) = (phase, Instant::now());
     }
@@ -109,6 +128,21 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(phase: Phase, limit: Duration) -> Self {
+        let state = State {
+            phase,
+            since: Instant::now(),
+            failed: None,
+            ports: None,
+            job: None,
+            answer: None,
+            late: None,
+            limit,
+            left: None,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), stop: Stop::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,13 +155,15 @@ impl Shared {
 
 /// Handle of the thread. Dropped, the thread ends by itself after the call it is in.
 pub struct Worker {
+    service: Arc<dyn Service>,
+    clock: Arc<dyn Clock>,
+    hung: &'static Hung,
     shared: Arc<Shared>,
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.shared.stop.set();
-        self.shared.changed.notify_all();
+        self.leave();
     }
 }
 
@@ -136,33 +172,78 @@ impl Worker {
     ///
     /// # Errors
     /// `Kind::Internal` where the system gives no thread.
-    pub fn start(service: Box<dyn Service>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let state = State {
-            phase: Phase::Loading(None),
-            since: Instant::now(),
-            failed: None,
-            ports: None,
-            job: None,
-            answer: None,
-            late: None,
-            limit: JOB_LIMIT,
+    pub fn start(service: Arc<dyn Service>, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::among(service, clock, &HUNG)
+    }
+
+    fn among(service: Arc<dyn Service>, clock: Arc<dyn Clock>, hung: &'static Hung) -> Result<Self> {
+        let shared = Arc::new(Shared::new(Phase::Loading(None), JOB_LIMIT));
+        let worker = Self { service, clock, hung, shared };
+        worker.spawn()?;
+        Ok(worker)
+    }
+
+    fn spawn(&self) -> Result<()> {
+        let (service, clock) = (self.service.clone(), self.clock.clone());
+        let (shared, hung) = (self.shared.clone(), self.hung);
+        let run = move || {
+            work(service.as_ref(), &shared, clock.as_ref());
+            let state = shared.lock();
+            if let Some(left) = state.left {
+                hung.came_back(clock.now() - left, matches!(state.answer, Some(Ok(()))));
+            }
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), stop: Stop::new() });
-        let own = shared.clone();
-        std::thread::Builder::new()
-            .name("larod".to_owned())
-            .spawn(move || work(service, &own, clock.as_ref()))
-            .map_err(|error| Error::new(Kind::Internal, "cannot start the larod thread").caused_by(error))?;
-        Ok(Self { shared })
+        let thread = std::thread::Builder::new().name("larod".to_owned()).spawn(run);
+        thread
+            .map(drop)
+            .map_err(|error| Error::new(Kind::Internal, "cannot start the larod thread").caused_by(error))
+    }
+
+    /// Lets go of the thread, which ends by itself after the call it is in. One that is in a job that hangs is counted
+    /// until then.
+    fn leave(&self) {
+        let mut state = self.shared.lock();
+        if state.late.is_some() && state.answer.is_none() && state.left.is_none() {
+            state.left = state.late;
+            self.hung.add();
+        }
+        drop(state);
+        self.shared.stop.set();
+        self.shared.changed.notify_all();
+    }
+
+    /// Gives the job that hangs up, and goes on with a new thread and a new connection beside it.
+    fn replace(&mut self, time: Duration) {
+        let limit = self.shared.lock().limit;
+        if self.hung.count() >= HUNG_LIMIT {
+            let text = format!(
+                "the larod service has not answered for {} s, and {HUNG_LIMIT} jobs before hang still; Spotter ends, so \
+                 that the camera starts it anew; restart the camera where this comes again",
+                time.as_secs()
+            );
+            return self.shared.set(Phase::Broken(text));
+        }
+        self.leave();
+        let said = format!("the larod service has not answered for {} s; connecting anew", time.as_secs());
+        log::error!("{said}; the job that hangs is left behind ({} in all)", self.hung.count());
+        let shared = Shared::new(Phase::Loading(None), limit);
+        shared.lock().failed = Some(said);
+        self.shared = Arc::new(shared);
+        if let Err(error) = self.spawn() {
+            self.shared.set(Phase::Broken(error.to_string()));
+        }
     }
 
     /// How the thread is doing, and the ports of a model that was loaded since the last call.
-    pub fn look(&self) -> (Phase, Option<Ports>) {
+    pub fn look(&mut self) -> (Phase, Option<Ports>) {
+        if let Some(time) = self.hangs_for_good() {
+            self.replace(time);
+        }
+        let now = self.clock.now();
         let mut state = self.shared.lock();
         if let (Some(since), Some(_)) = (state.late, &state.answer) {
-            // A job that was given up has come to its end.
-            state.limit = state.limit.max(since.elapsed() * 2);
+            // A job that nobody waited for any more has come to its end.
+            state.limit = state.limit.max((now - since) * 2);
             (state.late, state.answer) = (None, None);
         }
         let phase = match (&state.phase, state.late) {
@@ -170,10 +251,18 @@ impl Worker {
             (Phase::Loading(_), _) if state.since.elapsed() < PATIENCE && state.failed.is_some() => {
                 Phase::Failed(state.failed.clone().unwrap_or_default())
             }
-            (Phase::Ready, Some(since)) => Phase::Failed(hangs(since.elapsed())),
+            (Phase::Ready, Some(since)) => Phase::Failed(hangs(now - since)),
             (phase, _) => phase.clone(),
         };
         (phase, state.ports.take())
+    }
+
+    /// For how long a job hangs already, where that is for too long.
+    fn hangs_for_good(&self) -> Option<Duration> {
+        let state = self.shared.lock();
+        let since = state.late.filter(|_| state.answer.is_none() && matches!(state.phase, Phase::Ready))?;
+        let time = self.clock.now().saturating_duration_since(since);
+        (time >= self.hung.patience()).then_some(time)
     }
 
     /// Runs a job and waits for its end.
@@ -187,12 +276,14 @@ impl Worker {
         }
         (state.job, state.answer) = (Some(job), None);
         self.shared.changed.notify_all();
-        let (begun, limit) = (Instant::now(), state.limit);
-        let (mut state, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(state, limit, |state| state.answer.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
+        let (begun, limit) = (self.clock.now(), state.limit.min(self.hung.patience()));
+        while state.answer.is_none() {
+            let passed = self.clock.now().saturating_duration_since(begun);
+            let Some(left) = limit.checked_sub(passed).filter(|left| !left.is_zero()) else { break };
+            let sleep = self.clock.sleep_for(left);
+            (state, _) =
+                self.shared.changed.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner);
+        }
         match state.answer.take() {
             Some(answer) => answer,
             None => {
@@ -201,6 +292,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// How many jobs hang in this process.
+pub fn hung_jobs() -> usize {
+    HUNG.count()
 }
 
 fn hangs(time: Duration) -> String {
@@ -218,7 +314,7 @@ impl Backoff {
     }
 }
 
-fn work(mut service: Box<dyn Service>, shared: &Shared, clock: &dyn Clock) {
+fn work(service: &dyn Service, shared: &Shared, clock: &dyn Clock) {
     let mut backoff = Backoff(FIRST_WAIT);
     while !shared.stop.is_set() {
         shared.set(Phase::Loading(None));
@@ -236,16 +332,35 @@ fn work(mut service: Box<dyn Service>, shared: &Shared, clock: &dyn Clock) {
                     None => return,
                 }
             }
-            Err(fault) if fault.remedy() == Remedy::Refused => return shared.set(Phase::Refused(fault)),
-            Err(fault) => fault,
+            Err(fault) => match service.rest() {
+                Some(rest) if fault.remedy() == Remedy::Refused || rest > LONGEST_WAIT => {
+                    log::warn!("{fault}");
+                    shared.set(Phase::Resting(fault));
+                    if clock.wait(rest, &shared.stop) {
+                        return;
+                    }
+                    continue;
+                }
+                None if fault.remedy() == Remedy::Refused => return shared.set(Phase::Refused(fault)),
+                rest => {
+                    if failed(&fault, rest.unwrap_or_else(|| backoff.next()), shared, clock) {
+                        return;
+                    }
+                    continue;
+                }
+            },
         };
-        let wait = backoff.next();
-        log::debug!("{fault}; trying again in {} ms", wait.as_millis());
-        shared.set(Phase::Failed(fault.to_string()));
-        if clock.wait(wait, &shared.stop) {
+        if failed(&fault, backoff.next(), shared, clock) {
             return;
         }
     }
+}
+
+/// Tells of a failure and waits; true where it is told to end.
+fn failed(fault: &Fault, wait: Duration, shared: &Shared, clock: &dyn Clock) -> bool {
+    log::debug!("{fault}; trying again in {} ms", wait.as_millis());
+    shared.set(Phase::Failed(fault.to_string()));
+    clock.wait(wait, &shared.stop)
 }
 
 /// Runs jobs until the connection is of no use any more; then why. `None` where it is told to end.
@@ -310,5 +425,6 @@ fn serve(
     }
 }
 
+mod hung;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,11 @@ pub trait Clock: Send + Sync {
 
     /// Waits, or ends early where `stop` is set; true where it is.
     fn wait(&self, time: Duration, stop: &Stop) -> bool;
+
+    /// For how long whoever waits for something else may sleep before so much of this clock's time may be over.
+    fn sleep_for(&self, time: Duration) -> Duration {
+        time
+    }
 }
 
 /// The machine's clock.
@@ -64,28 +69,70 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock on which time passes faster, so that a test of the whole program need not wait for minutes.
+#[derive(Clone, Copy, Debug)]
+pub struct FastClock {
+    start: Instant,
+    rate: u32,
+}
+
+impl Clock for FastClock {
+    fn now(&self) -> Instant {
+        self.start + self.start.elapsed() * self.rate
+    }
+
+    fn wait(&self, time: Duration, stop: &Stop) -> bool {
+        stop.wait(time / self.rate)
+    }
+
+    fn sleep_for(&self, time: Duration) -> Duration {
+        time / self.rate
+    }
+}
+
+/// The machine's clock, or one that is so many times faster as the environment variable `SPOTTER_SIM_CLOCK` says.
+pub fn of_environment() -> Arc<dyn Clock> {
+    let rate = std::env::var("SPOTTER_SIM_CLOCK").ok().and_then(|rate| rate.parse().ok());
+    match rate.filter(|rate| *rate > 1) {
+        Some(rate) => Arc::new(FastClock { start: Instant::now(), rate }),
+        None => Arc::new(SystemClock),
+    }
+}
+
 /// A clock that jumps ahead whenever somebody waits, and remembers each wait.
 pub struct SimulatedClock {
     start: Instant,
     waits: Mutex<Vec<Duration>>,
+    /// What has passed beside the waits.
+    passed: Mutex<Duration>,
     stop_after: usize,
 }
 
 impl SimulatedClock {
     /// A clock that sets the stop flag at wait number `stop_after`.
     pub fn new(stop_after: usize) -> Self {
-        Self { start: Instant::now(), waits: Mutex::default(), stop_after }
+        Self { start: Instant::now(), waits: Mutex::default(), passed: Mutex::default(), stop_after }
     }
 
     /// All waits so far.
     pub fn waits(&self) -> Vec<Duration> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Time passes for all who look at the clock while they wait for something else.
+    pub fn pass(&self, time: Duration) {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += time;
+    }
 }
 
 impl Clock for SimulatedClock {
     fn now(&self) -> Instant {
-        self.start + self.waits.lock().unwrap_or_else(PoisonError::into_inner).iter().sum::<Duration>()
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).iter().sum::<Duration>();
+        self.start + waits + *self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleep_for(&self, _time: Duration) -> Duration {
+        Duration::from_millis(1)
     }
 
     fn wait(&self, time: Duration, stop: &Stop) -> bool {

@@ -21,3 +21,11 @@ pub fn localdata(folder: &Path) -> Option<PathBuf> {
     let local = folder.join("localdata");
     (folder.join("package.conf").is_file() && local.is_dir()).then_some(local)
 }
+
+/// The folder for what is to be there after a restart: `SPOTTER_STATE`, else, on a camera, `localdata` of the
+/// application's folder, else `spotter` in `XDG_STATE_HOME`, else in `~/.local/state`. None without a home.
+pub fn state_folder() -> Option<PathBuf> {
+    folder_named("SPOTTER_STATE")
+        .or_else(|| localdata(Path::new("")))
+        .or_else(|| user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("spotter")))
+}

@@ -30,6 +30,20 @@ pub fn delete(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
     get(ask)
 }
 
+/// The devices of the camera that do not run the model are tried again, whatever is known of them.
+pub fn retry(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
+    let model = ask.status.model();
+    let devices = model.devices.as_ref().ok_or_else(|| {
+        let text = "no device of a camera runs a model here, so there is none to try again";
+        Error::new(Kind::NotFound, text)
+    })?;
+    devices.try_again().map_err(|error| {
+        let text = "the devices are tried again, but the state folder cannot be written, so the next start gives them up again";
+        Error::new(Kind::Output, text).caused_by(error)
+    })?;
+    get(ask)
+}
+
 /// Another model: a file that is sent, or a name from the catalogue.
 pub fn post(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
     let _receiving = ask.switch.receive()?;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use super::{Camera, FLOAT, SSD, camera, code, file_of, loaded, sys};
 use spotter::backend::larod::Wanted;
 use spotter::backend::larod::engine::LarodService;
+use spotter::backend::larod::ledger::Ledger;
 use spotter::backend::larod::session::{Map, Side};
 use spotter::backend::larod::sys::{Api, Opaque};
 use spotter::backend::larod::worker::{Service, Task};
+use spotter::base::clock::SystemClock;
 use spotter::model::format::file::ModelFile;
 
 const READWRITE: u32 = sys::FD_READWRITE;
@@ -30,7 +32,9 @@ fn open() -> BTreeSet<String> {
 
 fn service(camera: &Camera, device: &str) -> LarodService {
     let file = ModelFile::from_bytes("demo", SSD.to_vec()).unwrap();
-    LarodService::new(camera.api, Arc::new(Wanted::new(&file, Some(device)).unwrap()))
+    let wanted = Arc::new(Wanted::new(&file, Some(device)).unwrap());
+    let ledger = Arc::new(Ledger::of(&wanted, Arc::new(SystemClock), None));
+    LarodService::new(camera.api, wanted, ledger, Vec::new())
 }
 
 /// Loads, runs a job and ends 100 times; then the service breaks off and 100 connections are made anew.
@@ -39,7 +43,7 @@ fn a_hundred_times(arrays: &str, buffers: &str) {
     camera.set("SPOTTER_SIM_ARRAYS", arrays);
     camera.set("SPOTTER_SIM_BUFFERS", buffers);
     // Inputs of the Edge TPU are dma-bufs, outputs are not.
-    let mut service = service(&camera, "google-edge-tpu-tflite");
+    let service = service(&camera, "google-edge-tpu-tflite");
     let before = open();
     for round in 0..100 {
         let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
@@ -106,7 +110,7 @@ fn the_cheapest_memory_is_asked_for_first() {
         [("artpec7", "google-edge-tpu-tflite", true), ("artpec8", "axis-a8-dlpu-tflite", false)]
     {
         let camera = camera(chip);
-        let mut service = service(&camera, device);
+        let service = service(&camera, device);
         let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
         engine.run(Task::Own).unwrap();
         assert_eq!(ports.input.is_dma_buf(), dma, "{device}");

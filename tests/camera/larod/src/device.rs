@@ -97,6 +97,21 @@ pub fn of_chip(chip: &str) -> &'static [(&'static str, Role)] {
             ("google-edge-tpu-tflite", Role::EdgeTpu),
             ("cpu-proc", Role::ProcessorPictures),
         ],
+        // Some have no Edge TPU: acap-native-sdk-examples #319.
+        "artpec7-without-tpu" => &[("cpu-tflite", Role::Processor), ("cpu-proc", Role::ProcessorPictures)],
+        // A chip to come.
+        "artpec10" => &[
+            ("cpu-tflite", Role::Processor),
+            ("cpu-proc", Role::ProcessorPictures),
+            ("a10-dlpu-tflite", Role::Integer),
+            ("a10-dlpu-native", Role::Closed),
+        ],
+        // How its models' ends lie in memory is not known: taken to be as CV25's.
+        "cv75" => &[
+            ("cpu-tflite", Role::Processor),
+            ("cpu-proc", Role::ProcessorPictures),
+            ("cv75-dlpu-native", Role::CvFlow),
+        ],
         "artpec9" => &[
             ("cpu-tflite", Role::Processor),
             ("a9-dlpu-native", Role::Closed),

@@ -9,7 +9,7 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `SPOTTER_SIM_CHIP` | `artpec7`, `artpec8` (default), `artpec9`, `cv25`: devices, and what they take |
+//! | `SPOTTER_SIM_CHIP` | `artpec7`, `artpec8` (default), `artpec9`, `cv25`, `cv75`: devices, and what they take; `artpec7-without-tpu`; `artpec10`, which nobody knows |
 //! | `SPOTTER_SIM_LOAD_MS` | how long a model compiles on an accelerator when it is first loaded |
 //! | `SPOTTER_SIM_INFERENCE_MS` | how long a job of a model takes at least |
 //! | `SPOTTER_SIM_PREPARE_MS` | how long a job that prepares a picture takes at least |
@@ -31,7 +31,12 @@
 //! | `larod restart` | the service is away: nobody can connect, and every connection is dead |
 //! | `larod job run` | `LAROD_ERROR_JOB` |
 //! | `larod job prepare`, `larod crash prepare` | the same, of loads and jobs of preprocessing models alone |
+//! | `larod alloc load`, `larod memory load`, `larod tensors load` | no memory: `LAROD_ERROR_ALLOC`, or `LAROD_ERROR_LOAD_MODEL` in plain words, or in words that may mean something else |
+//! | `larod wedge run` | a call that meets it does not return until there is a line `larod unwedge`; later calls do |
 //! | `larod hang connect`, `larod hang load`, `larod hang run` | the call does not return |
+//!
+//! A fault at `load` may end with the name of a device, and is met there alone. How often the service
+//! has fallen over (`crash`) is the number of lines in the file `larod-falls`.
 //!
 //! A model for CV25 is a file of [`model::CV25_MARK`] and a TensorFlow Lite model behind it.
 

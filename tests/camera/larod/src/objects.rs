@@ -129,7 +129,7 @@ impl Connection {
 
     pub fn load(&self, fd: c_int, device: &Device, name: &str, params: Option<&Map>) -> Answer<Arc<Core>> {
         self.alive()?;
-        faults::meet(At::Load)?;
+        faults::meet_on(At::Load, Some(device.name))?;
         let core = match (fd, params) {
             (-1, Some(params)) => {
                 faults::meet(At::Prepare)?;
@@ -142,7 +142,7 @@ impl Connection {
             }
         };
         // It may have broken down meanwhile.
-        faults::meet(At::Load)?;
+        faults::meet_on(At::Load, Some(device.name))?;
         self.alive()?;
         let core = Arc::new(core);
         self.models.lock().unwrap_or_else(PoisonError::into_inner).push(core.clone());
