@@ -17,6 +17,7 @@ export class Models {
   #status = null;
   #allowed = false;
   #asked = false; // somebody wants to see the models though the one that runs fits
+  #waiting = []; // a compiled model that waits for its description, or the other way round
   #saidOf = null; // the name of the model that ran when something was said of it
 
   /** `onRefused(status)` is told where a change was refused, `onRuns(model)` what runs after one. */
@@ -29,12 +30,9 @@ export class Models {
     $('models-change').addEventListener('click', () => this.#ask(!this.#asked));
     $('models-back').addEventListener('click', () => this.#send('Loading the model before', 'The model before', { method: 'DELETE' }));
     $('models-file').addEventListener('change', () => {
-      const [file] = $('models-file').files;
+      const files = [...$('models-file').files];
       $('models-file').value = ''; // the same file may be chosen again
-      if (!file) return;
-      const form = new FormData();
-      form.append('model', file);
-      this.#send(`Sending ${file.name}`, file.name, { form });
+      if (files.length) this.#own(files);
     });
   }
 
@@ -155,6 +153,38 @@ export class Models {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(wish),
     });
+  }
+
+  /**
+   * Sends a person's own files: a model, and the description of one that is compiled. A phone's chooser may give one
+   * file at a time: the first waits for the second.
+   */
+  #own(files) {
+    const pick = (wanted) => [...files, ...this.#waiting].find(({ name }) => wanted.test(name));
+    const [models, descriptions] = [/\.(tflite|bin)$/i, /\.json$/i].map((end) => files.filter(({ name }) => end.test(name)));
+    const other = files.find((file) => !models.includes(file) && !descriptions.includes(file));
+    let wrong = '';
+    if (other) wrong = `${other.name} is neither a model (.tflite, .bin) nor a description (.json).`;
+    else if (models.length > 1 || descriptions.length > 1) wrong = 'These are several models; choose one.';
+    const model = models[0] ?? pick(/\.bin$/i);
+    const compiled = model && /\.bin$/i.test(model.name);
+    const description = model && !compiled ? descriptions[0] : pick(/\.json$/i);
+    this.#waiting = [];
+    if (!wrong && compiled && !description) {
+      this.#waiting = [model];
+      wrong = `${model.name} is compiled and does not say what it takes and gives: choose its description (a .json file) too.`;
+    } else if (!wrong && !model) {
+      this.#waiting = [description];
+      wrong = `${description.name} is a description: choose the .bin file that it describes too.`;
+    }
+    if (wrong) {
+      set($('models-said'), wrong);
+      return;
+    }
+    const form = new FormData();
+    form.append('model', model);
+    if (description) form.append('description', description);
+    this.#send(`Sending ${model.name}`, model.name, { form });
   }
 
   /** Asks for another model. The picture goes on meanwhile, with the model before. */

@@ -14,6 +14,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::folders::state_folder;
 use crate::base::time::timestamp;
 use crate::model::catalogue::hex;
+use crate::model::format::cavalry::Cavalry;
 use sha2::{Digest, Sha256};
 
 /// The version of the file's shape.
@@ -51,6 +52,52 @@ impl Choice {
     }
 }
 
+/// Files that were sent to be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upload {
+    /// The model's name, for people.
+    pub name: String,
+    /// The model file.
+    pub model: Vec<u8>,
+    /// A label file.
+    pub labels: Option<Vec<u8>>,
+    /// What a model compiled for CV25 takes and gives, as JSON.
+    pub description: Option<Vec<u8>>,
+}
+
+impl Upload {
+    /// What the name of the model's file ends in: the file says what it is, and its name where it says nothing.
+    fn extension(&self) -> Result<&'static str> {
+        let name = &self.name;
+        let is_tflite = self.model.get(4..8) == Some(b"TFL3");
+        let is_bin = Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("bin"));
+        match &self.description {
+            Some(_) if is_tflite => Err(Error::new(
+                Kind::Usage,
+                format!(
+                    "{name} is a .tflite model, which says itself what it takes and gives; leave its description out"
+                ),
+            )),
+            Some(description) => {
+                let shown = format!("the description of {name}");
+                Cavalry::parse(description, &shown)?
+                    .check_input()
+                    .map_err(|why| Error::new(Kind::Model, format!("{name} cannot be used: {why}")))?;
+                Ok("bin")
+            }
+            None if is_bin && !is_tflite && !self.model.is_empty() => {
+                let text = format!(
+                    "{name} is compiled for Ambarella CV25 and does not say what it takes and gives; send its \
+                     description, {}.json, along with it (docs/models.md tells what stands in it)",
+                    plain(name)
+                );
+                Err(Error::new(Kind::Usage, text))
+            }
+            None => Ok("tflite"),
+        }
+    }
+}
+
 /// The folder that keeps the choice and the uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keeper {
@@ -79,16 +126,24 @@ impl Keeper {
         self.folder.join("models").join(upload).join(name)
     }
 
-    /// Stores an uploaded model, and its labels where it has any, in a folder named by their sum. The
-    /// choice of it is returned, and holds once it is saved.
+    /// Stores what was uploaded in a folder named by its sum. The choice of it is returned, and holds once it
+    /// is saved.
     ///
     /// # Errors
-    /// [`Kind::Output`] where it cannot be written.
-    pub fn store(&self, name: &str, model: &[u8], labels: Option<&[u8]>) -> Result<Choice> {
-        let sum = Sha256::new().chain_update(model).chain_update(labels.unwrap_or_default()).finalize();
-        let upload = hex(&sum)[..SUM_LENGTH].to_owned();
-        let mut choice = Choice::now(format!("{}.tflite", plain(name)), None);
+    /// [`Kind::Usage`] or [`Kind::Model`] where the files do not belong together, [`Kind::Output`] where they
+    /// cannot be written.
+    pub fn store(&self, sent: &Upload) -> Result<Choice> {
+        let extension = sent.extension()?;
+        let Upload { name, model, labels, description } = sent;
+        let also = |part: &Option<Vec<u8>>| part.clone().unwrap_or_default();
+        let sum = Sha256::new().chain_update(model).chain_update(also(labels));
+        let upload = hex(&sum.chain_update(also(description)).finalize())[..SUM_LENGTH].to_owned();
+        let name = plain(name);
+        let mut choice = Choice::now(format!("{name}.{extension}"), None);
         self.write(&self.path(&upload, &choice.model), model)?;
+        if let Some(description) = description {
+            self.write(&self.path(&upload, &format!("{name}.json")), description)?;
+        }
         if let Some(labels) = labels {
             choice.labels = Some("labels.txt".to_owned());
             self.write(&self.path(&upload, "labels.txt"), labels)?;
@@ -208,11 +263,57 @@ fn plain(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::base::folders::localdata;
+    use crate::model::format::file::ModelFile;
 
     fn keeper() -> (tempfile::TempDir, Keeper) {
         let folder = tempfile::tempdir().unwrap();
         let keeper = Keeper::new(folder.path().join("state"));
         (folder, keeper)
+    }
+
+    fn sent(name: &str, model: &[u8], labels: Option<&[u8]>) -> Upload {
+        let labels = labels.map(<[u8]>::to_vec);
+        Upload { name: name.into(), model: model.into(), labels, description: None }
+    }
+
+    #[test]
+    fn a_compiled_model_is_kept_with_its_description() {
+        let (_folder, keeper) = keeper();
+        let described = |description: &str| Upload {
+            description: Some(description.into()),
+            ..sent("my street.BIN", b"compiled bytes", None)
+        };
+        let sound = r#"{"inputs":[{"shape":[1,3,8,8],"type":"uint8"}],
+            "outputs":[{"shape":[1,9],"type":"float32"}],"classes":9}"#;
+        let choice = keeper.store(&described(sound)).unwrap();
+        assert_eq!(choice.model, "my_street.bin");
+        keeper.save(&choice).unwrap();
+        let path = keeper.path(choice.upload.as_deref().unwrap(), &choice.model);
+        let file = ModelFile::open(&path).unwrap();
+        assert_eq!((file.name.as_str(), &file.bytes[..]), ("my_street.bin", b"compiled bytes".as_slice()));
+        assert_eq!(file.signature.outputs[0].shape, [1, 9]);
+        assert_eq!(keeper.load(None), Some(choice.clone()));
+        // Another description is another upload.
+        let other = keeper.store(&described(&sound.replace('9', "7"))).unwrap();
+        assert_ne!(other.upload, choice.upload);
+        for (upload, kind, why) in [
+            (
+                sent("s.bin", b"compiled bytes", None),
+                Kind::Usage,
+                "send its description, s.json, along with it",
+            ),
+            (described("{"), Kind::Model, "the description of my street.BIN does not describe a model"),
+            (described(&sound.replace("3,8,8", "8,8,3")), Kind::Model, "CV25 takes one picture"),
+            (
+                Upload { model: b"1234TFL3".to_vec(), ..described(sound) },
+                Kind::Usage,
+                "my street.BIN is a .tflite model",
+            ),
+        ] {
+            let error = keeper.store(&upload).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 
     #[test]
@@ -233,12 +334,12 @@ mod tests {
     fn uploads_are_kept_while_they_are_needed() {
         let (_folder, keeper) = keeper();
         let path = |choice: &Choice| keeper.path(choice.upload.as_deref().unwrap(), &choice.model);
-        let first = keeper.store("../../.x y.tflite", b"one", Some(b"a")).unwrap();
+        let first = keeper.store(&sent("../../.x y.tflite", b"one", Some(b"a"))).unwrap();
         assert_eq!(first.model, "x_y.tflite");
         keeper.save(&first).unwrap();
         assert_eq!(std::fs::read(path(&first)).unwrap(), b"one");
         assert_eq!(std::fs::read(path(&first).with_file_name("labels.txt")).unwrap(), b"a");
-        let second = keeper.store("", b"two", None).unwrap();
+        let second = keeper.store(&sent("", b"two", None)).unwrap();
         assert_eq!((second.model.as_str(), &second.labels), ("model.tflite", &None));
         assert!(path(&first).exists(), "until the second is chosen");
         keeper.save(&second).unwrap();
@@ -263,7 +364,7 @@ mod tests {
     #[test]
     fn a_damaged_choice_is_passed_over() {
         let (_folder, keeper) = keeper();
-        keeper.save(&keeper.store("m.tflite", b"m", None).unwrap()).unwrap();
+        keeper.save(&keeper.store(&sent("m.tflite", b"m", None)).unwrap()).unwrap();
         let good = std::fs::read_to_string(keeper.choice_file()).unwrap();
         for bad in [
             "",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::model_choice::{Choice, Keeper};
+use super::model_choice::{Choice, Keeper, Upload};
 use super::model_slot::Model;
 use super::status::{ModelAbout, Status};
 use crate::backend::edgetpu;
@@ -53,14 +53,7 @@ pub enum Wanted {
         accepted: Vec<String>,
     },
     /// A model file that was sent.
-    Upload {
-        /// Its name, for people.
-        name: String,
-        /// The .tflite file.
-        model: Vec<u8>,
-        /// A label file.
-        labels: Option<Vec<u8>>,
-    },
+    Upload(Upload),
 }
 
 /// Switches models; one at a time.
@@ -173,7 +166,7 @@ impl Switch {
                 base.accepted_licences.extend(accepted);
                 Choice::now(name, None)
             }
-            Wanted::Upload { name, model, labels } => keeper.store(&name, &model, labels.as_deref())?,
+            Wanted::Upload(sent) => keeper.store(&sent)?,
         };
         choice.fit = fit.map(|fit| fit.to_string());
         choice.instead_of.clone_from(&self.base.model);

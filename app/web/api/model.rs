@@ -6,6 +6,7 @@ use serde_json::Value;
 use tiny_http::Request;
 
 use crate::base::error::{Error, Kind, Result};
+use crate::live::model_choice::Upload;
 use crate::live::model_switch::Wanted;
 use crate::vision::geometry::Fit;
 use crate::web::http::body;
@@ -76,8 +77,8 @@ fn received(request: &mut Request) -> Result<Option<Vec<u8>>> {
     Ok(Some(body))
 }
 
-/// What a request asks for: a form with the files `model` and `labels`, the model file itself, or JSON
-/// with a catalogue name.
+/// What a request asks for: a form with the files `model`, `description` and `labels`, the model file itself,
+/// or JSON with a catalogue name.
 pub fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(Wanted, Option<Fit>)> {
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let fit = |text: &str| text.parse::<Fit>().map_err(|text| Error::new(Kind::Usage, text));
@@ -98,7 +99,7 @@ pub fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(Wanted,
         // Whatever else it is called: the file says what it is.
         _ => {
             let name = parameter(query, "name").unwrap_or_else(|| "model.tflite".to_owned());
-            Ok((Wanted::Upload { name, model: body, labels: None }, in_query))
+            Ok((Wanted::Upload(Upload { name, model: body, ..Upload::default() }), in_query))
         }
     }
 }
@@ -132,7 +133,7 @@ fn from_json(body: &[u8]) -> Result<(Wanted, Option<String>)> {
 }
 
 fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)> {
-    let (mut model, mut labels, mut name, mut fit) = (None, None, None, None);
+    let (mut model, mut labels, mut description, mut name, mut fit) = (None, None, None, None, None);
     let mut accepted = Vec::new();
     let text = |data: &[u8]| String::from_utf8_lossy(data).trim().to_owned();
     for field in multipart::fields(content_type, body)? {
@@ -140,12 +141,13 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)
             "model" if field.file_name.is_some() => model = Some(field),
             // An empty file field of a browser's form means that none was chosen.
             "labels" => labels = (!field.data.is_empty()).then(|| field.data.to_vec()),
+            "description" => description = (!field.data.is_empty()).then(|| field.data.to_vec()),
             "model" | "name" => name = Some(text(field.data)),
             "accept_license" => accepted.push(text(field.data)),
             "fit" => fit = Some(text(field.data)),
             other => {
                 let text = format!(
-                    "there is no field \"{}\"; there are model, labels, name, accept_license and fit",
+                    "there is no field \"{}\"; there are model, description, labels, name, accept_license and fit",
                     other.escape_default()
                 );
                 return Err(Error::new(Kind::Usage, text));
@@ -155,12 +157,17 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)
     match (model, name) {
         (Some(field), name) => {
             let name = name.or_else(|| field.file_name.map(str::to_owned)).unwrap_or_default();
-            Ok((Wanted::Upload { name, model: field.data.to_vec(), labels }, fit))
+            Ok((Wanted::Upload(Upload { name, model: field.data.to_vec(), labels, description }), fit))
         }
         (None, Some(name)) => Ok((Wanted::Catalogue { name, accepted }, fit)),
-        (None, None) => {
-            Err(Error::new(Kind::Usage, "the form has no file \"model\"; send the .tflite file there"))
+        (None, None) if description.is_some() => {
+            let text = "the form has a description but no file \"model\"; send the .bin file that it describes there";
+            Err(Error::new(Kind::Usage, text))
         }
+        (None, None) => Err(Error::new(
+            Kind::Usage,
+            "the form has no file \"model\"; send the .tflite file there, or the .bin file with its \"description\"",
+        )),
     }
 }
 
@@ -180,11 +187,13 @@ mod tests {
 
     #[test]
     fn all_ways_to_ask_are_understood() {
-        let upload = |name: &str, labels: Option<&str>| Wanted::Upload {
+        let sent = |name: &str, labels: Option<&str>| Upload {
             name: name.into(),
             model: b"TFL3".to_vec(),
             labels: labels.map(|l| l.as_bytes().to_vec()),
+            description: None,
         };
+        let upload = |name: &str, labels: Option<&str>| Wanted::Upload(sent(name, labels));
         let (kind, body) = form(&[
             ("model", Some("m.tflite"), "TFL3"),
             ("labels", Some("l"), "a\nb"),
@@ -194,6 +203,9 @@ mod tests {
         let (kind, body) =
             form(&[("model", Some("m.tflite"), "TFL3"), ("labels", Some(""), ""), ("name", None, "n")]);
         assert_eq!(wanted(&kind, "fit=stretch", body).unwrap(), (upload("n", None), Some(Fit::Stretch)));
+        let (kind, body) = form(&[("description", Some("m.json"), "{}"), ("model", Some("m.bin"), "TFL3")]);
+        let described = Wanted::Upload(Upload { description: Some(b"{}".to_vec()), ..sent("m.bin", None) });
+        assert_eq!(wanted(&kind, "", body).unwrap(), (described, None));
         let raw = wanted("application/octet-stream", "name=my%20model.tflite", b"TFL3".to_vec());
         assert_eq!(raw.unwrap(), (upload("my model.tflite", None), None));
         let listed = Wanted::Catalogue { name: "x".into(), accepted: vec!["AGPL-3.0".into()] };
@@ -223,6 +235,10 @@ mod tests {
         }
         let (kind, body) = form(&[("labels", Some("l"), "a")]);
         assert!(wanted(&kind, "", body).unwrap_err().to_string().contains("no file \"model\""));
+        let (kind, body) = form(&[("description", Some("m.json"), "{}")]);
+        assert!(
+            wanted(&kind, "", body).unwrap_err().to_string().contains("send the .bin file that it describes")
+        );
         let (kind, body) = form(&[("colour", None, "a")]);
         assert!(wanted(&kind, "", body).unwrap_err().to_string().contains("no field \"colour\""));
     }
