@@ -108,6 +108,7 @@ function takeStatus(fresh) {
   confidence.heard(status.settings?.confidence, status.now_ms);
   settings.heard(status.settings, status.now_ms);
   tuning.heard(status.settings);
+  tuning.look(status.source);
   health.heard(status);
   camera.heard(status);
   document.title = status.source?.name ? `${status.source.name} – Spotter` : 'Spotter';

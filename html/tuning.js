@@ -1,5 +1,6 @@
 // The card in which everything about what counts is set: labels, sizes, zones, and how frames are fitted.
 
+import { ask } from './address.js';
 import { element, set } from './panel.js';
 import { colour } from './scene.js';
 import { flaw } from './settings.js';
@@ -15,6 +16,8 @@ export class Tuning {
   #document = null;
   #state = { text: '', failed: false };
   #kept = true; // the settings outlive Spotter
+  #sensors = []; // those of the camera
+  #shownBy = ''; // what the source was when they were asked for
   #range = { step: 'any' }; // of a label's confidence
   schema = null;
 
@@ -54,6 +57,7 @@ export class Tuning {
       if (file) this.#import(file);
     });
     $('fit').addEventListener('change', () => settings.change({ fit: $('fit').value }, 'fit'));
+    $('sensor').addEventListener('change', () => settings.change({ sensor: $('sensor').value }, 'sensor'));
   }
 
   /** A number field whose value becomes a patch; empty is null. */
@@ -86,6 +90,38 @@ export class Tuning {
     this.#kept = Boolean(file) && !unsaved;
     set($('tuning-kept'), file === null ? 'Changes end with Spotter; start it with --settings FILE to keep them.' : '');
     this.said(this.#state);
+  }
+
+  /** Where the picture comes from, as the status says it: of a camera with several sensors one can be chosen. */
+  async look({ sensor, state } = {}) {
+    const now = `${sensor} ${state}`;
+    if (now === this.#shownBy) return;
+    this.#shownBy = now;
+    if (!sensor) {
+      $('sensor-row').hidden = true;
+      return;
+    }
+    try {
+      this.#sensors = (await ask('api/sensors')).sensors;
+    } catch {
+      this.#shownBy = ''; // the next status asks again
+    }
+    this.#choice();
+  }
+
+  /** The sensors to choose from; the one that is wanted is among them, also where it is gone. */
+  #choice() {
+    const wanted = this.#document?.sensor;
+    $('sensor-row').hidden = this.#sensors.length < 2 || !wanted;
+    if ($('sensor-row').hidden) return;
+    const gone = this.#sensors.every(({ id }) => id !== wanted) ? [{ id: wanted, title: `${wanted.replace('input=', 'Sensor ').replace('channel=', 'Channel ')} (not there)` }] : [];
+    const all = [...this.#sensors, ...gone];
+    const listed = JSON.stringify(all);
+    if ($('sensor').dataset.listed !== listed) {
+      $('sensor').dataset.listed = listed;
+      $('sensor').replaceChildren(...all.map(({ id, title }) => Object.assign(element('option', '', title), { value: id })));
+    }
+    $('sensor').value = wanted;
   }
 
   /** What the settings may be, by their JSON Schema. */
@@ -151,6 +187,7 @@ export class Tuning {
     put('iou', document_.iou ?? '');
     put('fps-limit', document_.fps_limit ?? '');
     put('fit', document_.fit ?? 'auto');
+    this.#choice();
     put('size-min', percent(document_.size?.min ?? 0));
     put('size-max', percent(document_.size?.max ?? 1));
     this.zones.heard(document_.zones);

@@ -16,6 +16,7 @@ pub mod supervisor;
 pub mod vdo;
 
 use crate::capture::vdo::frame_rate::Workload;
+use crate::capture::vdo::sensors::Choice;
 pub use spec::{SourceKind, SourceSpec};
 
 /// What a source gives next.
@@ -26,6 +27,8 @@ pub enum Next {
     Nothing,
     /// The source has come to its regular end.
     End,
+    /// Another picture of the same device is wanted: the source is to be opened anew.
+    Other,
 }
 
 /// Whether frames come at the source's own rate.
@@ -78,11 +81,18 @@ pub struct SpecOpener {
     pub pace: Pace,
     /// How long detection takes, for a source that can give fewer frames.
     pub workload: Option<Arc<Workload>>,
+    /// Which sensor of a camera is wanted, where that may change.
+    pub sensor: Option<Arc<Choice>>,
 }
 
 impl Opener for SpecOpener {
     fn open(&self) -> Result<Box<dyn FrameSource>> {
-        let mut source = open(&self.spec, self.pace)?;
+        let mut source = match (&self.spec, &self.sensor) {
+            (SourceSpec::Vdo(spec), Some(sensor)) => {
+                vdo::sensors::open(spec, sensor, |spec| open(&SourceSpec::Vdo(spec), self.pace))?
+            }
+            _ => open(&self.spec, self.pace)?,
+        };
         if let Some(workload) = &self.workload {
             source.follow(workload.clone());
         }
@@ -100,10 +110,13 @@ pub trait Pictures: Send {
     fn of(&mut self, time: Duration, wait: Duration) -> Option<Arc<[u8]>>;
 }
 
-/// The pictures that this source makes by itself, where it does.
-pub fn pictures(spec: &SourceSpec) -> Option<Box<dyn Pictures>> {
+/// The pictures that this source makes by itself, where it does; those of the sensor that is shown.
+pub fn pictures(spec: &SourceSpec, sensor: Option<&Arc<Choice>>) -> Option<Box<dyn Pictures>> {
     match spec {
-        SourceSpec::Vdo(spec) => Some(Box::new(vdo::pictures::VdoPictures::new(*spec))),
+        SourceSpec::Vdo(spec) => {
+            let sensor = sensor.cloned().unwrap_or_else(|| Arc::new(Choice::new(spec.view)));
+            Some(Box::new(vdo::pictures::VdoPictures::new(*spec, sensor)))
+        }
         _ => None,
     }
 }

@@ -74,6 +74,8 @@ pub struct Supervisor<'a> {
 enum Finish {
     Stopped,
     Ended,
+    /// To be opened anew at once.
+    Other,
     Lost(Error),
 }
 
@@ -104,6 +106,7 @@ impl Supervisor<'_> {
             };
             let error = match finish {
                 Finish::Stopped => return Ok(()),
+                Finish::Other => continue,
                 Finish::Ended => {
                     state(SourceState::Ended);
                     return Ok(());
@@ -163,6 +166,7 @@ impl Supervisor<'_> {
                         return Finish::Lost(Error::new(Kind::Source, message));
                     }
                 }
+                Ok(Next::Other) => return Finish::Other,
                 Ok(Next::End) if in_this_round == 0 => {
                     return Finish::Lost(Error::new(Kind::Source, "the source ended without a single frame"));
                 }
@@ -198,6 +202,7 @@ mod tests {
     enum Step {
         Frame,
         Nothing,
+        Other,
         End,
         Fail,
     }
@@ -213,6 +218,7 @@ mod tests {
                     Ok(Next::Frame(Frame::now(0, layout, Box::new(pixels))))
                 }
                 Step::Nothing => Ok(Next::Nothing),
+                Step::Other => Ok(Next::Other),
                 Step::End => Ok(Next::End),
                 Step::Fail => Err(Error::new(Kind::Source, "lost")),
             }
@@ -289,6 +295,15 @@ mod tests {
     fn a_camera_that_is_this_machine_is_asked_more_often() {
         let here = Policy { longest_wait: LONGEST_WAIT_HERE, ..LIVE };
         assert_eq!(run(vec![None; 6], here, 5, u64::MAX).waits, [1, 2, 4, 4, 4]);
+    }
+
+    #[test]
+    fn where_another_picture_is_wanted_the_source_is_opened_anew_at_once() {
+        let attempts = vec![Some(vec![Step::Frame, Step::Other]), Some(vec![Step::Frame, Step::Frame])];
+        let outcome = run(attempts, LIVE, 99, 3);
+        assert_eq!((outcome.seqs, outcome.waits), (vec![0, 1, 2], vec![]));
+        let (connecting, live) = (SourceState::Connecting, SourceState::Live);
+        assert_eq!(outcome.states, [connecting.clone(), live.clone(), connecting, live]);
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn decoded(path: &Path) -> Result<Frame> {
     loop {
         match source.next(Duration::from_millis(100))? {
             Next::Frame(frame) => return Ok(frame),
-            Next::Nothing => {}
+            Next::Nothing | Next::Other => {}
             Next::End => {
                 let text = format!("{} has no picture in it", path.display());
                 return Err(Error::new(Kind::Source, text));

@@ -13,6 +13,7 @@ use super::BenchArgs;
 use crate::base::clock::{Stop, SystemClock, milliseconds};
 use crate::base::error::{Error, Kind, Result};
 use crate::capture::supervisor::{LONGEST_WAIT, Policy};
+use crate::capture::vdo::spec::View;
 use crate::capture::{self, Next, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::detect::detector::Detector;
 use crate::detect::loader::{LoadSpec, LoadedModel};
@@ -29,7 +30,7 @@ const ROUNDS: u32 = 4;
 /// What runs before the clock does: caches, thread pools, decoder start.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// Running values of `spotter run`.
-const VALUES: Values = Values { confidence: 0.5, iou: 0.45 };
+const VALUES: Values = Values { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
 
 /// Events over time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,7 +110,7 @@ fn first_frame(spec: &SourceSpec) -> Result<Frame> {
     loop {
         match source.next(Duration::from_millis(100))? {
             Next::Frame(frame) => return Ok(frame),
-            Next::Nothing => {}
+            Next::Nothing | Next::Other => {}
             Next::End => return Err(Error::new(Kind::Source, format!("{spec} has no video frame in it"))),
         }
     }
@@ -124,7 +125,7 @@ fn capture_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
     while !warm || start.elapsed() < time {
         match source.next(Duration::from_millis(100))? {
             Next::Frame(_) => count += 1,
-            Next::Nothing => {}
+            Next::Nothing | Next::Other => {}
             Next::End => source.rewind()?,
         }
         if !warm && start.elapsed() >= WARM_UP.min(time / 2) {
@@ -170,7 +171,12 @@ fn whole_pipeline(
     let status = Arc::new(Status::new(SourceAbout::default(), about, Settings::new(VALUES)));
     let stop = Stop::new();
     let parts = Parts {
-        opener: Box::new(SpecOpener { spec: spec.clone(), pace: Pace::Unpaced, workload: None }),
+        opener: Box::new(SpecOpener {
+            spec: spec.clone(),
+            pace: Pace::Unpaced,
+            workload: None,
+            sensor: None,
+        }),
         policy: Policy { once: false, live: false, longest_wait: LONGEST_WAIT },
         lossless: true,
         model: running,

@@ -111,7 +111,7 @@ impl File<'_> {
                     self.frame(&frame, index, results)?;
                     index += 1;
                 }
-                Next::Nothing => {}
+                Next::Nothing | Next::Other => {}
                 Next::End if index == 0 => {
                     let message = format!("{} has no video frame in it", self.path.display());
                     return Err(Error::new(Kind::Source, message));

@@ -13,6 +13,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::folders::localdata;
 use crate::capture::supervisor::{LONGEST_WAIT, LONGEST_WAIT_HERE, Policy};
 use crate::capture::vdo::frame_rate::Workload;
+use crate::capture::vdo::sensors::Choice;
 use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::detect::loader::{LOADING_LIMIT, LoadSpec};
 use crate::live::history;
@@ -74,13 +75,20 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let record = None;
     let about = model.about.clone();
     let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
-    let given = Values { confidence: args.confidence, iou: args.iou };
+    let sensor = match &source {
+        SourceSpec::Vdo(spec) => Some(spec.view),
+        _ => None,
+    };
+    let given = Values { confidence: args.confidence, iou: args.iou, sensor: sensor.unwrap_or_default() };
     let file = args.settings.clone().or_else(|| Some(on_camera?.join("settings.json")));
     let (mut kept, settings) = match file.clone().map(|path| SettingsFile::open(path, given)) {
         Some((file, settings)) => (Some(file), settings),
         None => (None, Settings::new(given)),
     };
+    // What was chosen on the page holds over restarts.
+    let sensor = sensor.map(|_| Arc::new(Choice::new(settings.values().sensor)));
     let mut status = Status::new(origin, about.clone(), settings);
+    status.sensor.clone_from(&sensor);
     status.settings_file = file;
     let status = Arc::new(status);
     if let Some(output) = &output {
@@ -95,6 +103,11 @@ pub fn run(args: &RunArgs) -> Result<()> {
     history::start(status.clone(), stop.clone())?;
 
     log::info!("source   {source}");
+    if let Some(chosen) =
+        sensor.as_ref().map(|sensor| sensor.wanted()).filter(|chosen| *chosen != given.sensor)
+    {
+        log::info!("sensor   {chosen}, chosen on the page");
+    }
     match &about.missing {
         Some(why) => {
             log::warn!("model    none yet: the page shows the picture alone and offers models; {why}")
@@ -114,9 +127,14 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let policy = Policy { once: args.once, live: kind != SourceKind::File, longest_wait };
     let source = source.suited_to(model.detector.input());
     let workload = Arc::new(Workload::default());
-    let pictures = capture::pictures(&source);
+    let pictures = capture::pictures(&source, sensor.as_ref());
     let parts = Parts {
-        opener: Box::new(SpecOpener { spec: source, pace: Pace::Real, workload: Some(workload.clone()) }),
+        opener: Box::new(SpecOpener {
+            spec: source,
+            pace: Pace::Real,
+            workload: Some(workload.clone()),
+            sensor: sensor.clone(),
+        }),
         policy,
         lossless: false,
         model,
@@ -130,6 +148,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let pipeline = Pipeline::start(parts, status.clone(), &stop)?;
     while !stop.is_set() && !pipeline.done.is_set() {
         stop.wait(Duration::from_millis(50));
+        if let Some(sensor) = &sensor {
+            sensor.want(status.settings.values().sensor);
+        }
         if let Some(kept) = &mut kept {
             kept.keep(&status.settings.document(), Instant::now());
             status.set_unsaved(kept.trouble());

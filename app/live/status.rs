@@ -18,6 +18,7 @@ use crate::base::clock::milliseconds;
 use crate::base::platform::{self, Platform};
 use crate::base::time::unix_milliseconds;
 use crate::capture::supervisor::SourceState;
+use crate::capture::vdo::sensors::Choice;
 use crate::inspect::suitability::Suitability;
 use crate::model::catalogue::Scope;
 use crate::model::chip::Chip;
@@ -151,6 +152,8 @@ pub struct Status {
     unsaved: Mutex<Option<String>>,
     /// The file that keeps the settings; none where nothing does.
     pub settings_file: Option<PathBuf>,
+    /// Which of a camera's sensors is looked at; none of other sources.
+    pub sensor: Option<Arc<Choice>>,
 }
 
 impl Status {
@@ -174,6 +177,7 @@ impl Status {
             loading: Mutex::new(None),
             unsaved: Mutex::new(None),
             settings_file: None,
+            sensor: None,
         }
     }
 
@@ -248,11 +252,13 @@ impl Status {
             more => Some(format!("{more} jobs of the larod service hang; others took their place")),
         };
         let device = device.into_iter().chain(hung);
+        let sensor = self.sensor.as_ref().and_then(|sensor| sensor.notice());
         model
             .warning
             .clone()
             .into_iter()
             .chain(device)
+            .chain(sensor)
             .chain(self.unsaved())
             .chain(unwritten)
             .chain(settings)
@@ -334,6 +340,7 @@ impl Status {
                 "width": source.size.map(|size| size.0),
                 "height": source.size.map(|size| size.1),
                 "fps": source.frame_rate.map(hundredths),
+                "sensor": self.sensor.as_ref().map(|sensor| sensor.shown().to_string()),
             },
             "model": model.to_json(),
             "backend": model.backend_json(),

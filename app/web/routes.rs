@@ -162,6 +162,7 @@ pub static ADDRESSES: &[Address] = &[
         answers: &[(Post, Change(model::retry))],
     },
     Address { path: "/api/v1/models", aliases: &["/api/models"], answers: &[(Get, Look(scene::models))] },
+    Address { path: "/api/v1/sensors", aliases: &["/api/sensors"], answers: &[(Get, Look(scene::sensors))] },
     Address { path: "/api/v1/access", aliases: &["/api/access"], answers: &[(Get, Look(scene::access))] },
     Address {
         path: LOGIN,

@@ -141,7 +141,7 @@ fn model(number: u8, fails_from: usize) -> Made {
 }
 
 fn start(model: Model, silent: bool) -> (Pipeline, Arc<Status>, Stop) {
-    let settings = Settings::new(Values { confidence: 0.5, iou: 0.5 });
+    let settings = Settings::new(Values { confidence: 0.5, iou: 0.5, ..Values::default() });
     let status = Arc::new(Status::new(SourceAbout::default(), model.about.clone(), settings));
     let stop = Stop::new();
     let parts = Parts {

@@ -137,7 +137,7 @@ fn a_clip_shows_the_scene_and_its_truth_is_that_of_every_frame() {
                 objects += written.len();
                 count += 1;
             }
-            Next::Nothing => {}
+            Next::Nothing | Next::Other => {}
             Next::End => break,
         }
     }
@@ -170,7 +170,7 @@ fn every_container_is_written() {
                     assert_eq!((frame.layout.width, frame.layout.height), (66, 64));
                     count += 1;
                 }
-                Next::Nothing => {}
+                Next::Nothing | Next::Other => {}
                 Next::End => break,
             }
         }

@@ -39,7 +39,7 @@ fn pictures(clip: &Path) -> Vec<(Duration, I420Buffer)> {
                 pictures.push((frame.pts.unwrap(), picture));
             }
             Next::End => return pictures,
-            Next::Nothing => panic!("{} gives no picture", clip.display()),
+            Next::Nothing | Next::Other => panic!("{} gives no picture", clip.display()),
         }
     }
 }

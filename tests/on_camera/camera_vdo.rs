@@ -442,3 +442,137 @@ fn the_camera_is_the_source_where_there_is_one() {
     assert_eq!(finished.code, Some(3), "{finished:#?}");
     assert!(finished.stderr.contains("there is no camera here to take pictures from: "), "{finished:#?}");
 }
+
+/// How many white fields the page's picture has at its bottom: the number of its sensor.
+fn sensor_of_picture(running: &Running) -> usize {
+    let answer = running.http_get("/api/v1/snapshot.jpg?boxes=0");
+    let Ok(picture) = turbojpeg::decompress(&answer.body, turbojpeg::PixelFormat::GRAY) else { return 0 };
+    let row = picture.height * 15 / 16 * picture.pitch;
+    (0..8).filter(|field| picture.pixels[row + (2 * field + 1) * picture.width / 16] > 128).count()
+}
+
+fn look_at(running: &Running, sensor: &str) {
+    let body = format!("{{\"sensor\": \"{sensor}\"}}");
+    let answer = process::http(&running.address, "PATCH", "/api/v1/settings", &[], body.as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+fn sensors(running: &Running) -> Value {
+    running.http_get("/api/v1/sensors").json()
+}
+
+const SENSORS: &[(&str, &str)] = &[("SPOTTER_SIM_SENSORS", "3"), ("SPOTTER_SIM_SIZE", "640x360")];
+
+#[test]
+fn a_sensor_is_chosen_while_it_runs_and_kept_over_restarts() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.json");
+    let kept = ["--settings", settings.to_str().unwrap()];
+    let running = start(&bench, &kept, SENSORS);
+    wait_for_frames(&running, LIMIT);
+    let listed = sensors(&running);
+    let ids: Vec<&str> =
+        listed["sensors"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["input=1", "input=2", "input=3"], "{listed}");
+    assert_eq!((&listed["wanted"], &listed["sensors"][1]["title"]), (&"input=1".into(), &"Sensor 2".into()));
+    assert_eq!(sensor_of_picture(&running), 1);
+    // Somebody watches: the camera's own pictures follow too.
+    let mut live = Live::open(&running);
+    live.pair();
+    for (sensor, fields) in [("input=3", 3), ("channel=2", 2), ("input=1", 1), ("input=2", 2)] {
+        look_at(&running, sensor);
+        until(sensor, LIMIT, || sensor_of_picture(&running) == fields);
+        wait_for_frames(&running, LIMIT);
+        assert_eq!(running.http_get("/api/status").json()["source"]["sensor"], sensor);
+        // The picture and the frame of its boxes stay one.
+        for _ in 0..20 {
+            let (shown, analysed, _) = live.pair();
+            assert_eq!(shown, analysed, "{sensor}");
+        }
+    }
+    drop(live);
+    until("the streams before are closed", LIMIT, || bench.vdo()["streams"] == 1);
+    assert_eq!(running.stop(LIMIT).code, Some(0));
+
+    let again = start(&bench, &kept, SENSORS);
+    assert!(again.wait_for_line("sensor   input=2, chosen on the page", LIMIT));
+    wait_for_frames(&again, LIMIT);
+    assert_eq!(sensor_of_picture(&again), 2);
+    again.stop(LIMIT);
+    // Another command line is the newer decision.
+    let other = start(&bench, &[&kept[..], &["--source", "vdo:input=3"]].concat(), SENSORS);
+    wait_for_frames(&other, LIMIT);
+    assert_eq!(sensor_of_picture(&other), 3);
+    other.stop(LIMIT);
+}
+
+#[test]
+fn a_sensor_that_is_gone_is_told_and_another_shown_in_its_place() {
+    let bench = Bench::new();
+    let running = start(&bench, &["--source", "vdo:input=2"], SENSORS);
+    wait_for_frames(&running, LIMIT);
+    assert_eq!(sensor_of_picture(&running), 2);
+    let notices = || running.http_get("/api/status").json()["notices"].to_string();
+    bench.faults("vdo gone 2\n");
+    let says = "the camera has no sensor 2: sensor 1 is shown in its place; choose another sensor";
+    until("it is told", LIMIT, || notices().contains(says));
+    until("another is shown", LIMIT, || sensor_of_picture(&running) == 1);
+    let listed = sensors(&running);
+    assert_eq!(listed["sensors"].as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!((&listed["wanted"], &listed["shown"]), (&"input=2".into(), &"input=1".into()));
+    // Another is chosen: nothing is missed any more.
+    look_at(&running, "input=3");
+    until("the third is shown", LIMIT, || sensor_of_picture(&running) == 3);
+    assert_eq!(notices(), "[]");
+    // The one that is back is shown when it is wanted again.
+    bench.faults("");
+    look_at(&running, "input=2");
+    until("the second is back", LIMIT, || sensor_of_picture(&running) == 2);
+    running.stop(LIMIT);
+}
+
+#[test]
+fn the_page_offers_the_sensors_of_a_camera_that_has_several() {
+    let bench = Bench::new();
+    let Some(mut browser) = common::browser::Browser::launch() else { return };
+    let row = "document.getElementById('sensor-row')";
+    let one = start(&bench, &[], &[]);
+    wait_for_frames(&one, LIMIT);
+    browser.navigate(&format!("http://{}/", one.address));
+    browser.wait_for("window.spotter?.framesShown > 2 && !document.getElementById('tuning').hidden", LIMIT);
+    assert_eq!(browser.eval(&format!("{row}.hidden")), Value::Bool(true), "there is nothing to choose");
+    one.stop(LIMIT);
+
+    let running = start(&bench, &[], SENSORS);
+    wait_for_frames(&running, LIMIT);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for(
+        &format!("{row} && !{row}.hidden && !document.getElementById('sensor').matches(':disabled')"),
+        LIMIT,
+    );
+    let titles = browser.eval("[...document.querySelectorAll('#sensor option')].map((one) => one.text)");
+    assert_eq!(titles, serde_json::json!(["Sensor 1", "Sensor 2", "Sensor 3"]));
+    let choose = "(() => { const field = document.getElementById('sensor'); field.value = 'input=3'; field.dispatchEvent(new Event('change')); })()";
+    browser.eval(choose);
+    until("the third is shown", LIMIT, || sensor_of_picture(&running) == 3);
+    browser.wait_for("document.getElementById('sensor').value === 'input=3'", LIMIT);
+    // Gone, it stays to be seen as what is wanted.
+    bench.faults("vdo gone 3\n");
+    browser
+        .wait_for("document.querySelector('#sensor option:checked').text === 'Sensor 3 (not there)'", LIMIT);
+    browser.wait_for(
+        "document.getElementById('notices').textContent.includes('the camera has no sensor 3')",
+        LIMIT,
+    );
+    if let Some(folder) = std::env::var_os("SPOTTER_SCREENSHOTS") {
+        for (name, width, height, dark) in
+            [("sensor-desktop", 1280, 900, false), ("sensor-phone-dark", 390, 1600, true)]
+        {
+            browser.set_viewport(width, height, 1.0, dark);
+            browser.screenshot(&std::path::Path::new(&folder).join(format!("{name}.png")));
+        }
+    }
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+    running.stop(LIMIT);
+}

@@ -3,6 +3,7 @@
 pub mod element;
 pub mod frame_rate;
 pub mod pictures;
+pub mod sensors;
 pub mod shim;
 pub mod spec;
 pub mod stream;

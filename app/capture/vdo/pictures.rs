@@ -14,7 +14,8 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 
 use super::element;
-use super::spec::{Format, VdoSpec};
+use super::sensors::Choice;
+use super::spec::{Format, VdoSpec, View};
 use crate::base::clock::Stop;
 use crate::base::error::{Error, Kind, Result};
 use crate::capture::Pictures;
@@ -34,6 +35,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The last pictures, oldest first.
 #[derive(Default)]
 struct Ring {
+    /// Whose they are.
+    view: View,
     pictures: VecDeque<(Duration, Arc<[u8]>)>,
     bytes: usize,
     last: Option<Instant>,
@@ -52,13 +55,17 @@ impl Ring {
         }
     }
 
-    fn of(&self, time: Duration) -> Option<Arc<[u8]>> {
+    fn of(&self, time: Duration, view: View) -> Option<Arc<[u8]>> {
+        if self.view != view {
+            return None;
+        }
         self.pictures.iter().rev().find(|(of, _)| *of == time).map(|(_, jpeg)| jpeg.clone())
     }
 
     /// Whether the picture of this time may still come.
-    fn may_come(&self, time: Duration) -> bool {
-        self.last.is_some_and(|last| last.elapsed() < SILENT)
+    fn may_come(&self, time: Duration, view: View) -> bool {
+        self.view == view
+            && self.last.is_some_and(|last| last.elapsed() < SILENT)
             && self.pictures.back().is_none_or(|(newest, _)| *newest < time)
     }
 }
@@ -78,14 +85,15 @@ impl Shared {
 /// The camera's compressed pictures.
 pub struct VdoPictures {
     spec: VdoSpec,
+    sensor: Arc<Choice>,
     shared: Arc<Shared>,
     running: Option<(Stop, JoinHandle<()>)>,
 }
 
 impl VdoPictures {
-    /// Pictures of the same view as the frames of `spec`. No stream is opened yet.
-    pub fn new(spec: VdoSpec) -> Self {
-        Self { spec, shared: Arc::default(), running: None }
+    /// Pictures of the sensor that is shown, with all else as in `spec`. No stream is opened yet.
+    pub fn new(spec: VdoSpec, sensor: Arc<Choice>) -> Self {
+        Self { spec, sensor, shared: Arc::default(), running: None }
     }
 }
 
@@ -99,10 +107,11 @@ impl Pictures for VdoPictures {
     fn watch(&mut self, watched: bool) {
         if watched && self.running.is_none() {
             let (stop, shared, spec) = (Stop::new(), self.shared.clone(), self.spec);
+            let sensor = self.sensor.clone();
             let stopped = stop.clone();
             let thread = std::thread::Builder::new().name("pictures".to_owned());
             // Without a thread the page's pictures are made here.
-            if let Ok(thread) = thread.spawn(move || feed(&spec, &shared, &stopped)) {
+            if let Ok(thread) = thread.spawn(move || feed(&spec, &sensor, &shared, &stopped)) {
                 self.running = Some((stop, thread));
             }
         } else if !watched && let Some((stop, _)) = self.running.take() {
@@ -113,22 +122,23 @@ impl Pictures for VdoPictures {
     }
 
     fn of(&mut self, time: Duration, wait: Duration) -> Option<Arc<[u8]>> {
+        let view = self.sensor.shown();
         let (ring, _) = self
             .shared
             .changed
             .wait_timeout_while(self.shared.lock(), wait, |ring| {
-                ring.of(time).is_none() && ring.may_come(time)
+                ring.of(time, view).is_none() && ring.may_come(time, view)
             })
             .unwrap_or_else(PoisonError::into_inner);
-        ring.of(time)
+        ring.of(time, view)
     }
 }
 
 /// Keeps the stream going until told to stop.
-fn feed(spec: &VdoSpec, shared: &Shared, stop: &Stop) {
+fn feed(spec: &VdoSpec, sensor: &Choice, shared: &Shared, stop: &Stop) {
     let mut said = false;
     while !stop.is_set() {
-        let outcome = play(spec, shared, stop);
+        let outcome = play(spec, sensor, shared, stop);
         if let Err(error) = outcome
             && !stop.is_set()
         {
@@ -141,7 +151,11 @@ fn feed(spec: &VdoSpec, shared: &Shared, stop: &Stop) {
     }
 }
 
-fn play(spec: &VdoSpec, shared: &Shared, stop: &Stop) -> Result<()> {
+/// Plays the pictures of the sensor that is shown until another one is.
+fn play(spec: &VdoSpec, choice: &Choice, shared: &Shared, stop: &Stop) -> Result<()> {
+    let view = choice.shown();
+    let spec = &VdoSpec { view, ..*spec };
+    *shared.lock() = Ring { view, ..Ring::default() };
     let broken = |what: &str| Error::new(Kind::Source, what.to_owned());
     let sensor = super::sensor(spec, Format::Jpeg)?;
     let source = element::source(&sensor.page_request(spec))?;
@@ -158,7 +172,7 @@ fn play(spec: &VdoSpec, shared: &Shared, stop: &Stop) -> Result<()> {
     gst::Element::link_many(chain).map_err(|_| broken("the pipeline cannot be put together"))?;
     // The cause of a failed change of state is on the bus.
     let started = pipeline.0.set_state(gst::State::Playing);
-    while !stop.is_set() {
+    while !stop.is_set() && choice.shown() == view {
         if started.is_ok()
             && let Some(sample) = sink.try_pull_sample(POLL)
         {
@@ -168,7 +182,7 @@ fn play(spec: &VdoSpec, shared: &Shared, stop: &Stop) -> Result<()> {
             let bytes = buffer.map_readable().map_err(|_| broken("a picture could not be read"))?;
             let jpeg: Arc<[u8]> = bytes.as_slice().into();
             let mut ring = shared.lock();
-            if !stop.is_set() {
+            if !stop.is_set() && ring.view == view {
                 ring.put(Duration::from_micros(time), jpeg);
                 shared.changed.notify_all();
             }
@@ -214,11 +228,20 @@ mod tests {
         for index in 0..10u8 {
             ring.put(ms(1000 + 40 * u64::from(index)), picture(index));
         }
-        assert_eq!(ring.of(ms(1120)).as_deref(), Some(&*picture(3)));
-        assert!(ring.of(ms(1121)).is_none() && ring.of(ms(960)).is_none());
-        assert!(ring.may_come(ms(1400)));
+        assert_eq!(ring.of(ms(1120), View::default()).as_deref(), Some(&*picture(3)));
+        assert!(ring.of(ms(1121), View::default()).is_none() && ring.of(ms(960), View::default()).is_none());
+        assert!(ring.may_come(ms(1400), View::default()));
         // What is past does not come any more.
-        assert!(!ring.may_come(ms(1100)) && !ring.may_come(ms(1360)));
+        assert!(!ring.may_come(ms(1100), View::default()) && !ring.may_come(ms(1360), View::default()));
+    }
+
+    #[test]
+    fn pictures_of_another_sensor_are_none_of_the_frames() {
+        let mut ring = Ring::default();
+        ring.put(ms(1000), picture(1));
+        let other = View::Input(2);
+        assert!(ring.of(ms(1000), other).is_none() && !ring.may_come(ms(1001), other));
+        assert!(ring.of(ms(1000), View::Input(1)).is_some());
     }
 
     #[test]
@@ -239,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_waited_for_while_it_may_come_and_not_without_a_stream() {
-        let mut pictures = VdoPictures::new(VdoSpec::default());
+        let mut pictures = VdoPictures::new(VdoSpec::default(), Arc::new(Choice::new(View::default())));
         let begun = Instant::now();
         assert!(pictures.of(ms(5), ms(5000)).is_none());
         assert!(begun.elapsed() < ms(1000), "there is no stream");

@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gstreamer::glib::ffi::{GError, g_error_free, g_free};
+use gstreamer::glib::ffi::{GError, GList, g_error_free, g_free, g_list_free};
 use gstreamer::glib::gobject_ffi::{GObject, g_object_unref};
 
 use super::sys::{self, Functions, VdoBuffer, VdoChannel, VdoMap, VdoPair32u, VdoStream};
@@ -220,6 +220,46 @@ impl Channel {
             Some(raw) => Ok(Self { functions, raw }),
             None => Err(error.take(functions)),
         }
+    }
+
+    /// All channels, or those that `filter` lets through.
+    ///
+    /// # Errors
+    /// The library's own, also where it cannot list them. An empty list is none.
+    pub fn all(functions: &'static Functions, filter: Option<&Map>) -> Outcome<Vec<Self>> {
+        let mut error = ErrorSlot::new();
+        // SAFETY: the filter lives, and the error is where the library may put one.
+        let list = unsafe {
+            match filter {
+                Some(filter) => functions
+                    .vdo_channel_get_filtered
+                    .map(|filtered| filtered(filter.raw.as_ptr(), &mut error.0)),
+                None => functions.vdo_channel_get_all.map(|all| all(&mut error.0)),
+            }
+        };
+        let Some(list) = list else { return Err(Failure::own("this camera's library does not list them")) };
+        // "Differentiate between errors and empty lists": both are null.
+        if !error.0.is_null() {
+            return Err(error.take(functions));
+        }
+        let mut channels = Vec::new();
+        let mut node = list;
+        // SAFETY: a GList whose data are VdoChannels; list and references are the caller's ("Free with
+        // g_list_free_full(list, g_object_unref)"). The references go to the channels, then the nodes are freed.
+        unsafe {
+            while let Some(GList { data, next, .. }) = node.as_ref() {
+                channels.extend(NonNull::new(data.cast::<VdoChannel>()).map(|raw| Self { functions, raw }));
+                node = *next;
+            }
+            g_list_free(list);
+        }
+        Ok(channels)
+    }
+
+    /// Its number, where the library tells it.
+    pub fn id(&self) -> Option<u32> {
+        // SAFETY: the channel lives.
+        self.functions.vdo_channel_get_id.map(|id| unsafe { id(self.raw.as_ptr()) })
     }
 
     /// What is known of it: its rotation, its shape.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::vision::sensor::View;
+
 use crate::capture::demo::spec::{Size, fps};
 
 /// Frames a second where nobody says: what cameras capture at most, as a rule.
@@ -53,15 +55,6 @@ impl FromStr for Format {
     }
 }
 
-/// Which picture of the camera.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
-    /// A whole sensor, from 1 on.
-    Input(u32),
-    /// A channel: 0 the overview, from 1 on view areas.
-    Channel(u32),
-}
-
 /// What the frames are for, so that they are no larger than need be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suit {
@@ -95,7 +88,7 @@ pub struct VdoSpec {
 impl Default for VdoSpec {
     fn default() -> Self {
         Self {
-            view: View::Input(1),
+            view: View::default(),
             size: None,
             fps: FPS,
             format: None,
@@ -121,8 +114,7 @@ impl FromStr for VdoSpec {
         let mut spec = Self::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
-                Some(("input", text)) => spec.view = View::Input(number(text, "input", 1..=64)?),
-                Some(("channel", text)) => spec.view = View::Channel(number(text, "channel", 0..=64)?),
+                Some(("input" | "channel", _)) => spec.view = part.parse()?,
                 Some(("size", text)) => spec.size = Some(size(text)?),
                 Some(("fps", text)) => spec.fps = fps(text)?,
                 Some(("format", text)) => match text.parse()? {
@@ -158,11 +150,7 @@ impl fmt::Display for VdoSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { view, size, fps, format, rotation, buffers, suit: _ } = *self;
         let parts = [
-            match view {
-                View::Input(1) => None,
-                View::Input(number) => Some(format!("input={number}")),
-                View::Channel(number) => Some(format!("channel={number}")),
-            },
+            (view != View::default()).then(|| view.to_string()),
             size.map(|(width, height)| format!("size={width}x{height}")),
             (fps != FPS).then(|| match fps {
                 (n, 1) => format!("fps={n}"),

@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_double, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use gstreamer::glib::ffi::{GError, GQuark, gboolean};
+use gstreamer::glib::ffi::{GError, GList, GQuark, gboolean};
 use libloading::Library;
 
 use crate::base::error::{Error, Kind, Result};
@@ -162,6 +162,9 @@ functions! {
     }
     optional {
         vdo_channel_get_ex: fn(*mut VdoMap, *mut *mut GError) -> *mut VdoChannel;
+        vdo_channel_get_all: fn(*mut *mut GError) -> *mut GList;
+        vdo_channel_get_filtered: fn(*mut VdoMap, *mut *mut GError) -> *mut GList;
+        vdo_channel_get_id: fn(*mut VdoChannel) -> c_uint;
     }
 }
 

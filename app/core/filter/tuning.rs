@@ -2,6 +2,7 @@
 
 use super::zone::Zone;
 use crate::vision::geometry::Fit;
+use crate::vision::sensor::View;
 
 /// The most zones that there can be: a set of them is a `u32`.
 pub const MOST_ZONES: usize = 32;
@@ -34,4 +35,6 @@ pub struct Tuning {
     pub fit: Option<Fit>,
     /// Frames a second at most.
     pub fps_limit: Option<f64>,
+    /// Which of a camera's sensors is looked at.
+    pub sensor: View,
 }

@@ -10,6 +10,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::filter::polygon::Polygon;
 use crate::filter::tuning::{LabelRule, MOST_ZONES, Tuning};
 use crate::filter::zone::{Anchor, Zone, ZoneKind};
+use crate::vision::sensor::View;
 
 /// The version of the document's shape.
 pub const SCHEMA: u32 = 2;
@@ -233,6 +234,16 @@ pub static DOCUMENT: Shape = Shape::Object(&[
         shape: Shape::Choice(&["auto", "letterbox", "stretch", "crop"]),
     },
     Field {
+        name: "sensor",
+        title: "Sensor",
+        about: "Which of a camera's sensors is looked at: input=2, or channel=1 for a view of it; as the command line \
+                says where nobody chose. Other sources have none.",
+        unit: None,
+        absent: Absent::Text("input=1"),
+        effect: LIVE,
+        shape: Shape::Text(16),
+    },
+    Field {
         name: "fps_limit",
         title: "Frame-rate limit",
         about: "At most so many frames a second go through the model and onto the page; null for all.",
@@ -259,7 +270,11 @@ fn rounded(value: f32) -> f64 {
 
 /// The document without any change: what the command line says, and the defaults.
 pub fn defaults(given: Values) -> Value {
-    DOCUMENT.complete(json!({ "confidence": rounded(given.confidence), "iou": rounded(given.iou) }))
+    DOCUMENT.complete(json!({
+        "confidence": rounded(given.confidence),
+        "iou": rounded(given.iou),
+        "sensor": given.sensor.to_string(),
+    }))
 }
 
 /// An older document as one of today. Without a version it is of today.
@@ -344,6 +359,10 @@ fn check_rules(value: &Value) -> Result<()> {
     if min.as_f64() > max.as_f64() {
         return wrong(format!("size.min must not be above size.max: {min} > {max}"));
     }
+    let sensor = value["sensor"].as_str().unwrap_or_default();
+    if let Err(why) = sensor.parse::<View>() {
+        return wrong(format!("sensor: {why}"));
+    }
     let zones = value["zones"].as_array().map_or(&[][..], Vec::as_slice);
     for (index, zone) in zones.iter().enumerate() {
         if let Some(other) = zones[..index].iter().position(|other| other["name"] == zone["name"]) {
@@ -374,6 +393,7 @@ fn tuning(value: &Value) -> Tuning {
         // "auto" is none of them.
         fit: value["fit"].as_str().and_then(|fit| fit.parse().ok()),
         fps_limit: value["fps_limit"].as_f64(),
+        sensor: value["sensor"].as_str().and_then(|sensor| sensor.parse().ok()).unwrap_or_default(),
     }
 }
 

@@ -17,8 +17,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// In the file, beside the settings: what the command line said when they were changed. With another one the
 /// command line is the newer decision.
 pub(super) const INSTEAD_OF: &str = "instead_of";
-/// The two settings that the command line says too.
-const GIVEN: [&str; 2] = ["confidence", "iou"];
+/// The settings that the command line says too.
+const GIVEN: [&str; 3] = ["confidence", "iou", "sensor"];
 
 /// `settings.json`: written a moment after a change, atomically, and a second time beside it as the last good copy.
 #[derive(Debug)]
@@ -163,8 +163,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::vision::sensor::View;
 
-    const GIVEN: Values = Values { confidence: 0.5, iou: 0.45 };
+    const GIVEN: Values = Values { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
 
     fn open(path: &Path, given: Values) -> (SettingsFile, Settings) {
         SettingsFile::open(path.to_owned(), given)
@@ -210,13 +211,31 @@ mod tests {
         settings.patch(&json!({ "confidence": 0.75, "iou": 0.25, "size": { "min": 0.5 } }), None).unwrap();
         file.keep_now(&settings.document());
         let other = open(&path, Values { confidence: 0.125, ..GIVEN }).1;
-        assert_eq!(other.values(), Values { confidence: 0.125, iou: 0.25 });
+        assert_eq!(other.values(), Values { confidence: 0.125, iou: 0.25, ..GIVEN });
         assert_eq!(other.document().tuning().size, (0.5, 1.0));
         assert_eq!(confidence(&path, GIVEN), 0.75);
         // What somebody wrote by hand took the place of the defaults.
         std::fs::write(&path, r#"{ "confidence": 0.25 }"#).unwrap();
         assert_eq!(confidence(&path, GIVEN), 0.25);
         assert_eq!(confidence(&path, Values { confidence: 0.75, ..GIVEN }), 0.75);
+    }
+
+    #[test]
+    fn the_sensor_that_was_chosen_holds_until_the_command_line_says_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.json");
+        let (mut file, settings) = open(&path, GIVEN);
+        settings.patch(&json!({ "sensor": "input=3" }), None).unwrap();
+        file.keep_now(&settings.document());
+        let sensor = |given| open(&path, given).1.document().tuning().sensor;
+        assert_eq!(sensor(GIVEN), View::Input(3));
+        assert_eq!(sensor(Values { sensor: View::Channel(2), ..GIVEN }), View::Channel(2));
+        for bad in ["3", "input=0", "input=65", "view=1"] {
+            let error = settings.patch(&json!({ "sensor": bad }), None).unwrap_err().to_string();
+            assert!(error.starts_with("sensor: "), "{error}");
+        }
+        settings.patch(&json!({ "sensor": null }), None).unwrap();
+        assert_eq!(settings.values().sensor, View::Input(1));
     }
 
     #[test]
@@ -259,7 +278,7 @@ mod tests {
         std::fs::write(&path, old).unwrap();
         let (mut file, settings) = open(&path, GIVEN);
         assert_eq!(file.trouble(), None);
-        assert_eq!(settings.values(), Values { confidence: 0.3, iou: 0.6 });
+        assert_eq!(settings.values(), Values { confidence: 0.3, iou: 0.6, ..GIVEN });
         file.keep(&settings.document(), Instant::now());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), old, "an older version can still read it");
         settings.patch(&json!({ "fit": "stretch" }), None).unwrap();
@@ -271,7 +290,7 @@ mod tests {
         );
         assert_eq!(
             open(&path, Values { iou: 0.7, ..GIVEN }).1.values(),
-            Values { confidence: 0.3, iou: 0.7 }
+            Values { confidence: 0.3, iou: 0.7, ..GIVEN }
         );
     }
 

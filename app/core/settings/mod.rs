@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::error::{Error, Kind, Result};
 use crate::filter::tuning::Tuning;
+use crate::vision::sensor::View;
 use document::{CONFIDENCE, DOCUMENT, Document, IOU, defaults, migrated};
 
 /// What the command line says.
@@ -23,11 +24,13 @@ pub struct Values {
     /// Of two boxes of one class that overlap more than this, the weaker is dropped; heads whose NMS is
     /// in the model file ignore it. 0..=1.
     pub iou: f32,
+    /// Which of a camera's sensors is looked at.
+    pub sensor: View,
 }
 
 impl Default for Values {
     fn default() -> Self {
-        Self { confidence: CONFIDENCE, iou: IOU }
+        Self { confidence: CONFIDENCE, iou: IOU, sensor: View::default() }
     }
 }
 
@@ -82,8 +85,8 @@ impl Settings {
     /// Confidence and overlap now.
     pub fn values(&self) -> Values {
         let document = self.document();
-        let Tuning { confidence, iou, .. } = **document.tuning();
-        Values { confidence, iou }
+        let Tuning { confidence, iou, sensor, .. } = **document.tuning();
+        Values { confidence, iou, sensor }
     }
 
     /// What the status says of them: the two that there have always been, and the ETag of all.
@@ -168,10 +171,10 @@ impl Settings {
         let mut schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "Spotter's settings",
-            "description": "Beyond this schema: size.min is not above size.max, and no two zones have one name.",
+            "description": "Beyond this schema: size.min is not above size.max, sensor names one, and no two zones have one name.",
         });
         let mut shape = DOCUMENT.schema();
-        for name in ["confidence", "iou"] {
+        for name in ["confidence", "iou", "sensor"] {
             shape["properties"][name]["default"] = self.defaults[name].clone();
         }
         if let (Value::Object(schema), Value::Object(shape)) = (&mut schema, shape) {

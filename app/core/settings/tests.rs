@@ -17,6 +17,7 @@ fn full() -> Value {
         "schema": 2,
         "confidence": 0.4,
         "iou": 0.6,
+        "sensor": "channel=0",
         "labels": { "person": { "on": true, "confidence": 0.7 }, "traffic light": { "on": false } },
         "size": { "min": 0.02, "max": 0.9 },
         "zones": [
@@ -32,7 +33,7 @@ fn full() -> Value {
 #[test]
 fn a_patch_is_applied_whole_or_not_at_all() {
     let settings = settings();
-    assert_eq!(settings.values(), Values { confidence: 0.5, iou: 0.45 });
+    assert_eq!(settings.values(), Values { confidence: 0.5, iou: 0.45, ..Values::default() });
     assert_eq!(settings.document().to_json()["confidence"].to_string(), "0.5");
     settings.patch(&json!({ "confidence": 0.25 }), None).unwrap();
     assert_eq!(settings.values().confidence, 0.25);
@@ -47,7 +48,7 @@ fn a_patch_is_applied_whole_or_not_at_all() {
 
 #[test]
 fn a_patch_is_a_merge_patch() {
-    let settings = Settings::new(Values { confidence: 0.3, iou: 0.6 });
+    let settings = Settings::new(Values { confidence: 0.3, iou: 0.6, ..Values::default() });
     settings.replace(&full(), None).unwrap();
     let patched = |patch: Value| settings.patch(&patch, None).unwrap().to_json().clone();
     let value = patched(json!({ "labels": { "person": { "on": false }, "traffic light": null, "dog": {} } }));
@@ -177,10 +178,10 @@ fn an_older_document_is_taken_and_an_exported_one_comes_back_the_same() {
     let settings = settings();
     let old = json!({ "schema": 1, "settings": { "confidence": 0.3, "iou": 0.6 }, "instead_of": { "confidence": 0.5 } });
     let document = settings.replace(&old, None).unwrap();
-    assert_eq!(settings.values(), Values { confidence: 0.3, iou: 0.6 });
+    assert_eq!(settings.values(), Values { confidence: 0.3, iou: 0.6, ..Values::default() });
     assert_eq!((document.unknown(), &document.to_json()["schema"]), (&[][..], &json!(2)));
     let exported = settings.replace(&full(), None).unwrap();
-    let other = Settings::new(Values { confidence: 0.1, iou: 0.1 });
+    let other = Settings::new(Values { confidence: 0.1, iou: 0.1, ..Values::default() });
     let imported = other.replace(exported.to_json(), None).unwrap();
     assert_eq!((imported.to_json(), imported.etag()), (exported.to_json(), exported.etag()));
 }
@@ -215,7 +216,7 @@ fn the_tuning_is_that_of_the_document() {
 
 #[test]
 fn the_schema_says_of_each_setting_what_it_is() {
-    let settings = Settings::new(Values { confidence: 0.3, iou: 0.6 });
+    let settings = Settings::new(Values { confidence: 0.3, iou: 0.6, ..Values::default() });
     let schema = settings.schema();
     assert!(jsonschema::meta::is_valid(&schema));
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
@@ -239,7 +240,7 @@ fn the_schema_says_of_each_setting_what_it_is() {
     }
     let mut seen = 0;
     look(&schema, "", &mut seen);
-    assert_eq!(seen, 22);
+    assert_eq!(seen, 23);
     // The defaults are what a reset gives.
     for (name, field) in schema["properties"].as_object().unwrap() {
         assert_eq!(field["default"], settings.reset(None).unwrap().to_json()[name], "{name}");
@@ -268,12 +269,15 @@ fn keeps_the_rules(document: &Value) -> bool {
     let names: Vec<&Value> =
         document["zones"].as_array().into_iter().flatten().map(|zone| &zone["name"]).collect();
     let different: std::collections::HashSet<String> = names.iter().map(|name| name.to_string()).collect();
-    size("min", 0.0) <= size("max", 1.0) && different.len() == names.len()
+    let sensor = document.get("sensor").and_then(Value::as_str);
+    let known = sensor.is_none_or(|sensor| ["input=1", "input=2", "channel=0"].contains(&sensor));
+    size("min", 0.0) <= size("max", 1.0) && different.len() == names.len() && known
 }
 
 fn any_value() -> impl Strategy<Value = Value> {
     let texts =
-        ["", "x", "door", "auto", "crop", "exclude", "overlap", "centre", "ü"].map(|text| json!(text));
+        ["", "x", "door", "auto", "crop", "exclude", "overlap", "centre", "ü", "input=2", "channel=0"]
+            .map(|text| json!(text));
     let plain = [
         json!(null),
         json!(true),

@@ -4,4 +4,5 @@ pub mod detection;
 pub mod frame;
 pub mod geometry;
 pub mod predictions;
+pub mod sensor;
 pub mod tensor;

@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn health_and_readiness_are_told_apart() {
-        let settings = Settings::new(Values { confidence: 0.5, iou: 0.45 });
+        let settings = Settings::new(Values { confidence: 0.5, iou: 0.45, ..Values::default() });
         let mut status = Status::new(SourceAbout::default(), Arc::<ModelAbout>::default(), settings);
         let reconnecting = SourceState::Reconnecting { message: "lost".into(), wait: Duration::from_secs(9) };
         status.set_source(reconnecting);

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::stream;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::logging;
+use crate::capture::vdo::sensors;
+use crate::capture::vdo::spec::View;
 use crate::live::history::KEPT_SAMPLES;
 use crate::live::status::Status;
 use crate::publish::hub::Watch;
@@ -79,6 +81,22 @@ pub fn labels(ask: &Ask<'_>) -> Result<Reply> {
 /// The models that can be chosen by name.
 pub fn models(ask: &Ask<'_>) -> Result<Reply> {
     Ok(response::json(200, &ask.switch.models_json()))
+}
+
+/// The sensors of the camera that can be looked at, which one is wanted, and which one is shown.
+pub fn sensors(ask: &Ask<'_>) -> Result<Reply> {
+    let Some(choice) = &ask.status.sensor else {
+        return Ok(response::json(200, &json!({ "sensors": [], "wanted": null, "shown": null })));
+    };
+    let title = |view: &View| {
+        let mut title = view.title();
+        title[..1].make_ascii_uppercase();
+        title
+    };
+    let all: Vec<Value> =
+        sensors::list().iter().map(|view| json!({ "id": view.to_string(), "title": title(view) })).collect();
+    let (wanted, shown) = (choice.wanted().to_string(), choice.shown().to_string());
+    Ok(response::json(200, &json!({ "sensors": all, "wanted": wanted, "shown": shown })))
 }
 
 /// Whether changes are taken here.

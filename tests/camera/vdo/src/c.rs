@@ -284,9 +284,9 @@ pub unsafe extern "C" fn vdo_frame_get_frame_type(frame: *mut VdoFrame) -> c_int
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vdo_channel_get(number: c_uint, errors: Errors) -> *mut c_void {
-    let found = match number {
-        0 | 1 => Ok(CHANNEL.object(Channel(number))),
-        _ => Err((error::NOT_FOUND, format!("no channel {number}"))),
+    let found = match camera().input(None, Some(number)) {
+        Some(_) => Ok(CHANNEL.object(Channel(number))),
+        None => Err((error::NOT_FOUND, format!("no channel {number}"))),
     };
     unsafe { given(found, errors, ptr::null_mut()) }
 }
@@ -294,14 +294,52 @@ pub unsafe extern "C" fn vdo_channel_get(number: c_uint, errors: Errors) -> *mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vdo_channel_get_ex(wanted: *mut c_void, errors: Errors) -> *mut c_void {
     let wanted = unsafe { values(wanted) };
-    let found = match (wanted.number("input"), wanted.number("channel")) {
-        (Some(1), None) => Ok(CHANNEL.object(Channel(1))),
-        (None, Some(number @ (0 | 1))) => Ok(CHANNEL.object(Channel(number))),
-        (input, channel) => {
-            Err((error::NOT_FOUND, format!("no view of input {input:?}, channel {channel:?}")))
-        }
+    let (input, channel) = (wanted.number("input"), wanted.number("channel"));
+    let found = match camera().input(input, channel) {
+        Some(number) => Ok(CHANNEL.object(Channel(channel.unwrap_or(number)))),
+        None => Err((error::NOT_FOUND, format!("no view of input {input:?}, channel {channel:?}"))),
     };
     unsafe { given(found, errors, ptr::null_mut()) }
+}
+
+/// "Create new VdoChannel objects representing each existing channel and return those in a GList. […] Free with
+/// g_list_free_full(list, g_object_unref)."
+fn channels(numbers: &[u32]) -> *mut glib_sys::GList {
+    numbers.iter().rev().fold(ptr::null_mut(), |list, number| {
+        // SAFETY: a list of our own; the new objects' references go to whoever gets the list.
+        unsafe { glib_sys::g_list_prepend(list, CHANNEL.object::<c_void>(Channel(*number))) }
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get_all(errors: Errors) -> *mut glib_sys::GList {
+    unsafe { vdo_channel_get_filtered(ptr::null_mut(), errors) }
+}
+
+/// "A VdoMap specifying filter or NULL for all channels." A filter {"key": "input"} is for all input channels
+/// (vdo-example-channel-filter.cc).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get_filtered(
+    filter: *mut c_void,
+    errors: Errors,
+) -> *mut glib_sys::GList {
+    let camera = camera();
+    let found = match camera.faults() {
+        faults if faults.interface_down => {
+            Err((error::INTERFACE_DOWN, "video is down for maintenance".to_owned()))
+        }
+        _ if filter.is_null() => Ok(channels(&[vec![0], camera.inputs()].concat())),
+        _ => match unsafe { values(filter) }.text("key").as_deref() {
+            Some("input") => Ok(channels(&camera.inputs())),
+            key => Err((error::INVALID_ARGUMENT, format!("no filter {key:?} is simulated"))),
+        },
+    };
+    unsafe { given(found, errors, ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vdo_channel_get_id(channel: *mut c_void) -> c_uint {
+    unsafe { CHANNEL.value(channel) }.map_or(0, |Channel(id)| *id)
 }
 
 #[unsafe(no_mangle)]
@@ -311,6 +349,10 @@ pub unsafe extern "C" fn vdo_channel_get_info(channel: *mut c_void, errors: Erro
         .map(|Channel(id)| {
             let (camera, info) = (camera(), Values::default());
             info.set("id", Value::Number(*id));
+            // vdo-example-channel-filter.cc: `vdo_map_get_uint32(info, "type.id", 0)` is an input's number.
+            if *id > 0 {
+                info.set("type.id", Value::Number(*id));
+            }
             info.set("rotation", Value::Number(camera.faults().rotation));
             info.set("aspect_ratio", Value::Pair(camera.size.0, camera.size.1));
             MAP.object(info)

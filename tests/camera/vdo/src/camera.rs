@@ -27,6 +27,8 @@ pub struct Faults {
     pub interface_down: bool,
     pub busy: bool,
     pub no_jpeg: bool,
+    /// The input that is no longer there; 0 where all are.
+    pub gone: u32,
     pub rotation: u32,
     pub late_jpeg: Duration,
 }
@@ -46,6 +48,8 @@ pub struct Camera {
     pub rate: u64,
     pub memory: String,
     pub pitch: usize,
+    /// How many sensors it has.
+    pub sensors: u32,
     folder: Option<PathBuf>,
     streams: Mutex<Vec<Weak<Stream>>>,
     counts: Mutex<Counts>,
@@ -88,6 +92,7 @@ pub fn camera() -> &'static Camera {
             rate: variable("SPOTTER_SIM_RATE").and_then(|text| text.parse().ok()).unwrap_or(RATE).max(1),
             memory: variable("SPOTTER_SIM_MEMORY").unwrap_or_else(|| "memfd".to_owned()),
             pitch: variable("SPOTTER_SIM_PITCH").and_then(|text| text.parse().ok()).unwrap_or(64).max(1),
+            sensors: variable("SPOTTER_SIM_SENSORS").and_then(|text| text.parse().ok()).unwrap_or(1).max(1),
             folder: variable("SPOTTER_SIM_DIR").map(PathBuf::from),
             streams: Mutex::default(),
             counts: Mutex::default(),
@@ -116,12 +121,30 @@ impl Camera {
                 Some(["vdo", "interface-down"]) => faults.interface_down = true,
                 Some(["vdo", "busy"]) => faults.busy = true,
                 Some(["vdo", "no-jpeg"]) => faults.no_jpeg = true,
+                Some(["vdo", "gone"]) => faults.gone = number(),
                 Some(["vdo", "rotation"]) => faults.rotation = number(),
                 Some(["vdo", "late-jpeg"]) => faults.late_jpeg = Duration::from_millis(number().into()),
                 _ => {}
             }
         }
         faults
+    }
+
+    /// The input behind a description: "The description map must contain exactly one [of] the following keys: view,
+    /// warp, input, channel". Channel 0 is an overview, which here is the first sensor's; view areas are not simulated,
+    /// so that from 1 on a channel is the input of its number.
+    pub fn input(&self, input: Option<u32>, channel: Option<u32>) -> Option<u32> {
+        let number = match (input, channel) {
+            (Some(number @ 1..), None) | (None, Some(number)) => number.max(1),
+            _ => return None,
+        };
+        self.inputs().contains(&number).then_some(number)
+    }
+
+    /// The numbers of the inputs that are there.
+    pub fn inputs(&self) -> Vec<u32> {
+        let gone = self.faults().gone;
+        (1..=self.sensors).filter(|number| *number != gone).collect()
     }
 
     pub fn add(&self, stream: &Arc<Stream>) {

@@ -9,6 +9,8 @@
 //!   256 MiB of pixels is kept whole: frame `n` shows its picture `n`, counted on from 0 behind the last. Else (none, or
 //!   `demo`) a drawn picture whose top eighth shows the frame's number as 32 black or white cells, highest bit first.
 //! - `SPOTTER_SIM_SIZE`: the sensor's size, else `1280x720`.
+//! - `SPOTTER_SIM_SENSORS`: how many sensors the camera has, else 1. With several, each picture has as many white fields
+//!   of eight at its bottom as its sensor's number says.
 //! - `SPOTTER_SIM_MEMORY`: `memfd` (default), `dmabuf` (says so; it is a memfd still) or `vmem` (one descriptor,
 //!   a buffer an offset).
 //! - `SPOTTER_SIM_PITCH`: rows are a multiple of this many bytes apart; else 64, so that 300 columns are 320 bytes.
@@ -28,6 +30,7 @@
 //! | `vdo interface-down` | every call on a stream fails with `INTERFACE_DOWN`, and none can be made |
 //! | `vdo busy` | no stream can be made (`BUSY`) |
 //! | `vdo rotation 90` | the picture is turned; streams made before fail with `INTERFACE_DOWN` |
+//! | `vdo gone 2` | the second sensor is not there; its streams fail with `INTERFACE_DOWN`, and none can be made |
 //! | `vdo no-jpeg` | JPEG is `NOT_SUPPORTED` |
 //! | `vdo late-jpeg 100` | pictures in JPEG come so many milliseconds late |
 

@@ -81,6 +81,17 @@ impl Picture {
         out
     }
 
+    /// With as many white fields of eight at the bottom as the sensor's number, the others black.
+    pub fn numbered(mut self, sensor: u32) -> Self {
+        for row in self.height * 7 / 8..self.height {
+            for column in 0..self.width {
+                let luma = if (column * 8 / self.width) < sensor as usize { 235 } else { 16 };
+                self.planes[0][row * self.width + column] = luma;
+            }
+        }
+        self
+    }
+
     /// Turned clockwise by 0, 90, 180 or 270 degrees.
     pub fn turned(self, degrees: u32) -> Self {
         if degrees == 0 {

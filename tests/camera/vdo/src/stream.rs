@@ -98,6 +98,8 @@ pub struct Stream {
     rotation: u32,
     /// The camera's own rotation when the stream was made.
     mounted: u32,
+    /// Whose pictures it has, from 1 on.
+    sensor: u32,
     crop: bool,
     pitch: usize,
     capacity: usize,
@@ -122,12 +124,11 @@ impl Stream {
         if faults.busy {
             return Err((error::BUSY, "no stream is left".to_owned()));
         }
-        match (settings.number("input"), settings.number("channel")) {
-            (Some(1), None) | (None, Some(0 | 1)) | (None, None) => {}
-            (input, channel) => {
-                return Err((error::NOT_FOUND, format!("no view of input {input:?}, channel {channel:?}")));
-            }
-        }
+        let (input, channel) = (settings.number("input"), settings.number("channel"));
+        let asked = if input.is_none() && channel.is_none() { Some(1) } else { channel };
+        let Some(sensor) = camera.input(input, asked) else {
+            return Err((error::NOT_FOUND, format!("no view of input {input:?}, channel {channel:?}")));
+        };
         let format = settings.number("format").ok_or_else(|| invalid("no format"))?;
         if !supported(camera.chip, format) || (format == JPEG && faults.no_jpeg) {
             return Err((error::NOT_SUPPORTED, format!("format {format} is not supported by this chip")));
@@ -180,6 +181,7 @@ impl Stream {
             size,
             rotation,
             mounted: faults.rotation,
+            sensor,
             crop,
             pitch,
             capacity,
@@ -204,7 +206,7 @@ impl Stream {
     /// Fails as long as video is down, and for good once the camera was turned.
     fn check(&self) -> Result<Faults, Failure> {
         let faults = self.camera().faults();
-        if faults.interface_down || faults.rotation != self.mounted {
+        if faults.interface_down || faults.rotation != self.mounted || faults.gone == self.sensor {
             self.down.store(true, Ordering::Release);
         }
         if self.down.load(Ordering::Acquire) {
@@ -377,7 +379,7 @@ impl Stream {
 
     /// Whoever waits for a frame learns that there will be none.
     pub fn wake_if_down(&self, faults: &Faults) {
-        if (faults.interface_down || faults.rotation != self.mounted)
+        if (faults.interface_down || faults.rotation != self.mounted || faults.gone == self.sensor)
             && !self.down.swap(true, Ordering::AcqRel)
         {
             self.announce();
@@ -394,8 +396,9 @@ impl Stream {
         } else {
             ((0.0, 0.0), (1.0, 1.0))
         };
-        let picture =
-            picture.scaled(from, part, self.size.0 as usize, self.size.1 as usize).turned(self.rotation);
+        let picture = picture.scaled(from, part, self.size.0 as usize, self.size.1 as usize);
+        let picture = if self.camera().sensors > 1 { picture.numbered(self.sensor) } else { picture };
+        let picture = picture.turned(self.rotation);
         // SAFETY: the buffer's memory is mapped with this size, and nobody else has the buffer.
         let out = unsafe { std::slice::from_raw_parts_mut(buffer.data.cast::<u8>(), self.capacity) };
         match self.format {
