@@ -46,8 +46,8 @@ export class Models {
   #enable() {
     const open = this.#allowed && !this.#busy;
     for (const row of $('models').children) {
-      const accept = row.querySelector('input');
-      row.querySelector('button').disabled = !open || (accept !== null && !accept.checked);
+      const accepted = [...row.querySelectorAll('input')].every((box) => box.checked);
+      row.querySelector('button').disabled = !open || !accepted;
     }
     $('models-file').disabled = !open;
     $('models-back').disabled = !open;
@@ -134,13 +134,14 @@ export class Models {
     run.dataset.testid = `run-${model.name}`;
     const facts = [size(model.size), model.licence, model.here ? 'on this machine' : 'to be downloaded'];
     const row = element('li', '', element('span', '', model.title), element('small', '', facts.filter(Boolean).join(' · ')));
-    const accept = model.accept_license;
-    if (accept) {
+    const ask = (text) => {
       const box = element('input');
       box.type = 'checkbox';
-      row.append(element('label', '', box, `I accept ${accept}, which also binds programs that use it over a network`));
+      row.append(element('label', '', box, text));
       box.addEventListener('change', () => this.#enable());
-    }
+    };
+    if (model.accept_license) ask(`I accept ${model.accept_license}, which also binds programs that use it over a network`);
+    if (model.accept_unverified) ask('I take it unchecked: no checksum of it is published. What is got now is what later copies are held against');
     row.append(run);
     run.addEventListener('click', () => this.#run(model));
     return row;
@@ -149,6 +150,7 @@ export class Models {
   #run(model) {
     const wish = { model: model.name };
     if (model.accept_license) wish.accept_license = model.accept_license;
+    if (model.accept_unverified) wish.accept_unverified = true;
     this.#send(`${model.here ? 'Loading' : 'Downloading and loading'} ${model.title}`, model.title, {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(wish),

@@ -1,6 +1,6 @@
 //! `spotter inspect`: what a model is, what it costs and what each chip makes of it.
 
-use super::{InspectArgs, output};
+use super::{InspectArgs, accepted, output};
 use crate::backend::edgetpu;
 use crate::base::atomic_file;
 use crate::base::error::{Error, Kind, Result};
@@ -17,7 +17,7 @@ use crate::model::format::file::ModelFile;
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let catalogue = Catalogue::embedded();
     let store = Store::new(catalogue, Places::from_env());
-    let path = store.resolve(&args.model, &args.accept_license)?;
+    let path = store.resolve(&args.model, &accepted(&args.accept_license, args.accept_unverified))?;
     let report = Report::of(&ModelFile::open(&path)?, catalogue, || edgetpu::devices().is_ok())?;
     if let Some(path) = &args.html {
         let page = html::render(&report, args.chip);

@@ -10,6 +10,7 @@ use crate::capture::SourceSpec;
 use crate::detect::backend_choice::BackendChoice;
 use crate::detect::loader::LoadSpec;
 use crate::detect::sandbox;
+use crate::model::catalogue::store::UNVERIFIED;
 use crate::model::chip::Chip;
 use crate::model::task::Task;
 use crate::publish::jsonl;
@@ -108,6 +109,14 @@ pub struct ModelArgs {
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
     #[arg(long, value_name = "LICENCE")]
     pub accept_license: Vec<String>,
+    /// Take a model of which no checksum is published; the one that is seen holds from then on
+    #[arg(long)]
+    pub accept_unverified: bool,
+}
+
+/// All that the user has accepted.
+fn accepted(licences: &[String], unverified: bool) -> Vec<String> {
+    licences.iter().cloned().chain(unverified.then(|| UNVERIFIED.to_owned())).collect()
 }
 
 impl From<&ModelArgs> for LoadSpec {
@@ -119,7 +128,7 @@ impl From<&ModelArgs> for LoadSpec {
             backend: args.backend.clone(),
             threads: args.threads.map(usize::from),
             fit: args.fit,
-            accepted_licences: args.accept_license.clone(),
+            accepted_licences: accepted(&args.accept_license, args.accept_unverified),
         }
     }
 }
@@ -262,6 +271,9 @@ pub struct FetchArgs {
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
     #[arg(long, value_name = "LICENCE")]
     pub accept_license: Vec<String>,
+    /// Take a model of which no checksum is published; the one that is seen holds from then on
+    #[arg(long)]
+    pub accept_unverified: bool,
 }
 
 /// Arguments of `spotter inspect`.
@@ -282,6 +294,9 @@ pub struct InspectArgs {
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
     #[arg(long, value_name = "LICENCE")]
     pub accept_license: Vec<String>,
+    /// Take a model of which no checksum is published; the one that is seen holds from then on
+    #[arg(long)]
+    pub accept_unverified: bool,
 }
 
 /// Arguments of `spotter recommend`.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::output;
-use super::{FetchArgs, ListArgs, ModelsCommand};
+use super::{FetchArgs, ListArgs, ModelsCommand, accepted};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::table::Table;
-use crate::model::catalogue::store::{self, Places, State, Store};
+use crate::model::catalogue::store::{Places, State, Store};
 use crate::model::catalogue::{Catalogue, Entry};
 use crate::model::task::Task;
 
@@ -33,6 +33,7 @@ pub fn models(command: &ModelsCommand) -> Result<()> {
 fn word(state: &Result<State>) -> &'static str {
     match state {
         Ok(State::Here(_)) => "here",
+        Ok(State::Unverified(_)) => "unchecked",
         Ok(State::Damaged(_)) => "damaged",
         Ok(State::BuiltIn) => "built in",
         Ok(State::Absent) => "absent",
@@ -42,7 +43,7 @@ fn word(state: &Result<State>) -> &'static str {
 
 fn place(state: &Result<State>) -> Option<&Path> {
     match state {
-        Ok(State::Here(path) | State::Damaged(path)) => Some(path),
+        Ok(State::Here(path) | State::Unverified(path) | State::Damaged(path)) => Some(path),
         _ => None,
     }
 }
@@ -126,6 +127,7 @@ fn entry_json(entry: &Entry, state: &Result<State>) -> Value {
 /// As for [`Store::download`]; [`Kind::NotFound`] for an unknown name.
 fn fetch(store: &Store, args: &FetchArgs) -> Result<()> {
     let entry = store.catalogue.get(&args.name)?;
+    let accepted = accepted(&args.accept_license, args.accept_unverified);
     let path = match store.state(entry)? {
         State::Here(path) => {
             log::info!("{} is here already", entry.name);
@@ -134,11 +136,12 @@ fn fetch(store: &Store, args: &FetchArgs) -> Result<()> {
         // What lies in the cache was put there by a download: it is replaced.
         State::Damaged(path) if is_in_cache(store, &path) => {
             log::warn!("{} is damaged; it is downloaded again", path.display());
-            store.download(entry, &args.accept_license)?
+            store.download(entry, &accepted)?
         }
         // Elsewhere it is the user's file, which would hide a download; `find` says so.
         State::Damaged(_) => return store.find(&args.name).map(|_| ()),
-        State::Absent | State::BuiltIn => store.download(entry, &args.accept_license)?,
+        State::Unverified(_) => store.resolve(&args.name, &accepted)?,
+        State::Absent | State::BuiltIn => store.download(entry, &accepted)?,
     };
     let mut lines = vec![
         format!("model    {} ({})", entry.name, entry.title),
@@ -175,7 +178,7 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
     };
     let mut table = Table::new(&[]);
     table.heading(&["STATE", "MODEL", "FILE"]);
-    let (mut sound, mut bad, mut absent) = (0, Vec::new(), Vec::new());
+    let (mut sound, mut unchecked, mut bad, mut absent) = (0, 0, Vec::new(), Vec::new());
     for entry in entries {
         let copies: Vec<PathBuf> = store.copies(entry).collect();
         if copies.is_empty() {
@@ -189,9 +192,10 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
         }
         for path in copies {
             let shown = path.display().to_string();
-            let state = store::check(entry, path);
+            let state = store.check(entry, path);
             match state {
                 Ok(State::Here(_)) => sound += 1,
+                Ok(State::Unverified(_)) => unchecked += 1,
                 _ => bad.push((entry, shown.clone())),
             }
             table.row(vec![word(&state).into(), entry.name.clone(), shown]);
@@ -201,7 +205,9 @@ fn verify(store: &Store, names: &[String]) -> Result<()> {
         other_files(store).into_iter().for_each(|row| table.row(row));
     }
     let mut lines = table.lines(output::styled());
-    lines.push(format!("\n{sound} sound, {} damaged, {} absent", bad.len(), absent.len()));
+    let untold =
+        if unchecked > 0 { format!(", {unchecked} of which no checksum is known") } else { String::new() };
+    lines.push(format!("\n{sound} sound, {} damaged, {} absent{untold}", bad.len(), absent.len()));
     output::print(&lines)?;
     if let [(entry, first), rest @ ..] = bad.as_slice() {
         let (verb, more) = match rest.len() {
@@ -250,7 +256,7 @@ fn other_files(store: &Store) -> Vec<Vec<String>> {
 fn path(store: &Store, name: &str) -> Result<()> {
     let entry = store.catalogue.get(name)?;
     match store.state(entry)? {
-        State::Here(path) => output::print(&[path.display().to_string()]),
+        State::Here(path) | State::Unverified(path) => output::print(&[path.display().to_string()]),
         State::Damaged(_) => store.find(name).map(|_| ()),
         State::Absent | State::BuiltIn => Err(not_here(store, entry)),
     }

@@ -45,7 +45,7 @@ pub struct LoadSpec {
     pub threads: Option<usize>,
     /// How frames are fitted into its input; else as models with its head were trained.
     pub fit: Option<Fit>,
-    /// Licences that the user has accepted by name.
+    /// Licences that the user has accepted by name, and [`UNVERIFIED`](crate::model::catalogue::store::UNVERIFIED).
     pub accepted_licences: Vec<String>,
 }
 

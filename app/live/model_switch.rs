@@ -49,7 +49,7 @@ pub enum Wanted {
     Catalogue {
         /// Its name.
         name: String,
-        /// Licences accepted by name.
+        /// Licences accepted by name, and [`UNVERIFIED`](crate::model::catalogue::store::UNVERIFIED).
         accepted: Vec<String>,
     },
     /// A model file that was sent.
@@ -240,6 +240,7 @@ impl Switch {
                 "task": entry.task,
                 "scope": entry.scope,
                 "licence": entry.licence,
+                "accept_unverified": store.needs_word(entry),
                 "accept_license": (entry.needs_consent() && !here).then_some(&entry.licence),
                 "size": size,
                 "here": here,

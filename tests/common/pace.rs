@@ -113,13 +113,18 @@ impl Live {
             Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![info(&[1])]).unwrap();
         let about = Arc::new(ModelAbout::default());
         let model = Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };
-        let settings = Settings::new(Values { confidence: 0.5, iou: 0.5 });
+        let settings = Settings::new(Values { confidence: 0.5, iou: 0.5, ..Values::default() });
         let status = Arc::new(Status::new(SourceAbout::default(), about, settings));
         let stop = Stop::new();
         let spec = "vdo:format=nv12".parse::<SourceSpec>().unwrap().suited_to(model.detector.input());
         let workload = Arc::new(Workload::default());
         let parts = Parts {
-            opener: Box::new(SpecOpener { spec, pace: Pace::Real, workload: Some(workload.clone()) }),
+            opener: Box::new(SpecOpener {
+                spec,
+                pace: Pace::Real,
+                workload: Some(workload.clone()),
+                sensor: None,
+            }),
             policy: Policy { once: false, live: true, longest_wait: LONGEST_WAIT_HERE },
             lossless: false,
             model,

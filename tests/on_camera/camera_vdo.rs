@@ -535,7 +535,7 @@ fn a_sensor_that_is_gone_is_told_and_another_shown_in_its_place() {
 #[test]
 fn the_page_offers_the_sensors_of_a_camera_that_has_several() {
     let bench = Bench::new();
-    let Some(mut browser) = common::browser::Browser::launch() else { return };
+    let Some(mut browser) = crate::common::browser::Browser::launch() else { return };
     let row = "document.getElementById('sensor-row')";
     let one = start(&bench, &[], &[]);
     wait_for_frames(&one, LIMIT);

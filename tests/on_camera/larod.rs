@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::camera::{self, Bench};
 use crate::common::process::{self, Finished, Running};
+use crate::common::tflite_file::{ADD, DEQUANTIZE, Graph, LOGISTIC, MEAN, Type};
 use crate::common::{once, say};
 use serde_json::{Value, json};
+use spotter::model::catalogue::Catalogue;
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Detection has to be back after the end of a fault.
@@ -169,6 +171,146 @@ fn cv25_takes_planes_and_gives_padded_rows_that_are_decoded_here() {
     assert!(refused.stderr.contains("none of the devices is for such a model: cpu-tflite, axis-ace-proc"));
     let refused = detect(process::spotter(), "tflite", &path);
     assert!(refused.stderr.contains("is compiled for Ambarella CV25"), "{refused:#?}");
+}
+
+/// A raw SSD as SSD MobileNet v2 has it for CV25: 300×300, 1917 boxes, background and 90 classes. Its objects stand
+/// still; their scores are those of the picture's brightness.
+fn ssd_1917_by_91() -> Vec<u8> {
+    const ROWS: i32 = 1917;
+    const COLUMNS: i32 = 91;
+    let floats = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
+    let mut logits = vec![-9.0f32; (ROWS * COLUMNS) as usize];
+    let mut codes = vec![0.0f32; (ROWS * 4) as usize];
+    // Grids of 19 × 19 × 3, 10 × 10 × 6, 5 × 5 × 6 and so on: some of each, and the very last.
+    for (number, row) in
+        [40usize, 500, 1000, 1083, 1300, 1683, 1700, 1833, 1900, 1916].into_iter().enumerate()
+    {
+        // Of the last column too; once the background is surest, which is nothing.
+        let class = [1, 3, 18, 90, 62, 44, 0, 2, 17, 88][number];
+        logits[row * 91 + class] = 0.2 * number as f32 - 0.9;
+        for (place, code) in codes[4 * row..4 * row + 4].iter_mut().enumerate() {
+            *code = [0.8, -1.1, 0.6, -0.4][place] * (1.0 + 0.1 * number as f32);
+        }
+    }
+    let mut graph = Graph::default();
+    let input = graph.tensor("image", &[1, 300, 300, 3], Type::U8, Some((1.0 / 128.0, 0)), vec![]);
+    let picture = graph.tensor("picture", &[1, 300, 300, 3], Type::F32, None, vec![]);
+    graph.operator(DEQUANTIZE, &[input], &[picture]);
+    let axes = graph.tensor("axes", &[3], Type::I32, None, [1i32, 2, 3].map(i32::to_le_bytes).concat());
+    let brightness = graph.tensor("brightness", &[1], Type::F32, None, vec![]);
+    graph.operator(MEAN, &[picture, axes], &[brightness]);
+    let made = graph.tensor("logits", &[1, ROWS, COLUMNS], Type::F32, None, floats(logits));
+    let lit = graph.tensor("lit", &[1, ROWS, COLUMNS], Type::F32, None, vec![]);
+    graph.operator(ADD, &[made, brightness], &[lit]);
+    let scores = graph.tensor("scores", &[1, ROWS, COLUMNS], Type::F32, None, vec![]);
+    graph.operator(LOGISTIC, &[lit], &[scores]);
+    let made = graph.tensor("codes", &[1, ROWS, 4], Type::F32, None, floats(codes));
+    let none = graph.tensor("none", &[1], Type::F32, None, vec![0; 4]);
+    let boxes = graph.tensor("boxes", &[1, ROWS, 4], Type::F32, None, vec![]);
+    graph.operator(ADD, &[made, none], &[boxes]);
+    graph.finish(&[input], &[boxes, scores])
+}
+
+#[test]
+fn a_raw_head_of_1917_by_91_on_cv25_gives_what_the_desktop_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let twin = ssd_1917_by_91();
+    let model = folder.path().join("raw.tflite");
+    std::fs::write(&model, &twin).unwrap();
+    let desktop = lines(&detect(process::spotter(), "tflite", &model));
+    let seen: Vec<usize> = desktop.iter().map(|line| line["detections"].as_array().unwrap().len()).collect();
+    assert!(seen.iter().all(|seen| (7..=9).contains(seen)), "the background is none of them: {seen:?}");
+    let labels: Vec<&Value> =
+        desktop[0]["detections"].as_array().unwrap().iter().map(|found| &found["label"]).collect();
+    assert!(labels.contains(&&json!("toothbrush")), "the last class has its name: {labels:?}");
+
+    // The description is the one that Spotter makes of the catalogue's entry.
+    let entry = Catalogue::embedded().get("ssd-mobilenet-v2-coco-cv25").unwrap();
+    let description = serde_json::to_string(&entry.description().unwrap()).unwrap();
+    let compiled = folder.path().join("raw.bin");
+    std::fs::write(&compiled, [b"SPOTTER-SIM-CV25".as_slice(), &twin].concat()).unwrap();
+    std::fs::write(folder.path().join("raw.json"), description).unwrap();
+    for rows in ["padded", "packed"] {
+        let mut command = on("cv25");
+        command.env("SPOTTER_SIM_CV25_ROWS", rows);
+        let finished = detect(command, "auto", &compiled);
+        assert!(finished.stderr.contains("backend  larod ambarella-cvflow"), "{}", finished.stderr);
+        let (score, overlap) = worst(&desktop, &lines(&finished), 0.305);
+        say(&format!(
+            "1917×91 on CV25, rows {rows}: scores within {score:.5}, overlaps at least {overlap:.4}"
+        ));
+        assert!(score < 0.004 && overlap > 0.999, "{rows}: {score} {overlap}");
+    }
+}
+
+#[test]
+fn a_model_for_cv25_is_sent_with_its_description_and_is_back_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let compiled = camera::cv25_model(folder.path());
+    let (model, description) =
+        (std::fs::read(&compiled).unwrap(), std::fs::read(compiled.with_extension("json")).unwrap());
+    let start = || {
+        let mut command = on("cv25");
+        command.args(["run", "--source", "demo:size=640x360,fps=10", "--listen", "127.0.0.1:0"]);
+        command.env("SPOTTER_STATE", folder.path().join("state"));
+        Running::start_command(command, LIMIT)
+    };
+    let send = |running: &Running, parts: &[(&str, &str, &[u8])]| {
+        let mut body = Vec::new();
+        for (field, file, data) in parts {
+            let head = format!(
+                "--line\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{file}\"\r\n\r\n"
+            );
+            body.extend([head.as_bytes(), data, b"\r\n"].concat());
+        }
+        body.extend(b"--line--\r\n");
+        let kind = [("Content-Type", "multipart/form-data; boundary=line")];
+        process::http(&running.address, "POST", "/api/v1/model", &kind, &body).unwrap()
+    };
+    let running = start();
+    wait_until_detecting(&running, LIMIT);
+    let before = running.http_get("/api/v1/model").json()["name"].clone();
+    let other = String::from_utf8_lossy(&description).replace("3780, 6", "3780, 7");
+    for (parts, why) in [
+        (&[("model", "street.bin", &model[..])][..], "send its description, street.json, along with it"),
+        (&[("description", "street.json", &description[..])][..], "send the .bin file that it describes"),
+        (
+            &[("model", "street.bin", &model[..]), ("description", "street.json", b"{}".as_slice())][..],
+            "the description of street.bin does not describe a model",
+        ),
+        (
+            &[("model", "street.bin", &model[..]), ("description", "street.json", other.as_bytes())][..],
+            "on the device",
+        ),
+    ] {
+        let answer = send(&running, parts);
+        assert!(
+            (400..=503).contains(&answer.status) && answer.text().contains(why),
+            "{why}: {}",
+            answer.text()
+        );
+        assert_eq!(running.http_get("/api/v1/model").json()["name"], before, "{why}");
+    }
+    let answer =
+        send(&running, &[("description", "about.json", &description), ("model", "street.bin", &model)]);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let check = |running: &Running| {
+        wait_until_detecting(running, LIMIT);
+        let now = running.http_get("/api/v1/model").json();
+        assert_eq!((&now["name"], &now["classes"]), (&json!("street.bin"), &json!(5)), "{now}");
+        assert!(now["backend"]["name"].as_str().unwrap().contains("ambarella-cvflow"), "{now}");
+    };
+    check(&running);
+    let kept: Vec<PathBuf> = std::fs::read_dir(folder.path().join("state/models"))
+        .unwrap()
+        .flat_map(|upload| std::fs::read_dir(upload.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().file_name().into())
+        .collect();
+    assert!(kept.contains(&"street.bin".into()) && kept.contains(&"street.json".into()), "{kept:?}");
+    running.stop(LIMIT);
+    let again = start();
+    check(&again);
+    again.stop(LIMIT);
 }
 
 #[test]

@@ -56,8 +56,8 @@ impl FromStr for View {
             _ => return Err(format!("\"{text}\" is no sensor; write input=2, or channel=1")),
         };
         let known = number.parse().ok().filter(|number| (least..=MOST).contains(number));
-        let number =
-            known.ok_or_else(|| format!("\"{number}\" is no {what}; give a number from {least} to {MOST}"))?;
+        let number = known
+            .ok_or_else(|| format!("\"{number}\" is no {what}; give a number from {least} to {MOST}"))?;
         Ok(if least == 0 { Self::Channel(number) } else { Self::Input(number) })
     }
 }

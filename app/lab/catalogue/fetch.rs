@@ -67,7 +67,17 @@ impl Failure {
 /// [`Kind::Download`]; [`Kind::Busy`] where another process downloads the same file. A file whose
 /// sums are wrong is deleted; one that was cut off stays for the next run.
 pub fn fetch(agent: &Agent, url: &str, target: &Path, pin: &Pin, progress: &mut Progress) -> Result<()> {
-    let outcome = run(agent, url, target, pin, progress);
+    let outcome = run(agent, url, target, Some(pin), progress);
+    progress.end(outcome.is_ok());
+    outcome.map_err(|failure| failure.error)
+}
+
+/// [`fetch`] of a file of which no sum is known: whatever comes is taken, from its first byte on.
+///
+/// # Errors
+/// As for [`fetch`].
+pub fn fetch_on_trust(agent: &Agent, url: &str, target: &Path, progress: &mut Progress) -> Result<()> {
+    let outcome = run(agent, url, target, None, progress);
     progress.end(outcome.is_ok());
     outcome.map_err(|failure| failure.error)
 }
@@ -76,7 +86,7 @@ fn run(
     agent: &Agent,
     url: &str,
     target: &Path,
-    pin: &Pin,
+    pin: Option<&Pin>,
     progress: &mut Progress,
 ) -> std::result::Result<(), Failure> {
     let mut part = target.as_os_str().to_owned();
@@ -106,6 +116,10 @@ fn run(
         let text = format!("another process has just downloaded {}", target.display());
         return Err(Failure { error: Error::new(Kind::Busy, text), again: false });
     }
+    if pin.is_none() {
+        // What another run left could be of another file.
+        file.set_len(0).map_err(|e| Failure::io("write", &part, e))?;
+    }
     let mut attempt = 1;
     while let Err(failure) = receive(agent, url, &mut file, &part, pin, progress) {
         if !failure.again || attempt == ATTEMPTS {
@@ -118,7 +132,10 @@ fn run(
         log::info!("{}; trying again", failure.error);
         attempt += 1;
     }
-    let sound = pin.matches_file(&part).map_err(|e| Failure::io("read", &part, e))?;
+    let sound = match pin {
+        Some(pin) => pin.matches_file(&part).map_err(|e| Failure::io("read", &part, e))?,
+        None => true,
+    };
     if !sound {
         let _ = std::fs::remove_file(&part);
         return Err(Failure::last(format!("what {url} sent has the wrong checksum and was deleted")));
@@ -133,18 +150,21 @@ fn receive(
     url: &str,
     file: &mut File,
     part: &Path,
-    pin: &Pin,
+    pin: Option<&Pin>,
     progress: &mut Progress,
 ) -> std::result::Result<(), Failure> {
     let written = |e| Failure::io("write", part, e);
     let mut have = file.metadata().map_err(written)?.len();
     // More than there can be is no beginning of it.
-    if have > pin.size.unwrap_or(MAX_BYTES).min(MAX_BYTES) {
+    if have > pin.and_then(|pin| pin.size).unwrap_or(MAX_BYTES).min(MAX_BYTES) {
         file.set_len(0).map_err(written)?;
         have = 0;
     }
     // A run that ended between the last byte and the renaming has left all of it.
-    if have > 0 && pin.matches_file(part).map_err(|e| Failure::io("read", part, e))? {
+    if let Some(pin) = pin
+        && have > 0
+        && pin.matches_file(part).map_err(|e| Failure::io("read", part, e))?
+    {
         return Ok(());
     }
     let request = agent.get(url);
@@ -210,7 +230,7 @@ fn receive(
         }
         file.write_all(&buffer[..read]).map_err(written)?;
     }
-    match total.or(pin.size) {
+    match total.or(pin.and_then(|pin| pin.size)) {
         Some(total) if done < total => {
             let text = format!("{url} was cut off after {done} of {total} bytes");
             Err(Failure { error: Error::new(Kind::Download, text), again: true })

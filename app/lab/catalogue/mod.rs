@@ -20,7 +20,10 @@ use sha2::{Digest, Sha256};
 use published::Published;
 use spotter_core::base::error::{Error, Kind, Result};
 use spotter_core::model::chip::Chip;
+use spotter_core::model::decode::anchors::Layout;
+use spotter_core::model::format::cavalry::Cavalry;
 use spotter_core::model::format::file::MAX_BYTES;
+use spotter_core::model::labels::Labels;
 use spotter_core::model::task::Task;
 
 /// What a model knows, where that is not the world.
@@ -74,6 +77,13 @@ pub struct Entry {
     /// Bytes of the file, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Where the anchors of a raw SSD are published, https: float32 left, top, right, bottom of each. They are held
+    /// against those that Spotter computes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<String>,
+    /// What a file compiled for CV25 takes and gives, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiled: Option<Cavalry>,
     /// The entry with the same weights for any processor, where this one is compiled for a chip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_twin: Option<String>,
@@ -90,6 +100,34 @@ impl Entry {
     /// needs the user's word.
     pub fn needs_consent(&self) -> bool {
         self.licence.starts_with("AGPL")
+    }
+
+    /// True where no sum of the file is published: nobody can tell whether a download is the file that was meant, so
+    /// that it needs the user's word the first time. The sum that is seen then holds from there on.
+    pub fn is_unverified(&self) -> bool {
+        self.sha256.is_none() && self.git_blob.is_none()
+    }
+
+    /// The description that a file compiled for CV25 has beside it, with the names of the classes; none where it is
+    /// not known.
+    pub fn description(&self) -> Option<Cavalry> {
+        let mut description = self.compiled.clone()?;
+        description.description.clone_from(&self.title);
+        description.backbone = Some(self.backbone.clone());
+        if let Some(labels) = Labels::built_in(&self.labels) {
+            description.labels = labels.names().to_vec();
+        }
+        Some(description)
+    }
+
+    /// Whether the anchors of a file are those that are computed for the entry's input.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check_anchors(&self, file: &[u8]) -> std::result::Result<(), String> {
+        let sides = self.input.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+        let (width, height) = sides.ok_or_else(|| format!("{} is no size", self.input))?;
+        Layout::Ssd.check_file(height, width, file)
     }
 
     /// True where the weights may be put into an application package: their licence asks no more of
@@ -300,7 +338,7 @@ mod tests {
     use super::*;
     use crate::catalogue::published::Metric;
     use crate::testdata;
-    use spotter_core::model::labels::Labels;
+    use spotter_core::model::decode::head::Head;
 
     #[test]
     fn the_embedded_catalogue_is_sound() {
@@ -333,7 +371,7 @@ mod tests {
             let suffix = if entry.chips == [Chip::Cv25] { ".bin" } else { ".tflite" };
             assert!(entry.file.ends_with(suffix) && !entry.file.contains(['/', '\\']), "{name}");
             assert!(entry.sha256.as_ref().is_none_or(|s| s.len() == 64 && s.is_ascii()), "{name}");
-            if !own {
+            if !own && !entry.is_unverified() {
                 assert_eq!(entry.git_blob.as_ref().map(String::len), Some(40), "{name}");
             }
             let classes = entry.labels.rsplit_once('-').and_then(|(_, count)| count.parse().ok());
@@ -349,12 +387,20 @@ mod tests {
             assert_eq!(name.starts_with("yolov5"), entry.needs_consent(), "{name}");
             assert_ne!(entry.may_be_packed(), entry.needs_consent(), "{name}");
             let heads: &[Option<&str>] = match entry.task {
-                Task::Detection => &[Some("ssd-postprocess"), Some("yolov5"), None],
+                Task::Detection => &[Some("ssd-postprocess"), Some("ssd-raw"), Some("yolov5"), None],
                 Task::Classification => &[Some("classification"), None],
                 Task::Segmentation => &[Some("segmentation")],
             };
             assert!(heads.contains(&entry.head.as_deref()), "{name}");
-            assert_eq!(entry.head.is_none(), entry.chips == [Chip::Cv25], "{name}");
+            let described = entry.description();
+            assert_eq!(entry.head.is_none(), entry.chips == [Chip::Cv25] && described.is_none(), "{name}");
+            if let Some(described) = described {
+                let text = serde_json::to_string(&described).unwrap();
+                let read = Cavalry::parse(text.as_bytes(), name).unwrap();
+                assert!(read.check_input().is_ok() && read.labels.len() == classes.unwrap(), "{name}");
+                let head = Head::from_signature(&read.signature(), &read.producers(), None).unwrap();
+                assert_eq!((Some(head.name()), head.classes()), (entry.head.as_deref(), classes), "{name}");
+            }
             let sides: Vec<u32> = entry.input.split('x').map(|side| side.parse().unwrap()).collect();
             assert!(sides.len() == 2 && sides.iter().all(|side| *side > 0), "{name}");
             assert!(!entry.chips.is_empty() && !entry.backbone.is_empty(), "{name}");

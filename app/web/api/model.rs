@@ -8,6 +8,7 @@ use tiny_http::Request;
 use crate::base::error::{Error, Kind, Result};
 use crate::live::model_choice::Upload;
 use crate::live::model_switch::Wanted;
+use crate::model::catalogue::store::UNVERIFIED;
 use crate::vision::geometry::Fit;
 use crate::web::http::body;
 use crate::web::http::multipart;
@@ -115,6 +116,10 @@ fn from_json(body: &[u8]) -> Result<(Wanted, Option<String>)> {
     };
     let (mut name, mut accepted, mut fit) = (None, Vec::new(), None);
     for (key, value) in fields {
+        if let ("accept_unverified", Value::Bool(yes)) = (key.as_str(), &value) {
+            accepted.extend(yes.then(|| UNVERIFIED.to_owned()));
+            continue;
+        }
         let Value::String(text) = value else {
             return Err(wrong(format!("{key} must be a text, not {value}")));
         };
@@ -123,7 +128,9 @@ fn from_json(body: &[u8]) -> Result<(Wanted, Option<String>)> {
             "accept_license" => accepted.push(text),
             "fit" => fit = Some(text),
             _ => {
-                let text = format!("there is no field \"{key}\"; there are model, accept_license and fit");
+                let text = format!(
+                    "there is no field \"{key}\"; there are model, accept_license, accept_unverified and fit"
+                );
                 return Err(wrong(text));
             }
         }
@@ -144,10 +151,13 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)
             "description" => description = (!field.data.is_empty()).then(|| field.data.to_vec()),
             "model" | "name" => name = Some(text(field.data)),
             "accept_license" => accepted.push(text(field.data)),
+            "accept_unverified" => {
+                accepted.extend((text(field.data) == "true").then(|| UNVERIFIED.to_owned()))
+            }
             "fit" => fit = Some(text(field.data)),
             other => {
                 let text = format!(
-                    "there is no field \"{}\"; there are model, description, labels, name, accept_license and fit",
+                    "there is no field \"{}\"; there are model, description, labels, name, accept_license, accept_unverified and fit",
                     other.escape_default()
                 );
                 return Err(Error::new(Kind::Usage, text));
@@ -212,6 +222,18 @@ mod tests {
         let json = br#"{"model": "x", "accept_license": "AGPL-3.0", "fit": "letterbox"}"#.to_vec();
         let found = wanted("application/json; charset=utf-8", "", json).unwrap();
         assert_eq!(found, (listed.clone(), Some(Fit::Letterbox)));
+        let trusted = Wanted::Catalogue { name: "x".into(), accepted: vec![UNVERIFIED.into()] };
+        for (body, wish) in [
+            (r#"{"model": "x", "accept_unverified": true}"#, trusted.clone()),
+            (
+                r#"{"model": "x", "accept_unverified": false}"#,
+                Wanted::Catalogue { name: "x".into(), accepted: vec![] },
+            ),
+        ] {
+            assert_eq!(wanted("application/json", "", body.into()).unwrap(), (wish, None));
+        }
+        let (kind, body) = form(&[("model", None, "x"), ("accept_unverified", None, "true")]);
+        assert_eq!(wanted(&kind, "", body).unwrap(), (trusted, None));
         let (kind, body) = form(&[("model", None, "x"), ("accept_license", None, "AGPL-3.0")]);
         assert_eq!(wanted(&kind, "", body).unwrap(), (listed, None));
     }

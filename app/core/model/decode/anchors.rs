@@ -70,6 +70,30 @@ impl Layout {
         }
     }
 
+    /// Whether a file of anchors, float32 left, top, right, bottom of each in parts of the input, has these.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check_file(self, height: usize, width: usize, file: &[u8]) -> Result<(), String> {
+        /// A published configuration writes 0.3333 for a third.
+        const NEAR: f32 = 1e-3;
+        let own = self.anchors(height, width);
+        let (rows, rest) = file.as_chunks::<16>();
+        if rows.len() != own.len() || !rest.is_empty() {
+            return Err(format!("{} bytes are not {} anchors of four numbers", file.len(), own.len()));
+        }
+        for (row, (bytes, [y, x, h, w])) in rows.iter().zip(own).enumerate() {
+            let (numbers, _) = bytes.as_chunks::<4>();
+            let edges = [0, 1, 2, 3].map(|edge| f32::from_le_bytes(numbers[edge]));
+            let wanted = [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0];
+            // NaN is near nothing.
+            if !edges.iter().zip(wanted).all(|(edge, wanted)| (edge - wanted).abs() <= NEAR) {
+                return Err(format!("anchor {row} is {edges:?}, not {wanted:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The anchors in the order of the model's rows, [`Layout::count`] of them.
     pub fn anchors(self, height: usize, width: usize) -> Vec<Anchor> {
         let mut anchors = Vec::with_capacity(self.count(height, width).unwrap_or(0));
@@ -147,6 +171,23 @@ fn fpn_shapes(stride: usize, [height, width]: [f64; 2]) -> Vec<[f64; 2]> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_published_file_is_held_against_them() {
+        let edges = |[y, x, h, w]: Anchor| [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0];
+        let rows: Vec<u8> =
+            Layout::Ssd.anchors(300, 300).into_iter().flat_map(edges).flat_map(f32::to_le_bytes).collect();
+        assert_eq!(rows.len(), 1917 * 16);
+        assert_eq!(Layout::Ssd.check_file(300, 300, &rows), Ok(()));
+        assert!(Layout::Ssd.check_file(300, 300, &rows[16..]).unwrap_err().contains("are not 1917 anchors"));
+        // Top and left changed round, another scale, no number.
+        for (at, value) in [(0, 0.5f32), (16 * 1916 + 8, 0.7), (4, f32::NAN)] {
+            let mut other = rows.clone();
+            other[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            let why = Layout::Ssd.check_file(300, 300, &other).unwrap_err();
+            assert!(why.starts_with(&format!("anchor {} is [", at / 16)), "{why}");
+        }
+    }
 
     #[test]
     fn published_sizes_have_their_counts() {

@@ -237,3 +237,16 @@ fn a_terminal_shows_a_bar() {
     assert!(bars.iter().all(|bar| bar.chars().count() <= 72 + "\x1b[K".len()), "{bars:?}");
     assert!(bars.last().unwrap().starts_with("model  3.0 MB in "), "{bars:?}");
 }
+
+#[test]
+fn what_is_taken_on_trust_is_taken_from_its_first_byte_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("m.bin");
+    // The rest of another file.
+    std::fs::write(folder.path().join("m.bin.part"), "of another time").unwrap();
+    let (url, requests) = serve_raw(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec()]);
+    fetch_on_trust(&agent(Security::Any), &url, &target, &mut Progress::silent()).unwrap();
+    assert!(!requests.recv().unwrap().contains("range:"));
+    assert_eq!(std::fs::read(&target).unwrap(), b"hello");
+    assert_eq!(files(folder.path()), ["m.bin"]);
+}

@@ -13,6 +13,7 @@
 //! | `SPOTTER_SIM_LOAD_MS` | how long a model compiles on an accelerator when it is first loaded |
 //! | `SPOTTER_SIM_INFERENCE_MS` | how long a job of a model takes at least |
 //! | `SPOTTER_SIM_PREPARE_MS` | how long a job that prepares a picture takes at least |
+//! | `SPOTTER_SIM_CV25_ROWS` | `packed`: outputs of CV25 have no gaps between their rows; else these begin at 32 bytes |
 //! | `SPOTTER_SIM_PREPARE` | `no`: there is no device that prepares pictures |
 //! | `SPOTTER_SIM_DIR` | a folder: `faults` is read at each call, `larod-cache/` remembers compiled models |
 //! | `SPOTTER_SIM_TWIN` | the model that runs in place of one compiled for the Edge TPU |

@@ -116,7 +116,10 @@ fn padded(about: &About) -> Spec {
         [one, rows, columns] => vec![one, 1, rows, columns],
         _ => about.dims.clone(),
     };
-    let pitches = pitches(&dims, FLOAT32, CV25_ROW);
+    // Axis' example object-detection-cv25 reads its outputs as 1917 * 4 and 1917 * 91 floats without gaps; the
+    // documentation of the chip pads rows. So both.
+    let row = if settings::get("SPOTTER_SIM_CV25_ROWS").as_deref() == Some("packed") { 1 } else { CV25_ROW };
+    let pitches = pitches(&dims, FLOAT32, row);
     Spec { name: about.name.clone(), dims, pitches, kind: FLOAT32, layout: NCHW }
 }
 
