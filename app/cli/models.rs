@@ -278,5 +278,6 @@ fn not_here(store: &Store, entry: &Entry) -> Error {
 pub(super) fn fetch_command(entry: &Entry) -> String {
     let Entry { name, licence, .. } = entry;
     let accept = if entry.needs_consent() { format!(" --accept-license {licence}") } else { String::new() };
-    format!("spotter models fetch {name}{accept}")
+    let unverified = if entry.is_unverified() { " --accept-unverified" } else { "" };
+    format!("spotter models fetch {name}{accept}{unverified}")
 }

@@ -101,10 +101,10 @@ fn the_list_is_a_table_that_lines_up() {
     );
     let column = |line: &str| line.chars().count();
     let rows: Vec<&str> = table.lines().filter(|line| line.ends_with("absent")).collect();
-    assert_eq!(rows.len(), 21 - built_in());
+    assert_eq!(rows.len(), 22 - built_in());
     assert!(rows.iter().all(|row| column(row) == column(rows[0]) && column(row) <= 100), "{table}");
     let end = format!(
-        "{} of 21 are here; `spotter models fetch NAME` gets one. * is used where --model is not given and the \
+        "{} of 22 are here; `spotter models fetch NAME` gets one. * is used where --model is not given and the \
          source is real.\n",
         built_in()
     );
@@ -161,6 +161,31 @@ fn a_model_that_is_here_has_a_path_and_one_that_is_not_a_command() {
     std::fs::write(&path, "something else").unwrap();
     let line = home.fails("models path ssd-mobilenet-v1-coco", 4);
     assert!(line.contains("its checksum differs; delete it"), "{line}");
+}
+
+#[test]
+fn what_nobody_can_check_is_taken_once_on_the_users_word() {
+    let home = Home::new();
+    let name = "ssd-mobilenet-v2-coco-cv25";
+    let line = home.fails(&format!("models fetch {name}"), 2);
+    assert!(line.starts_with(&format!("no checksum of {name} is published")), "{line}");
+    assert!(line.ends_with("add --accept-unverified"), "{line}");
+    assert!(home.fails(&format!("models path {name}"), 2).contains("--accept-unverified"));
+    // A person's own copy is asked about as a download is.
+    let path = home.path("own/ssd_mobilenet_v2_cv25_coco_300.bin");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "compiled bytes").unwrap();
+    assert_eq!(cells(&home.says(&format!("models verify {name}")), name)[0], "unchecked");
+    assert!(home.fails(&format!("inspect {name}"), 2).ends_with("add --accept-unverified"));
+    assert!(home.says(&format!("inspect {name} --accept-unverified")).contains("ssd-raw, 90 classes"));
+    assert_eq!(cells(&home.says(&format!("models verify {name}")), name)[0], "here");
+    assert!(
+        home.says(&format!("models fetch {name}")).contains(path.to_str().unwrap()),
+        "no word is needed twice"
+    );
+    std::fs::write(&path, "compiled by another").unwrap();
+    let line = home.fails(&format!("models fetch {name} --accept-unverified"), 4);
+    assert!(line.contains("its checksum differs"), "{line}");
 }
 
 #[test]
@@ -221,7 +246,7 @@ fn verify_tells_sound_damaged_and_absent_files() {
         ["here", "ssd-mobilenet-v1-coco", sound.to_str().unwrap()]
     );
     assert_eq!(cells(&said, "yolov5s-cv25"), ["absent", "yolov5s-cv25"]);
-    let end = format!("\n{} sound, 0 damaged, {} absent\n", 1 + built_in(), 20 - built_in());
+    let end = format!("\n{} sound, 0 damaged, {} absent\n", 1 + built_in(), 21 - built_in());
     assert!(said.ends_with(&end), "{said}");
 
     // One folder by two names is looked into once.
@@ -229,7 +254,7 @@ fn verify_tells_sound_damaged_and_absent_files() {
     command.current_dir(home.path("own")).env("SPOTTER_MODELS", home.path("own/models"));
     std::os::unix::fs::symlink(home.path("own"), home.path("own/models")).unwrap();
     let said = process::run_command(command, LIMIT).stdout;
-    let end = format!("\n{} sound, 0 damaged, {} absent\n", 1 + built_in(), 20 - built_in());
+    let end = format!("\n{} sound, 0 damaged, {} absent\n", 1 + built_in(), 21 - built_in());
     assert!(said.ends_with(&end), "{said}");
 
     // One byte of the second copy.

@@ -493,7 +493,8 @@ mod tests {
         assert_eq!(
             sentence("ssd-mobilenet-v2-coko"),
             "there is no model file and no catalogue model \"ssd-mobilenet-v2-coko\"; did you mean \
-             ssd-mobilenet-v2-coco, ssd-mobilenet-v1-coco, tf2-ssd-mobilenet-v2-coco17?"
+             ssd-mobilenet-v2-coco, ssd-mobilenet-v1-coco, ssd-mobilenet-v2-coco-cv25, \
+             tf2-ssd-mobilenet-v2-coco17?"
         );
         assert!(sentence("yolov5n").contains("did you mean yolov5n-artpec8, yolov5n-artpec9?"));
         assert!(sentence("zebra").contains("; `spotter models list` shows all"));

@@ -39,7 +39,7 @@ fn the_most_accurate_comes_first_and_the_unknown_last() {
             "tf2-ssd-mobilenet-v2-coco17-edgetpu"
         ]
     );
-    assert_eq!(names(wish(Chip::Cv25)), ["yolov5s-cv25"]);
+    assert_eq!(names(wish(Chip::Cv25)), ["yolov5s-cv25", "ssd-mobilenet-v2-coco-cv25"]);
     assert_eq!(
         names(Wish { task: Task::Classification, ..wish(Chip::Cv25) }),
         ["efficientnet-lite0-imagenet-cv25", "mobilenet-v2-imagenet-cv25"]
