@@ -198,6 +198,52 @@ fn the_chips_that_a_model_suits_are_told() {
 }
 
 #[test]
+fn the_camera_and_its_devices_are_told_and_tried_again() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let why = "the larod service fell over 3 times while it loaded the model (larod cannot load the model on \
+               axis-a8-dlpu-tflite: the connection to the larod service broke off (-6: Asynchronous connection has been closed))";
+    let device = |name: &str, state: &str, says: &str, why: Option<&str>| json!({ "name": name, "state": state, "says": says, "why": why, "retry_in_s": null });
+    mock.state().camera = json!({
+        "axis_os": "12.7.61", "soc": null, "can_try_again": true, "hung_jobs": 0,
+        "devices": [
+            device("axis-a8-dlpu-tflite", "given-up", "was given up for this model 2026-11-28T10:00:00Z", Some(why)),
+            device("cpu-tflite", "runs", "runs the model", None),
+            device("cpu-proc", "pictures", "prepares pictures, runs no models", None),
+            device("axis-a8-dlpu-native", "other-models", "is for models of another kind", None),
+        ],
+    });
+    let Some(mut browser) = open(&mock) else { return };
+    browser.eval("document.querySelector('[data-testid=health] summary').click()");
+    let text = |id: &str| format!("document.querySelector('[data-testid={id}]').innerText");
+    browser.wait_for(&format!("{} === '12.7.61'", text("camera-os")), SOON);
+    assert_eq!(browser.eval(&text("camera-soc")), json!("unknown"));
+    let rows = "[...document.querySelectorAll('[data-testid=camera-devices] li')].map((row) => row.innerText.replace('\\n', ': '))";
+    let told = browser.eval(rows);
+    assert_eq!(
+        told[0],
+        json!(format!("axis-a8-dlpu-tflite was given up for this model 2026-11-28T10:00:00Z: {why}"))
+    );
+    assert_eq!(told[1], json!("cpu-tflite runs the model"));
+    browser.eval("document.querySelector('[data-testid=camera]').scrollIntoView({ block: 'center' })");
+    // Nothing sticks out of the page at the side.
+    assert_eq!(browser.eval("document.documentElement.scrollWidth <= innerWidth"), json!(true));
+    let view =
+        browser.eval("`${innerWidth}${matchMedia('(prefers-color-scheme: dark)').matches ? '_dark' : ''}`");
+    let picture = format!("page_camera_{}.png", view.as_str().unwrap());
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(picture));
+    browser.wait_for("!document.querySelector('[data-testid=camera-retry]').disabled", SOON);
+    browser.eval("document.querySelector('[data-testid=camera-retry]').click()");
+    browser.wait_for(&format!("{rows}[0] === 'axis-a8-dlpu-tflite runs the model'"), SOON);
+    assert_eq!(browser.eval(&text("camera-said")), json!("They are tried again with the next picture."));
+    browser.wait_for("document.querySelector('[data-testid=camera-retry]').offsetParent === null", SOON);
+    // Elsewhere than on a camera there is nothing to tell.
+    mock.state().camera = Value::Null;
+    browser.wait_for("document.querySelector('[data-testid=camera]').offsetParent === null", SOON);
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+}
+
+#[test]
 fn health_is_shown_as_lines_and_as_the_log() {
     let _alone = alone();
     let mock = Mock::start();

@@ -64,6 +64,8 @@ pub struct State {
     pub schema: Value,
     /// Which chips the model suits; of the next model too.
     pub suitability: Value,
+    /// What is known of the camera; null where this is none.
+    pub camera: Value,
     pub state: &'static str,
     pub message: Option<&'static str>,
 }
@@ -109,6 +111,7 @@ impl Mock {
             unsaved: Value::Null,
             schema: Settings::new(Values::default()).schema(),
             suitability: Value::Null,
+            camera: Value::Null,
             state: "live",
             message: None,
         }));
@@ -172,6 +175,14 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
             let body = json!({ "chosen_at": chosen.then_some("2026-11-22T16:43:52.710Z"), "started_with": STARTED_WITH,
                                "suitability": state.suitability });
             respond(request, 200, "application/json", body.to_string().into_bytes());
+        }
+        // The given up accelerator runs the model from now on.
+        "/api/model/retry" if path.starts_with("/admin/") && *request.method() == Method::Post => {
+            let mut state = state.lock().expect("no panic in the mock");
+            let camera = &mut state.camera;
+            camera["can_try_again"] = json!(false);
+            camera["devices"][0] = json!({ "name": camera["devices"][0]["name"], "state": "runs", "says": "runs the model", "why": null, "retry_in_s": null });
+            respond(request, 200, "application/json", b"{}".to_vec());
         }
         "/api/model" if *request.method() == Method::Delete => {
             let mut state = state.lock().expect("no panic in the mock");
@@ -515,6 +526,7 @@ fn status(state: &State) -> Value {
             "scope": state.scope,
         },
         "backend": { "name": "No backend", "detail": "drawn, not inferred" },
+        "camera": state.camera,
         "settings": summary,
         "frames": { "captured": state.seq, "inferred": state.seq, "dropped": 0 },
         "fps": { "capture": rate, "inference": rate },
