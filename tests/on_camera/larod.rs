@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::common::browser::Browser;
 use crate::common::camera::{self, Bench};
 use crate::common::process::{self, Finished, Running};
 use crate::common::tflite_file::{ADD, DEQUANTIZE, Graph, LOGISTIC, MEAN, Type};
@@ -311,6 +312,53 @@ fn a_model_for_cv25_is_sent_with_its_description_and_is_back_after_a_restart() {
     let again = start();
     check(&again);
     again.stop(LIMIT);
+}
+
+#[test]
+fn the_page_takes_a_model_for_cv25_with_its_description() {
+    let folder = tempfile::tempdir().unwrap();
+    let compiled = camera::cv25_model(folder.path());
+    let description = compiled.with_extension("json");
+    let Some(mut browser) = Browser::launch() else { return };
+    let mut command = on("cv25");
+    command.args(["run", "--source", "demo:size=640x360,fps=10", "--listen", "127.0.0.1:0"]);
+    command.env("SPOTTER_STATE", folder.path().join("state"));
+    let running = Running::start_command(command, LIMIT);
+    wait_until_detecting(&running, LIMIT);
+    browser.navigate(&format!("http://{}/", running.address));
+    browser.wait_for("window.spotter?.framesShown > 2", LIMIT);
+    browser.eval("document.querySelector('[data-testid=models-open]').click()");
+    browser.wait_for("!document.getElementById('models-file').disabled", LIMIT);
+    let mut choose = |files: &[&Path], says: &str| {
+        let root = browser.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
+        let field = json!({ "nodeId": root, "selector": "#models-file" });
+        let node = browser.call("DOM.querySelector", field)["nodeId"].clone();
+        browser.call("DOM.setFileInputFiles", json!({ "nodeId": node, "files": files }));
+        let said = "document.querySelector('[data-testid=models-said]').textContent";
+        browser.wait_for(&format!("{said}.includes({})", json!(says)), LIMIT);
+    };
+    // One file at a time, as a phone gives them, in either order.
+    choose(
+        &[&compiled],
+        "street.bin is compiled and does not say what it takes and gives: choose its description",
+    );
+    choose(&[&description], "street.bin runs.");
+    assert_eq!(running.http_get("/api/v1/model").json()["name"], "street.bin");
+    choose(&[&description], "street.json is a description: choose the .bin file that it describes too.");
+    choose(&[&compiled], "street.bin runs.");
+    // Together; and what does not belong here.
+    choose(&[&model(SSD), &compiled], "These are several models; choose one.");
+    choose(&[&model(SSD), &description], "leave its description out");
+    choose(&[&compiled, &description], "street.bin runs.");
+    if let Some(folder) = std::env::var_os("SPOTTER_SCREENSHOTS") {
+        for (name, width, dark) in [("upload-desktop-dark", 1280, true), ("upload-phone", 390, false)] {
+            browser.set_viewport(width, 1000, 1.0, dark);
+            browser.screenshot(&Path::new(&folder).join(format!("{name}.png")));
+        }
+    }
+    // The one that was refused is in the browser's own log.
+    assert_eq!(browser.console_problems().iter().filter(|line| !line.contains("400")).count(), 0);
+    running.stop(LIMIT);
 }
 
 #[test]
