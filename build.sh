@@ -28,7 +28,7 @@ camera_packages=(
 
 # What only the tests use; they go on without.
 test_packages=(
-    chromium:chromium curl:curl python3-venv shellcheck:shellcheck
+    chromium:chromium curl:curl python3-venv shellcheck:shellcheck valgrind:valgrind
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools:gst-launch-1.0
     gir1.2-gst-rtsp-server-1.0 python3-gi
 )

@@ -10,3 +10,4 @@ mod chips;
 mod larod;
 mod larod_faults;
 mod larod_library;
+mod larod_memory;

@@ -3,7 +3,8 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::fault::{Fault, Remedy};
-use super::session::{Answer, Job, Map, Model, Place, Side, Tensors, dma_buf_of};
+use super::map::Map;
+use super::session::{Answer, Job, Model, Place, Side, Tensors, dma_buf_of};
 use super::sys::{self, Api};
 use crate::vision::frame::SharedMemory;
 

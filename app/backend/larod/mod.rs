@@ -1,9 +1,10 @@
 //! larod, the service of Axis cameras that runs models on the chip's accelerator.
 //!
-//! `sys.rs` declares the library, `session.rs` makes it safe, `memory.rs` shares memory with it, `device.rs` knows
-//! its devices, `engine.rs` loads a model, `buffers.rs` tells it of the capture's memory, `worker.rs` is the thread that
-//! keeps it running, `ledger.rs` how each device stands with the model, `given_up.rs` what of that is kept. `conversion.rs` knows which devices can prepare frames, `stage.rs` lets one do it, `prepare.rs`
-//! chooses between it and the processor. This file is what the rest of Spotter sees.
+//! `sys.rs` declares the library, `symbols.rs` finds its functions, `session.rs` and `map.rs` make it safe,
+//! `memory.rs` shares memory with it, `device.rs` knows its devices, `engine.rs` loads a model, `buffers.rs` tells it of
+//! the capture's memory, `worker.rs` is the thread that keeps it running, `ledger.rs` how each device stands with the
+//! model, `given_up.rs` what of that is kept. `conversion.rs` knows which devices can prepare frames, `stage.rs` lets one
+//! do it, `prepare.rs` chooses between it and the processor. This file is what the rest of Spotter sees.
 
 pub mod buffers;
 pub mod conversion;
@@ -12,6 +13,7 @@ pub mod engine;
 pub mod fault;
 pub mod given_up;
 pub mod ledger;
+pub mod map;
 pub mod memory;
 pub mod prepare;
 pub mod session;

@@ -12,11 +12,9 @@ use std::ptr;
 use std::rc::Rc;
 
 use super::fault::Fault;
+use super::map::Map;
 use super::memory;
 use super::sys::{self, Api, Extents, LarodError, Opaque};
-
-/// The longest string that a map of larod takes, in bytes.
-const MAP_STRING: usize = 128;
 
 /// What this layer's functions return.
 pub type Answer<T> = Result<T, Fault>;
@@ -52,7 +50,7 @@ unsafe fn fault(api: &Api, mut error: *mut LarodError, doing: &str) -> Fault {
 ///
 /// # Safety
 /// The caller keeps the contract of the function that `call` calls.
-unsafe fn checked<T: Copy>(
+pub(super) unsafe fn checked<T: Copy>(
     api: &Api,
     doing: &str,
     failed: impl FnOnce(T) -> bool,
@@ -67,7 +65,7 @@ unsafe fn checked<T: Copy>(
     Ok(value)
 }
 
-fn is_false(value: bool) -> bool {
+pub(super) fn is_false(value: bool) -> bool {
     !value
 }
 
@@ -150,7 +148,7 @@ impl Connection {
             });
         };
         let name = c_string(name, &doing)?;
-        let params = params.map_or(ptr::null(), |map| map.pointer.cast_const());
+        let params = params.map_or(ptr::null(), |map| map.pointer().cast_const());
         let fd = file.map_or(-1, |file| file.as_raw_fd());
         // SAFETY: connection and device are alive, name and params live through the call.
         let pointer = unsafe {
@@ -192,93 +190,8 @@ unsafe fn tell(api: &Api, call: impl FnOnce(*mut *mut LarodError) -> bool) {
     }
 }
 
-fn c_string(text: &str, doing: &str) -> Answer<CString> {
+pub(super) fn c_string(text: &str, doing: &str) -> Answer<CString> {
     CString::new(text).map_err(|_| Fault::own(doing, format!("\"{text}\" has a zero byte in it")))
-}
-
-/// Parameters of a model or a job.
-pub struct Map {
-    api: &'static Api,
-    pointer: *mut Opaque,
-}
-
-impl Map {
-    /// A map without entries.
-    ///
-    /// # Errors
-    /// Where there is no memory.
-    pub fn new(api: &'static Api) -> Answer<Self> {
-        // SAFETY: the error is valid for writing.
-        let pointer = unsafe {
-            let doing = "make a list of parameters";
-            checked(api, doing, |map: *mut Opaque| map.is_null(), |error| (api.larodCreateMap)(error))?
-        };
-        Ok(Self { api, pointer })
-    }
-
-    fn set(
-        &mut self,
-        key: &str,
-        call: impl FnOnce(*const c_char, *mut *mut LarodError) -> bool,
-    ) -> Answer<()> {
-        let doing = format!("set the parameter {key}");
-        let name = c_string(key, &doing)?;
-        // SAFETY: map and key are alive; the callers below pass the map and values of the right type.
-        unsafe { checked(self.api, &doing, is_false, |error| call(name.as_ptr(), error)) }.map(|_| ())
-    }
-
-    /// Sets a text, at most 128 bytes.
-    ///
-    /// # Errors
-    /// Where the library does not take it.
-    pub fn text(&mut self, key: &str, value: &str) -> Answer<()> {
-        let (api, map) = (self.api, self.pointer);
-        let doing = format!("set the parameter {key}");
-        if value.len() >= MAP_STRING {
-            return Err(Fault::own(&doing, format!("\"{value}\" is longer than {MAP_STRING} bytes")));
-        }
-        let value = c_string(value, &doing)?;
-        // SAFETY: see set.
-        self.set(key, |key, error| unsafe { (api.larodMapSetStr)(map, key, value.as_ptr(), error) })
-    }
-
-    /// Sets a whole number.
-    ///
-    /// # Errors
-    /// Where the library does not take it.
-    pub fn number(&mut self, key: &str, value: usize) -> Answer<()> {
-        let (api, map) = (self.api, self.pointer);
-        // SAFETY: see set.
-        self.set(key, |key, error| unsafe { (api.larodMapSetInt)(map, key, value as i64, error) })
-    }
-
-    /// Sets a pair of numbers.
-    ///
-    /// # Errors
-    /// Where the library does not take it.
-    pub fn pair(&mut self, key: &str, (a, b): (usize, usize)) -> Answer<()> {
-        let (api, map) = (self.api, self.pointer);
-        // SAFETY: see set.
-        self.set(key, |key, error| unsafe { (api.larodMapSetIntArr2)(map, key, a as i64, b as i64, error) })
-    }
-
-    /// Sets four numbers.
-    ///
-    /// # Errors
-    /// Where the library does not take it.
-    pub fn four(&mut self, key: &str, values: [usize; 4]) -> Answer<()> {
-        let (api, map) = (self.api, self.pointer);
-        let [a, b, c, d] = values.map(|value| value as i64);
-        // SAFETY: see set.
-        self.set(key, |key, error| unsafe { (api.larodMapSetIntArr4)(map, key, a, b, c, d, error) })
-    }
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        // SAFETY: made by larodCreateMap and owned here alone.
-        unsafe { (self.api.larodDestroyMap)(&mut self.pointer) };
-    }
 }
 
 /// A model on a device; it leaves the device when it is dropped, which freeing its handle alone would not do.
@@ -361,7 +274,7 @@ impl Model {
     /// Where they do not fit the model.
     pub fn job(&self, inputs: &Tensors, outputs: &Tensors, params: Option<&Map>) -> Answer<Job> {
         let api = self.connection.api;
-        let params = params.map_or(ptr::null_mut(), |map| map.pointer);
+        let params = params.map_or(ptr::null_mut(), Map::pointer);
         // SAFETY: all are alive and the counts are those of the arrays.
         let pointer = unsafe {
             checked(

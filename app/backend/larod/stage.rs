@@ -6,7 +6,8 @@ use std::rc::Rc;
 use super::buffers::{Buffers, Ends, misfit};
 use super::conversion::Conversion;
 use super::fault::Fault;
-use super::session::{Answer, Connection, Map, Model, Place, Side, Tensors};
+use super::map::Map;
+use super::session::{Answer, Connection, Model, Place, Side, Tensors};
 use super::sys::Api;
 use crate::vision::frame::SharedMemory;
 

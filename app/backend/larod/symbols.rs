@@ -81,7 +81,7 @@ impl Symbols {
         let version = VERSION.to_string_lossy();
         match (self.versioned, self.unversioned) {
             (0, _) => format!("it has no {version}, so all functions are of its default version"),
-            (_, 0) => format!("all functions are of {version}"),
+            (_, 0) => format!("all functions are of {version} or of no version"),
             (old, new) => format!("{old} functions are of {version}, {new} of its default version"),
         }
     }
@@ -126,7 +126,7 @@ mod tests {
                 source.push_str(&format!("__asm__(\".symver {name}_3,{name}@LIBLAROD_3.0.0\");\n"));
             }
         }
-        let versions = "LIBLAROD_3.0.0 { local: *; }; LIBLAROD_4.0.0 { } LIBLAROD_3.0.0;";
+        let versions = "LIBLAROD_3.0.0 { global: larod*; }; LIBLAROD_4.0.0 { } LIBLAROD_3.0.0;";
         let Some(path) = library(folder.path(), &source, versions) else { return };
         // SAFETY: the library has no constructors.
         let mut symbols = unsafe { Symbols::open(&path) }.unwrap();
@@ -149,16 +149,27 @@ mod tests {
     }
 
     #[test]
-    fn a_library_without_versions_is_taken_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let source: String =
-            DECLARED.iter().map(|(name, _)| format!("void *{name}(void) {{ return 0; }}\n")).collect();
-        let Some(path) = library(folder.path(), &source, "{ global: larod*; local: *; };") else { return };
-        // SAFETY: the library has no constructors.
-        let mut symbols = unsafe { Symbols::open(&path) }.unwrap();
-        Api::of(&mut symbols).unwrap();
-        assert_eq!(symbols.taken(), "it has no LIBLAROD_3.0.0, so all functions are of its default version");
-        // SAFETY: it is not there.
-        assert!(unsafe { symbols.find::<unsafe extern "C" fn()>("larodNothing") }.is_err());
+    fn a_library_without_that_version_is_taken_as_it_is() {
+        for (versions, says) in [
+            (
+                "LIBLAROD_2.0.0 { global: larod*; local: *; };",
+                "it has no LIBLAROD_3.0.0, so all functions are of",
+            ),
+            // Symbols without any version are of whichever is asked for, says the loader.
+            ("{ global: larod*; local: *; };", "all functions are of LIBLAROD_3.0.0 or of no version"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let function = |(name, _): &(&str, bool)| format!("void *{name}(void) {{ return 0; }}\n");
+            let source: String = DECLARED.iter().map(function).collect();
+            let Some(path) = library(folder.path(), &source, versions) else { return };
+            // SAFETY: the library has no constructors.
+            let mut symbols = unsafe { Symbols::open(&path) }.unwrap();
+            let api = Api::of(&mut symbols).unwrap();
+            // SAFETY: the function looks at no argument.
+            assert!(unsafe { (api.larodCreateMap)(std::ptr::null_mut()) }.is_null());
+            assert!(symbols.taken().starts_with(says), "{}", symbols.taken());
+            // SAFETY: it is not there.
+            assert!(unsafe { symbols.find::<unsafe extern "C" fn()>("larodNothing") }.is_err());
+        }
     }
 }

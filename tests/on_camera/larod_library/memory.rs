@@ -10,7 +10,8 @@ use super::{Camera, FLOAT, SSD, camera, code, file_of, loaded, sys};
 use spotter::backend::larod::Wanted;
 use spotter::backend::larod::engine::LarodService;
 use spotter::backend::larod::ledger::Ledger;
-use spotter::backend::larod::session::{Map, Side};
+use spotter::backend::larod::map::Map;
+use spotter::backend::larod::session::Side;
 use spotter::backend::larod::sys::{Api, Opaque};
 use spotter::backend::larod::worker::{Service, Task};
 use spotter::base::clock::SystemClock;
@@ -199,4 +200,28 @@ fn a_new_tensor_is_as_documented() {
     map.number("key", 1).unwrap();
     map.number("key", 2).unwrap();
     assert_eq!(code(map.text("key", "three")), 22);
+}
+
+/// The child of `larod_memory`; nothing by itself.
+#[test]
+fn a_child_under_valgrind() {
+    let Ok(what) = std::env::var("SPOTTER_TEST_VALGRIND_CHILD") else { return };
+    let [arrays, buffers, rounds] = what.split(' ').collect::<Vec<_>>()[..] else { panic!("{what}") };
+    let rounds: usize = rounds.parse().unwrap();
+    let camera = camera("artpec7");
+    camera.set("SPOTTER_SIM_ARRAYS", arrays);
+    camera.set("SPOTTER_SIM_BUFFERS", buffers);
+    for round in 0..2 * rounds {
+        let service = service(&camera, ["google-edge-tpu-tflite", "cpu-tflite"][round % 2]);
+        let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
+        engine.run(Task::Own).unwrap();
+        // Half of the rounds end with another model, half with a lost connection.
+        if round >= rounds {
+            camera.bench.faults("larod crash run");
+            assert_eq!(code(engine.run(Task::Own)), sys::ERROR_CONNECTION);
+            camera.bench.faults("");
+        }
+        drop((engine, ports));
+    }
+    eprintln!("{rounds} rounds are done");
 }

@@ -88,12 +88,13 @@ impl Pixels for Shared {
 struct Capture {
     buffers: Vec<Arc<OwnedFd>>,
     pictures: Vec<Vec<u8>>,
+    dma_buf: bool,
 }
 
 impl Capture {
     fn new(buffers: usize, pictures: u64) -> Self {
         let buffers = (0..buffers).map(|_| Arc::new(file_of("buffer", &vec![0; BYTES]).unwrap())).collect();
-        Self { buffers, pictures: (0..pictures).map(nv12).collect() }
+        Self { buffers, pictures: (0..pictures).map(nv12).collect(), dma_buf: false }
     }
 
     fn picture(&self, seq: u64) -> &[u8] {
@@ -108,8 +109,8 @@ impl Capture {
         memory.begin(Access::Write).unwrap();
         memory.bytes_mut().copy_from_slice(self.picture(seq));
         memory.end().unwrap();
-        let about =
-            SharedMemory { fd: fd.as_raw_fd(), offset: 0, size: BYTES, buffer: number, dma_buf: false };
+        let dma_buf = self.dma_buf;
+        let about = SharedMemory { fd: fd.as_raw_fd(), offset: 0, size: BYTES, buffer: number, dma_buf };
         Frame::now(seq, layout(), Box::new(Shared { memory, about, _fd: fd }))
     }
 
@@ -189,6 +190,26 @@ fn artpec8_prepares_frames() {
     for fit in [Fit::Stretch, Fit::Letterbox, Fit::Crop] {
         agrees(&demo(), "axis-a8-dlpu-tflite", "axis-a8-gpu-proc", fit);
     }
+}
+
+/// preprocessing.html of OpenCL's devices: "The backends only support the fd access type LAROD_FD_PROP_READWRITE."
+#[test]
+fn dma_bufs_go_to_the_first_device_that_reads_them() {
+    let _camera = camera("artpec8");
+    let capture = Capture { dma_buf: true, ..Capture::new(3, 3) };
+    let mut prepared = ready(&demo(), "axis-a8-dlpu-tflite", Fit::Stretch, Preference::Device);
+    let mut processed = ready(&demo(), "axis-a8-dlpu-tflite", Fit::Stretch, Preference::Processor);
+    let (mut ways, mut all, mut same) = (Vec::new(), 0, 0);
+    for seq in 0..6 {
+        let (found, in_place) = find(&mut prepared, &capture.frame(seq));
+        let (sure, shared) = shared_by(&found, &find(&mut processed, &capture.private(seq)).0);
+        (all, same) = (all + sure, same + shared);
+        ways.push(in_place);
+    }
+    // Two devices refuse, each at the cost of one frame that the processor prepares.
+    assert_eq!(ways, [false, false, true, true, true, true]);
+    assert!(all > 5 && same as f64 / all as f64 >= SHARE, "{same} of {all}");
+    assert_eq!(detail(&mut prepared), "accelerator of ARTPEC-8, frames prepared by cpu-proc");
 }
 
 #[test]
