@@ -11,6 +11,7 @@ use super::signals::stop_on_signals;
 use crate::base::clock::{Stop, SystemClock};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::folders::localdata;
+use crate::base::platform;
 use crate::capture::supervisor::{LONGEST_WAIT, LONGEST_WAIT_HERE, Policy};
 use crate::capture::vdo::frame_rate::Workload;
 use crate::capture::vdo::sensors::Choice;
@@ -46,6 +47,10 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let source = args.source.clone().unwrap_or_else(SourceSpec::of_this_machine);
     source.check()?;
     let on_camera = localdata(Path::new(""));
+    if on_camera.is_some() {
+        // For the page, whatever runs the model.
+        platform::get();
+    }
     let access = Access::new(args.listen, args.token_file.as_deref(), &args.hosts, on_camera.is_some())?;
     let drawn = source.kind() == SourceKind::Demo;
     let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };

@@ -68,6 +68,9 @@ fn a_camera_takes_starts_upgrades_and_removes_the_application() {
         assert_eq!(camera.curl("viewer", &[], "/local/spotter/api/healthz").0, 503);
         assert_eq!((camera.control("stop"), camera.control("start")), ("Error: 7".into(), "OK".into()));
         camera.wait_until_detecting(LIMIT);
+        // The application has asked the camera itself, by the camera's own program.
+        let told = camera.get("status")["camera"].clone();
+        assert_eq!((&told["axis_os"], &told["soc"]), (&json!(profile.os), &json!(profile.soc)), "{told}");
         assert_eq!(camera.control("start"), "Error: 6");
         assert!(camera.vapix("applications/list.cgi").contains("Status=\"Running\""));
 
