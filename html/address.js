@@ -11,6 +11,17 @@ export function address(path) {
   return url;
 }
 
+/**
+ * The header that goes with every change. Another site's script cannot set it without asking Spotter first, so it
+ * tells that this is Spotter's own page, whatever a proxy in front makes of Host and Origin.
+ */
+export const OWN = { 'X-Requested-With': 'spotter' };
+
+/** Asks for a change: `fetch` with that header. */
+export function change(path, request) {
+  return fetch(address(path), { ...request, headers: { ...request.headers, ...OWN } });
+}
+
 /** What Spotter answers there, as JSON. */
 export async function ask(path) {
   const answer = await fetch(address(path), { cache: 'no-store' });

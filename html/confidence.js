@@ -1,6 +1,6 @@
 // The confidence slider: acts on this page at once, on Spotter a moment later.
 
-import { address } from './address.js';
+import { change } from './address.js';
 import { colour } from './scene.js';
 
 const QUIET_MS = 80;
@@ -63,7 +63,7 @@ export class Confidence {
     this.#sending = true;
     let note = '';
     try {
-      const answer = await fetch(address('admin/settings'), {
+      const answer = await change('admin/settings', {
         method: 'PATCH',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ confidence }),

@@ -1,6 +1,6 @@
 // Says where the model and the picture do not belong together, and offers models that do.
 
-import { address, ask } from './address.js';
+import { OWN, address, ask, change } from './address.js';
 import { element, set } from './panel.js';
 import { sentence } from './suits.js';
 
@@ -200,7 +200,7 @@ export class Models {
     try {
       const answer = request.form
         ? await upload(address('admin/model'), request.form, (text) => set($('models-said'), `${doing}: ${text}`))
-        : await fetch(address('admin/model'), { method: 'POST', ...request });
+        : await change('admin/model', { method: 'POST', ...request });
       const body = await answer.json().catch(() => ({}));
       if (answer.ok) {
         this.#saidOf = body.name;
@@ -225,6 +225,7 @@ function upload(url, form, tell) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', url);
+    for (const [name, value] of Object.entries(OWN)) request.setRequestHeader(name, value);
     request.responseType = 'text';
     request.upload.onprogress = ({ loaded, total }) => tell(`${Math.floor((100 * loaded) / Math.max(1, total))} %`);
     request.upload.onload = () => tell('sent, it is tried …');

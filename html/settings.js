@@ -1,6 +1,6 @@
 // What can be tuned: one document of Spotter's, changed here at once and there a moment later; undone and redone.
 
-import { address } from './address.js';
+import { address, change } from './address.js';
 
 const QUIET_MS = 80;
 const ONE_CHANGE_MS = 800; // what is dragged or typed without a pause is one step back
@@ -190,7 +190,7 @@ export class Settings {
     let said = { text: '', failed: false, done: true };
     let taken = false;
     try {
-      const answer = await fetch(address('admin/settings'), request);
+      const answer = await change('admin/settings', request);
       const body = await answer.json().catch(() => ({}));
       taken = answer.ok;
       // What is still to be sent is not taken back meanwhile.

@@ -1,6 +1,6 @@
 // The form that asks for the token. Spotter answers the right one with a cookie that no script can read.
 
-import { address } from './address.js';
+import { address, change } from './address.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -20,7 +20,7 @@ function show(shown) {
 /** Resolves to what is wrong, or ''. */
 async function send(token) {
   try {
-    const answer = await fetch(address('api/v1/login'), {
+    const answer = await change('api/v1/login', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token }),

@@ -78,19 +78,27 @@ export class Stream {
   }
 
   #socket() {
-    const url = address('api/live');
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(url);
-    const attempt = { opened: false, stop: () => socket.close() };
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
-      attempt.opened = true;
-      this.socketFailures = 0;
-      this.socketWorked = true;
-      this.#opened(attempt);
-    };
-    socket.onmessage = (event) => this.#guard(attempt, () => this.#heard(attempt, parse(new Uint8Array(event.data))));
-    socket.onclose = () => this.#ended(attempt);
+    const abort = new AbortController();
+    const attempt = { opened: false, stop: () => abort.abort() };
+    (async () => {
+      const url = address('api/live');
+      url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+      // No header of ours goes with a WebSocket: a ticket, which other sites cannot read, tells whose page this is.
+      const answer = await fetch(address('api/v1/ticket'), { signal: abort.signal, cache: 'no-store' });
+      if (answer.ok) url.searchParams.set('ticket', (await answer.json()).ticket);
+      if (attempt !== this.attempt) return;
+      const socket = new WebSocket(url);
+      attempt.stop = () => socket.close();
+      socket.binaryType = 'arraybuffer';
+      socket.onopen = () => {
+        attempt.opened = true;
+        this.socketFailures = 0;
+        this.socketWorked = true;
+        this.#opened(attempt);
+      };
+      socket.onmessage = (event) => this.#guard(attempt, () => this.#heard(attempt, parse(new Uint8Array(event.data))));
+      socket.onclose = () => this.#ended(attempt);
+    })().catch(() => this.#ended(attempt));
     return attempt;
   }
 

@@ -29,6 +29,7 @@ use crate::live::status::{ModelAbout, SourceAbout, Status};
 use crate::model::catalogue::Scope;
 use crate::model::catalogue::demo;
 use crate::publish::jsonl::JsonLines;
+#[cfg(feature = "desktop")]
 use crate::publish::record::Record;
 use crate::settings::file::SettingsFile;
 use crate::settings::{Settings, Values};
@@ -45,11 +46,14 @@ const LAST_WAIT: Duration = Duration::from_millis(700);
 pub fn run(args: &RunArgs) -> Result<()> {
     gst_source::init()?;
     let source = args.source.clone().unwrap_or_else(SourceSpec::of_this_machine);
-    source.check()?;
     let on_camera = localdata(Path::new(""));
     if on_camera.is_some() {
         // For the page, whatever runs the model.
         platform::get();
+    }
+    // A camera would start it again and again, and nobody could read why on the page: what is lost is waited for.
+    if on_camera.is_none() || source.kind() != SourceKind::Camera {
+        source.check()?;
     }
     let access = Access::new(args.listen, args.token_file.as_deref(), &args.hosts, on_camera.is_some())?;
     let drawn = source.kind() == SourceKind::Demo;
@@ -102,7 +106,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     }
     status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
     let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
-    let server = WebServer::start(args.listen, access, status.clone(), switch)?;
+    let server = WebServer::start(args.listen, access, status.clone(), switch, Arc::new(SystemClock))?;
     let stop = Stop::new();
     stop_on_signals(&stop)?;
     history::start(status.clone(), stop.clone())?;
@@ -125,7 +129,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
     if let Some(warning) = misfit(&about, drawn) {
         log::warn!("{warning}");
     }
-    log::info!("page     {}", page(server.address()));
+    if server.listens() {
+        log::info!("page     {}", page(server.address()));
+    }
 
     let kind = source.kind();
     let longest_wait = if kind == SourceKind::Camera { LONGEST_WAIT_HERE } else { LONGEST_WAIT };

@@ -15,6 +15,9 @@ use crate::base::error::{Error, Kind, Result};
 use crate::live::model_switch::Switch;
 use crate::live::status::Status;
 
+/// The header that the page's own scripts send with changes.
+const OWN: &str = "X-Requested-With";
+
 /// What a path asks for, and whether things may be changed there.
 pub(super) struct Place<'a> {
     /// The path as it is without a camera: `/api/…`, or a file of the page.
@@ -23,16 +26,17 @@ pub(super) struct Place<'a> {
 }
 
 /// A camera's own web server passes the whole path on, `/local/spotter/…`, and asks for a viewer's password at
-/// `api/` and an administrator's at `admin/`; which of them it has let through, the path alone tells.
+/// `api/` and an administrator's at `admin/`; which of them it has let through, the path alone tells. What comes by
+/// another path on a camera did not come through its web server.
 /// Without a camera in front, `/api/…` and `/admin/…` are the same.
-pub(super) fn place(path: &str) -> Place<'_> {
+pub(super) fn place(path: &str, on_camera: bool) -> Place<'_> {
     let (path, behind) = match path.strip_prefix("/local/spotter") {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => (rest, true),
         _ => (path, false),
     };
     match path.strip_prefix("/admin/") {
-        Some(rest) => Place { path: Cow::Owned(format!("/api/{rest}")), may_change: true },
-        None => Place { path: Cow::Borrowed(path), may_change: !behind },
+        Some(rest) => Place { path: Cow::Owned(format!("/api/{rest}")), may_change: behind || !on_camera },
+        None => Place { path: Cow::Borrowed(path), may_change: !behind && !on_camera },
     }
 }
 
@@ -40,58 +44,74 @@ pub(super) fn place(path: &str) -> Place<'_> {
 pub fn handle(mut request: Request, access: &Access, status: &Status, switch: &Switch, gone: &AtomicBool) {
     let url = request.url().to_owned();
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
-    let Place { path, may_change } = place(path);
+    let Place { path, may_change } = place(path, access.behind_camera());
     let reading = matches!(request.method(), Method::Get | Method::Head);
     let address = routes::find(&path);
     if let Some(refusal) = access.refuse(&request, &path, address) {
         return refusal.send(request);
     }
     // Scripts may open a WebSocket to any site and read it, which they may not with other requests.
-    if (!reading || stream::wants_websocket(&request)) && is_foreign(&request) {
+    let socket = stream::wants_websocket(&request);
+    if (!reading || socket) && is_foreign(&request, || socket && access.takes_ticket(query)) {
         let text = "this request comes from another web site's page; only Spotter's own page may do that";
         return response::problem_with(403, text).send(request);
     }
+    let (may_change, refusal) = match access.refuse_caller(&request) {
+        Some(refusal) if may_change => (false, refusal),
+        _ => (may_change, NOT_HERE.to_owned()),
+    };
     let ask = Ask { query, may_change, status, switch, access, gone };
     let Some(address) = address else {
-        return no_address(&path, reading, may_change).send(request);
+        let answer = match reading || may_change {
+            true => no_address(&path, reading),
+            false => response::problem_with(403, &refusal),
+        };
+        return answer.send(request);
     };
     let answer = match address.answer(Verb::of(request.method())) {
         // A stream has no end to ask the head of.
         Some(Answer::Stream(serve)) if *request.method() == Method::Get => return serve(request, &ask),
         Some(Answer::Look(look)) => look(&ask),
         Some(Answer::Sign(sign)) => sign(&mut request, &ask),
-        _ if !reading && !may_change => Ok(not_here()),
+        _ if !reading && !may_change => Ok(response::problem_with(403, &refusal)),
         Some(Answer::Change(change)) => change(&mut request, &ask),
         Some(Answer::Stream(_)) | None => Ok(response::not_allowed(&address.allowed())),
     };
     answer.unwrap_or_else(|error| response::problem(&error)).send(request);
 }
 
-/// The answer to a change where only viewers are let in.
-fn not_here() -> Reply {
-    let text = "only an administrator of the camera may change this, under /local/spotter/admin/ instead of \
-                /local/spotter/api/";
-    response::problem_with(403, text)
-}
+/// What is said of a change where only viewers are let in.
+const NOT_HERE: &str = "only an administrator of the camera may change this, under /local/spotter/admin/ instead of \
+                        /local/spotter/api/";
 
 /// A file of the page, or nothing.
-fn no_address(path: &str, reading: bool, may_change: bool) -> Reply {
+fn no_address(path: &str, reading: bool) -> Reply {
     match assets::find(path.trim_start_matches('/')) {
-        _ if !reading && !may_change => not_here(),
         Some(asset) if reading => response::asset(&asset),
         Some(_) => response::not_allowed("GET, HEAD"),
         None => response::problem(&Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
     }
 }
 
-/// True where a browser says that the page of another site makes the request. Such a page can send forms
-/// to any address that its visitor reaches; programs other than browsers send neither header.
-fn is_foreign(request: &Request) -> bool {
-    if response::header(request, "Sec-Fetch-Site").is_some_and(|site| site.eq_ignore_ascii_case("cross-site"))
-    {
-        return true;
+/// True where a browser makes the request, and nothing proves that it does so for Spotter's own page. The page of
+/// another site can send forms to any address that its visitor reaches, and open WebSockets there. Programs other
+/// than browsers send neither `Origin` nor `Sec-Fetch-Site`.
+///
+/// Own pages are known by any of: the browser's word, which it gives over https and on loopback only; a header that
+/// another site's script cannot set without asking Spotter first (CORS), which is never answered; a ticket, which it
+/// cannot read; an `Origin` that is the host that was asked for, where a proxy in front tells it.
+fn is_foreign(request: &Request, has_ticket: impl FnOnce() -> bool) -> bool {
+    match response::header(request, "Sec-Fetch-Site") {
+        Some(site) if site.eq_ignore_ascii_case("same-origin") => return false,
+        Some(site) if site.eq_ignore_ascii_case("cross-site") => return true,
+        _ => {}
     }
     let Some(origin) = response::header(request, "Origin") else { return false };
+    // No header of a page's own goes with a WebSocket.
+    let own_header = !stream::wants_websocket(request) && response::header(request, OWN).is_some();
+    if own_header || has_ticket() {
+        return false;
+    }
     let origin = origin.split_once("://").map_or(origin, |(_, host)| host);
     // Behind a camera's own web server the page's host is the camera's.
     // Each proxy on the way adds the host that it was asked for.
@@ -162,8 +182,12 @@ mod tests {
             ("/local/spotter/api/admin/settings", "/api/admin/settings", false),
             ("/local/spotters/api/model", "/local/spotters/api/model", true),
         ] {
-            let place = place(path);
-            assert_eq!((&*place.path, place.may_change), (short, may_change), "{path}");
+            let here = place(path, false);
+            assert_eq!((&*here.path, here.may_change), (short, may_change), "{path}");
+            // On a camera nothing else than the web server's own path to administrators will do.
+            let on_camera = place(path, true);
+            let through = path.starts_with("/local/spotter/admin/");
+            assert_eq!((&*on_camera.path, on_camera.may_change), (short, through), "{path}");
         }
     }
 

@@ -164,6 +164,7 @@ pub static ADDRESSES: &[Address] = &[
     Address { path: "/api/v1/models", aliases: &["/api/models"], answers: &[(Get, Look(scene::models))] },
     Address { path: "/api/v1/sensors", aliases: &["/api/sensors"], answers: &[(Get, Look(scene::sensors))] },
     Address { path: "/api/v1/access", aliases: &["/api/access"], answers: &[(Get, Look(scene::access))] },
+    Address { path: "/api/v1/ticket", aliases: &[], answers: &[(Get, Look(access::ticket))] },
     Address {
         path: LOGIN,
         aliases: &["/api/login"],

@@ -161,7 +161,7 @@ APPMINORVERSION="1"
 APPMICROVERSION="0"
 APPGRP="sdk"
 APPUSR="sdk"
-APPOPTS="run --listen 127.0.0.1:2001"
+APPOPTS="run --listen 127.0.0.1:27768"
 OTHERFILES="NOTICE models/a.tflite"
 SETTINGSPAGEFILE="index.html"
 SETTINGSPAGETEXT=""
@@ -174,7 +174,7 @@ HTTPCGIPATHS="cgi.conf"
         let options = manifest(Schema::V1).setup("runOptions").to_owned();
         let version = manifest(Schema::V1).version().unwrap();
         let expected = expected
-            .replace("run --listen 127.0.0.1:2001", &options)
+            .replace("run --listen 127.0.0.1:27768", &options)
             .replace("MAJORVERSION=\"0", &format!("MAJORVERSION=\"{}", version[0]))
             .replace("MINORVERSION=\"1", &format!("MINORVERSION=\"{}", version[1]))
             .replace("MICROVERSION=\"0", &format!("MICROVERSION=\"{}", version[2]));

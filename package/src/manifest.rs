@@ -1,8 +1,8 @@
 //! The two manifests of a package, made from one `manifest.json`.
 //!
-//! The file is a manifest of schema 2, which AXIS OS knows from 12.10 and demands from 13. Older systems know
-//! schema 1 alone: it has no vendor's id, no compatible versions and no deep learning processor, and names the
-//! version of the SDK's interface instead.
+//! The file is a manifest of schema 2, which AXIS OS knows from 12.10 on, and in its long-term version 11.11 from
+//! 11.11.205 on (release notes of ACAP 4.15.2), and demands from 13. Others know schema 1 alone: it has no vendor's id,
+//! no compatible versions and no deep learning processor, and names the version of the SDK's interface instead.
 
 use std::fmt;
 use std::str::FromStr;
@@ -55,10 +55,18 @@ impl FromStr for Arch {
 pub enum Schema {
     /// 1.7.3, for AXIS OS 11.11 to 12.
     V1,
-    /// 2.1.0, for AXIS OS 12.10 and later.
+    /// 2.0.0, for AXIS OS 12.10 and later, and 11.11.205 and later.
     V2,
 }
 
+/// Whether an AXIS OS of this version (major, minor, patch) is known to take schema 2. Of 12.0 to 12.9 nothing is
+/// said: their SDKs do not have it.
+pub fn takes_schema_2(os: (u32, u32, u32)) -> bool {
+    os >= (12, 10, 0) || (os.0, os.1) == (11, 11) && os.2 >= 205
+}
+
+/// The newest schema that SDK 12.10 and 1.15.2 have, and so the oldest systems that take schema 2 at all.
+pub const V2_OLDEST: &str = "2.0.0";
 /// The schema that AXIS OS 11.11 to 12 take.
 const V1_VERSION: &str = "1.7.3";
 /// What schema 1 asks for beside it.
@@ -246,9 +254,9 @@ mod tests {
             ("[", "no JSON"),
             ("{}", "schemaVersion"),
             (r#"{"schemaVersion":"3.0"}"#, "3.0"),
-            (r#"{"schemaVersion":"2.1.0"}"#, "acapPackageConf.setup.appName"),
+            (r#"{"schemaVersion":"2.0.0"}"#, "acapPackageConf.setup.appName"),
             (
-                r#"{"schemaVersion":"2.1.0","acapPackageConf":{"setup":{"appName":"a","version":"1","runMode":"never"}}}"#,
+                r#"{"schemaVersion":"2.0.0","acapPackageConf":{"setup":{"appName":"a","version":"1","runMode":"never"}}}"#,
                 "three numbers",
             ),
         ] {

@@ -221,7 +221,7 @@ fn applications_are_stopped_removed_and_read() {
     let of = |command: &str| out(&home.tool(PASSWORD, &[command, &host, "--fingerprint", &fake.fingerprint]));
     assert_eq!(of("start"), "spotter runs\n");
     assert_eq!(of("stop"), "spotter is stopped\n");
-    assert_eq!(of("logs"), "2026 spotter[1]: page http://127.0.0.1:2001/\n");
+    assert_eq!(of("logs"), "2026 spotter[1]: page http://127.0.0.1:27768/\n");
     assert_eq!(of("remove"), "spotter is removed, with its settings\n");
     let requests = fake.state().requests.clone();
     assert!(

@@ -245,6 +245,10 @@ fn answer(mut request: Request, state: &Arc<Mutex<State>>, stop: &Arc<AtomicBool
             };
             respond(request, code, "application/json", body.to_string().into_bytes());
         }
+        "/api/v1/ticket" => {
+            let ticket = json!({ "ticket": "0".repeat(32), "good_for_s": 30 });
+            respond(request, 200, "application/json", ticket.to_string().into_bytes());
+        }
         "/api/settings" => {
             if *request.method() == Method::Patch {
                 let mut change: Value =

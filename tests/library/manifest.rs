@@ -21,11 +21,12 @@ fn it_agrees_with_cargo() {
 fn it_is_of_schema_2_from_which_both_packages_are_made() {
     let manifest = manifest();
     let setup = &manifest["acapPackageConf"]["setup"];
-    assert!(manifest["schemaVersion"].as_str().unwrap().starts_with("2."));
+    // The one that the oldest systems with schema 2 know; no key here came later.
+    assert_eq!(manifest["schemaVersion"], "2.0.0");
     assert_eq!(setup["vendor"], "Spotter");
     assert_eq!(setup["runMode"], "respawn");
     let versions = setup["compatibleOsVersions"].as_array().unwrap();
-    assert_eq!(versions.iter().map(|range| range["min"].as_str()).collect::<Vec<_>>(), [Some("12.10")]);
+    assert_eq!(versions.iter().map(|range| range["min"].as_str()).collect::<Vec<_>>(), [Some("11.11")]);
     // No setup.user: AXIS OS gives the application a user of its own. The architecture is the packer's to say.
     for key in ["user", "architecture", "embeddedSdkVersion"] {
         assert!(setup.get(key).is_none(), "{key}");
@@ -67,8 +68,13 @@ fn the_proxy_leads_to_where_the_program_listens() {
         assert!(!path.is_empty() && !path.starts_with('/') && !path.ends_with('/'), "{path}");
         let access = proxy["access"].as_str().unwrap();
         assert!(["admin", "operator", "viewer"].contains(&access), "{access}");
+        // Socket targets have one protocol each (apiType http, ws or fcgi), TCP ones all: the page's WebSocket needs that.
+        assert!(proxy.get("apiType").is_none());
         let port = proxy["target"].as_str().unwrap().strip_prefix("http://localhost:").unwrap();
         // Only the camera's own web server may talk to the program.
         assert!(options.contains(&format!("--listen 127.0.0.1:{port}")), "{options}");
+        let port: u16 = port.parse().unwrap();
+        // Not the port of Axis's own examples, none that needs rights, none that the kernel gives to clients.
+        assert!(port != 2001 && (1024..32_768).contains(&port), "{port}");
     }
 }

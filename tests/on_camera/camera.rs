@@ -1,6 +1,7 @@
 //! Spotter as an application on a camera, which is simulated: installed through VAPIX, started as another user,
 //! seen in a browser through the camera's own web server.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ const PROFILES: [Profile; 1] = [Profile {
     chip: "artpec8",
     os: "12.11.72",
     soc: "Axis Artpec-8",
-    options: "run --source demo:seed=15,size=640x360,fps=10 --listen 127.0.0.1:2001",
+    options: "run --source demo:seed=15,size=640x360,fps=10 --listen 127.0.0.1:27768",
 }];
 
 fn started(profile: &Profile, more: &[&str]) -> Option<(Camera, PathBuf)> {
@@ -238,6 +239,252 @@ fn viewers_look_and_administrators_change() {
         camera.curl("viewer", &arguments, "/local/spotter/api/live").0
     };
     assert_eq!((socket("Origin: http://evil.example"), socket(&own)), (403, 101));
+}
+
+/// Where the application listens: the simulated camera gives each a port of its own.
+fn port(camera: &Camera) -> u16 {
+    let log = camera.log();
+    let port = log.split("page     http://127.0.0.1:").nth(1).and_then(|rest| rest.split('/').next());
+    port.and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no page in {log}"))
+}
+
+/// A program of this user asks the application itself, past the web server.
+fn ask_as(user: u32, port: u16, arguments: &[&str], path: &str) -> (u16, String) {
+    let mut curl = std::process::Command::new("curl");
+    curl.args(["--silent", "--max-time", "20", "--write-out", "\n%{http_code}"]).args(arguments);
+    curl.arg(format!("http://127.0.0.1:{port}{path}")).uid(user);
+    let output = curl.output().expect("curl starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').unwrap_or(("", "0"));
+    (status.parse().unwrap(), body.to_owned())
+}
+
+/// Users of other applications, of the system, and root.
+const OTHER_APPLICATION: u32 = 61_399;
+const SYSTEM: u32 = 77;
+
+#[test]
+fn another_application_of_the_camera_changes_nothing() {
+    if !rustix::process::getuid().is_root() {
+        crate::common::skip("a foreign program on a camera: only root can be another user");
+        return;
+    }
+    let Some((camera, _)) = started(&PROFILES[0], &[]) else { return };
+    let port = port(&camera);
+    let change = |marks: &[&'static str]| {
+        let mut all = vec!["--request", "PATCH", "--data", r#"{"confidence":0.9}"#];
+        all.extend(marks.iter().flat_map(|mark| ["--header", mark]));
+        all
+    };
+    // What the web server adds anybody can write; neither helps the other application.
+    let marks = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Host: camera", "X-Forwarded-Server: camera"];
+    let forged = ["X-Spotter-Caller: system", "X-Requested-With: spotter"];
+    for marks in [&[][..], &marks, &forged] {
+        let (status, said) = ask_as(OTHER_APPLICATION, port, &change(marks), "/local/spotter/admin/settings");
+        assert_eq!(status, 403, "{said}");
+        assert!(
+            said.contains(&format!("another application of the camera (user {OTHER_APPLICATION})")),
+            "{said}"
+        );
+    }
+    let access = ask_as(OTHER_APPLICATION, port, &[], "/local/spotter/admin/access");
+    assert_eq!(access, (200, r#"{"may_change":false}"#.to_owned()));
+    for (method, path) in
+        [("POST", "admin/model"), ("DELETE", "admin/v1/settings"), ("PUT", "admin/v1/zones")]
+    {
+        let path = format!("/local/spotter/{path}");
+        let (status, said) = ask_as(OTHER_APPLICATION, port, &["--request", method, "--data", "[]"], &path);
+        assert_eq!(status, 403, "{method} {path}: {said}");
+    }
+    // Nobody gets past the path that the web server keeps for administrators.
+    for user in [OTHER_APPLICATION, SYSTEM, 0] {
+        for path in ["/api/settings", "/admin/settings", "/local/spotter/api/settings"] {
+            assert_eq!(ask_as(user, port, &change(&[]), path).0, 403, "{user} {path}");
+        }
+    }
+    assert_eq!(camera.get("settings")["confidence"], 0.5);
+    let told = format!("another application of this camera (user {OTHER_APPLICATION}) asks for changes");
+    assert_eq!(camera.log().matches(&told).count(), 1, "{}", camera.log());
+    // The web server may be root's or have a user of its own.
+    for user in [SYSTEM, 0] {
+        assert_eq!(ask_as(user, port, &change(&[]), "/local/spotter/admin/settings").0, 200, "{user}");
+    }
+    assert_eq!(patch(&camera, "root", "admin/settings", r#"{"confidence":0.4}"#).0, 200);
+}
+
+#[test]
+fn a_port_that_another_application_has_is_waited_for() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let Some(camera) = Camera::start(&["--chip", "artpec8", "--native", "--keep-ports"]) else { return };
+    let options = format!("run --source demo:seed=15,size=640x360,fps=10 --listen 127.0.0.1:{port}");
+    let package = pack(camera.root.path(), &options, |manifest| {
+        for proxy in manifest["acapPackageConf"]["configuration"]["reverseProxy"].as_array_mut().unwrap() {
+            proxy["target"] = json!(format!("http://localhost:{port}"));
+        }
+    });
+    camera.vapix("applications/config.cgi?action=set&name=AllowUnsigned&value=true");
+    assert_eq!(camera.upload(&package), "OK", "{}", camera.log());
+    assert_eq!(camera.control("start"), "OK");
+    let told = format!("has port {port}, so the page cannot be reached");
+    let until = |words: &str| {
+        let begun = Instant::now();
+        while !camera.log().contains(words) {
+            assert!(begun.elapsed() < LIMIT, "{words}: {}", camera.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until(&told);
+    // Detection begins all the same, and the process stays.
+    until("backend  ");
+    let id = camera.process();
+    drop(taken);
+    camera.wait_until_detecting(LIMIT);
+    until(&format!("port {port} is free again"));
+    assert_eq!(camera.process(), id, "{}", camera.log());
+    assert_eq!(camera.log().matches(&told).count(), 1, "{}", camera.log());
+}
+
+/// Opens a WebSocket as a browser does: the status of the answer.
+fn socket(camera: &Camera, path: &str, headers: &[&str]) -> u16 {
+    let fixed = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    ];
+    let mut arguments = vec!["--http1.1", "--max-time", "3", "--output", "/dev/null"];
+    arguments.extend(fixed.iter().chain(headers).flat_map(|header| ["--header", header]));
+    camera.curl("viewer", &arguments, &format!("/local/spotter/{path}")).0
+}
+
+/// Whether the proxy says for which host it was asked or not, and whether it passes that host on: the page's own changes
+/// and WebSockets get through, those of other sites do not.
+#[test]
+fn own_pages_are_known_whatever_the_proxy_says() {
+    for (forwarded, preserved) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut arguments = Vec::new();
+        arguments.extend((!forwarded).then_some("--no-forwarded"));
+        arguments.extend(preserved.then_some("--preserve-host"));
+        let Some((camera, _)) = started(&PROFILES[0], &arguments) else { return };
+        let told = forwarded || preserved;
+        let own = format!("Origin: http://{}", camera.address);
+        let evil = "Origin: http://evil.example";
+        let change = |headers: &[&str]| {
+            let mut all = vec!["--request", "PATCH", "--data", r#"{"confidence":0.6}"#];
+            all.extend(headers.iter().flat_map(|header| ["--header", header]));
+            camera.curl("root", &all, "/local/spotter/admin/settings").0
+        };
+        let mark = "X-Requested-With: spotter";
+        let case = format!("{arguments:?}");
+        assert_eq!(change(&[]), 200, "{case}: a program is no browser");
+        assert_eq!(change(&[&own, mark]), 200, "{case}");
+        assert_eq!(change(&[&own]), if told { 200 } else { 403 }, "{case}");
+        assert_eq!(change(&[&own, "Sec-Fetch-Site: same-origin"]), 200, "{case}");
+        for foreign in [
+            &[evil][..],
+            &["Origin: null"],
+            &[evil, "Sec-Fetch-Site: same-site"],
+            &[evil, mark, "Sec-Fetch-Site: cross-site"],
+        ] {
+            assert_eq!(change(foreign), 403, "{case} {foreign:?}");
+        }
+        // A ticket is what another site cannot read.
+        let ticket = || {
+            let ticket = camera.get("v1/ticket")["ticket"].as_str().unwrap().to_owned();
+            format!("api/live?ticket={ticket}")
+        };
+        let with_ticket = ticket();
+        assert_eq!(socket(&camera, &with_ticket, &[&own]), 101, "{case}");
+        assert_eq!(socket(&camera, &with_ticket, &[evil]), 403, "{case}: it was good once");
+        assert_eq!(socket(&camera, "api/live", &[&own]), if told { 101 } else { 403 }, "{case}");
+        assert_eq!(socket(&camera, "api/live", &[]), 101, "{case}: a program is no browser");
+        for foreign in [&[evil][..], &[evil, mark], &["Origin: null"], &["Sec-Fetch-Site: cross-site"]] {
+            assert_eq!(socket(&camera, "api/live", foreign), 403, "{case} {foreign:?}");
+        }
+        assert_eq!(socket(&camera, "api/live?ticket=0", &[evil]), 403, "{case}");
+    }
+}
+
+/// A page of another origin, served by this test, to which the browser gives the camera's password as to the camera's own.
+fn foreign_page() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            use std::io::{Read, Write};
+            let _ = stream.read(&mut [0; 4096]);
+            let body = "<!doctype html><meta charset=utf-8><link rel=icon href='data:,'><title>other</title>";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    address
+}
+
+#[test]
+fn the_page_works_behind_a_proxy_that_says_nothing_and_another_sites_does_not() {
+    let Some((camera, _)) = started(&PROFILES[0], &["--no-forwarded"]) else { return };
+    let Some(mut browser) = camera.page("root", LIMIT) else { return };
+    browser.wait_for("spotter.transport === 'websocket' && spotter.mayChange", LIMIT);
+    browser.eval("confidence.value = 0.7; confidence.dispatchEvent(new Event('input', { bubbles: true }))");
+    let begun = Instant::now();
+    while camera.get("settings")["confidence"] != 0.7 {
+        assert!(begun.elapsed() < LIMIT, "{}", camera.get("settings"));
+        browser.wait_for("true", LIMIT);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(browser.eval("spotter.transport"), json!("websocket"));
+    assert_eq!(browser.console_problems(), Vec::<String>::new());
+
+    let before = camera.get("model");
+    browser.navigate(&format!("http://{}/", foreign_page()));
+    let there = format!("http://{}/local/spotter", camera.address);
+    let tries = format!(
+        r#"window.said = {{}};
+        const body = JSON.stringify({{ model: 'spotter-demo' }});
+        const own = {{ 'X-Requested-With': 'spotter' }};
+        const note = (name, promise) => promise.then((a) => said[name] = a.type, () => said[name] = 'failed');
+        const post = {{ method: 'POST', body, credentials: 'include' }};
+        note('plain', fetch('{there}/admin/v1/model', {{ ...post, mode: 'no-cors' }}));
+        note('marked', fetch('{there}/admin/v1/model', {{ ...post, headers: own }}));
+        note('patch', fetch('{there}/admin/v1/settings', {{ method: 'PATCH', body: '{{"confidence":0.1}}', credentials: 'include' }}));
+        note('ticket', fetch('{there}/api/v1/ticket', {{ credentials: 'include' }}));
+        const socket = new WebSocket('{there}/api/live'.replace('http', 'ws'));
+        socket.onopen = () => said.socket = 'open';
+        socket.onerror = () => said.socket ??= 'failed';
+        const frame = document.createElement('iframe');
+        frame.name = 'answer';
+        frame.onload = () => said.form = 'answered';
+        document.body.append(frame);
+        const form = document.createElement('form');
+        form.method = 'post'; form.target = 'answer'; form.enctype = 'text/plain'; form.action = '{there}/admin/v1/model';
+        const field = document.createElement('input');
+        field.name = '{{"model":"spotter-demo","a":"'; field.value = '"}}';
+        form.append(field); document.body.append(form);
+        delete said.form; form.submit(); 0"#
+    );
+    browser.eval(&tries);
+    browser.wait_for(
+        "['plain', 'marked', 'patch', 'ticket', 'socket', 'form'].every((name) => said[name])",
+        LIMIT,
+    );
+    let said = browser.eval("said");
+    for (name, outcome) in [
+        // It goes, and Spotter refuses it; the page cannot read that.
+        ("plain", "opaque"),
+        ("marked", "failed"),
+        ("patch", "failed"),
+        ("ticket", "failed"),
+        ("socket", "failed"),
+    ] {
+        assert_eq!(said[name], outcome, "{name}: {said}");
+    }
+    assert_eq!((camera.get("model"), &camera.get("settings")["confidence"]), (before, &json!(0.7)));
 }
 
 #[test]

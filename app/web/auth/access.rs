@@ -3,23 +3,30 @@
 //! On a camera its own web server stands in front and asks for passwords; [`crate::web::router`] tells by the path whom it
 //! has let through.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiny_http::{Method, Request};
 
+use super::ticket::{GOOD_FOR, Tickets};
 use super::token::{Token, Tries};
 use crate::base::error::{Error, Kind, Result};
 use crate::web::assets;
 use crate::web::http::body;
-use crate::web::http::request_head::PEER;
+use crate::web::http::caller::Caller;
+use crate::web::http::request_head::{CALLER, PEER};
 use crate::web::http::response::{self, Reply, header};
+use crate::web::router::parameter;
 use crate::web::routes::{Address, Ask, HEALTH, LOGIN};
 
 /// A browser stays signed in for so long.
 const SIGNED_IN_S: u32 = 30 * 24 * 3600;
+/// Other applications that the log names.
+const STRANGERS: usize = 64;
 /// Where the page's form is.
 const SIGN_IN_PAGE: &str = "signin.html";
 
@@ -31,7 +38,9 @@ pub struct Access {
     /// A camera's own web server stands in front.
     behind_camera: bool,
     tries: Tries,
-    cookie: String,
+    tickets: Tickets,
+    cookie: OnceLock<String>,
+    strangers: Mutex<BTreeSet<u32>>,
 }
 
 impl Access {
@@ -57,12 +66,48 @@ impl Access {
         }
         // Whoever is led here under a foreign name has no cookie for that name, and does not know the token.
         let names = loopback.then(|| names.to_vec());
-        Ok(Self { token, names, behind_camera, tries: Tries::default(), cookie: String::new() })
+        let (tries, tickets, cookie) = (Tries::default(), Tickets::default(), OnceLock::new());
+        Ok(Self { token, names, behind_camera, tries, tickets, cookie, strangers: Mutex::default() })
     }
 
-    /// The same where it listens at last: browsers keep one set of cookies for all ports of a machine.
-    pub fn at(self, address: SocketAddr) -> Self {
-        Self { cookie: format!("spotter-{}", address.port()), ..self }
+    /// Where it listens at last: browsers keep one set of cookies for all ports of a machine.
+    pub fn listens_at(&self, address: SocketAddr) {
+        self.cookie.get_or_init(|| format!("spotter-{}", address.port()));
+    }
+
+    fn cookie_name(&self) -> &str {
+        self.cookie.get().map_or("spotter", String::as_str)
+    }
+
+    /// Whether a camera's own web server stands in front, and nothing but loopback can be reached.
+    pub fn behind_camera(&self) -> bool {
+        self.behind_camera && self.token.is_none()
+    }
+
+    /// Whether the query has a ticket that was given out; it is none from then on.
+    pub fn takes_ticket(&self, query: &str) -> bool {
+        parameter(query, "ticket").is_some_and(|ticket| self.tickets.take(&ticket, Instant::now()))
+    }
+
+    /// Why changes are not taken from the program that asks; none where they are, or it does not matter.
+    pub fn refuse_caller(&self, request: &Request) -> Option<String> {
+        match Caller::read(header(request, CALLER)?) {
+            Caller::System => None,
+            Caller::Application(user) => {
+                let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+                if strangers.len() < STRANGERS && strangers.insert(user) {
+                    log::warn!(
+                        "another application of this camera (user {user}) asks for changes without a password; it is refused"
+                    );
+                }
+                Some(format!(
+                    "this request comes from another application of the camera (user {user}); changes are taken through the camera's own web server alone, which asks for an administrator's password"
+                ))
+            }
+            Caller::Gone => Some(
+                "whoever asked for this has closed the connection, so nobody can tell who it was".to_owned(),
+            ),
+        }
     }
 
     /// The answer to a request that is not let in: to this path, of this address where it is one.
@@ -109,7 +154,7 @@ impl Access {
         }
         let cookies = header(request, "Cookie").unwrap_or("").split(';');
         let mut cookies = cookies.filter_map(|cookie| cookie.trim().split_once('='));
-        if cookies.any(|(name, value)| name == self.cookie && token.is_cookie(value)) {
+        if cookies.any(|(name, value)| name == self.cookie_name() && token.is_cookie(value)) {
             return None;
         }
         let bearer = header(request, "Authorization").and_then(|value| {
@@ -149,7 +194,7 @@ impl Access {
         let root = request.url().split("api/").next().unwrap_or("/");
         let https = header(request, "X-Forwarded-Proto").is_some_and(|scheme| scheme == "https");
         let secure = if https { "; Secure" } else { "" };
-        let name = &self.cookie;
+        let name = self.cookie_name();
         format!("{name}={value}; Path={root}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
     }
 }
@@ -166,6 +211,14 @@ pub fn log_in(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
         Ok(()) => response::nothing().with("Set-Cookie", access.cookie(request, token.cookie(), SIGNED_IN_S)),
         Err(refusal) => refusal,
     })
+}
+
+/// A ticket for one WebSocket.
+pub fn ticket(ask: &Ask<'_>) -> Result<Reply> {
+    let ticket = ask.access.tickets.give(Instant::now()).map_err(|error| {
+        Error::new(Kind::Busy, "the system gives no random numbers for a ticket; try again").caused_by(error)
+    })?;
+    Ok(response::json(200, &json!({ "ticket": ticket, "good_for_s": GOOD_FOR.as_secs() })))
 }
 
 /// Takes the cookie back.
@@ -215,14 +268,16 @@ mod tests {
         std::fs::write(&path, SECRET).unwrap();
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let address = address.parse().unwrap();
-        Access::new(address, token.then_some(&*path), &names, behind_camera).unwrap().at(address)
+        let access = Access::new(address, token.then_some(&*path), &names, behind_camera).unwrap();
+        access.listens_at(address);
+        access
     }
 
     /// A request as it comes through the door.
     fn request(head: &str, body: &str) -> Request {
         let text = format!("{}\r\nContent-Length: {}\r\n\r\n", head.replace('|', "\r\n"), body.len());
         let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
-        let passed_on = String::from_utf8(head.passed_on([192, 0, 2, 1].into(), 1, false)).unwrap();
+        let passed_on = String::from_utf8(head.passed_on([192, 0, 2, 1].into(), None, 1, false)).unwrap();
         let mut request =
             TestRequest::new().with_method(head.method.parse().unwrap()).with_path(&head.target);
         for line in passed_on.lines().skip(1).take_while(|line| !line.is_empty()) {
@@ -234,7 +289,7 @@ mod tests {
     fn status(access: &Access, head: &str) -> u16 {
         let request = request(head, "");
         let path = request.url().split('?').next().unwrap().to_owned();
-        let path = router::place(&path).path.into_owned();
+        let path = router::place(&path, access.behind_camera()).path.into_owned();
         access.refuse(&request, &path, routes::find(&path)).map_or(200, |reply| reply.status())
     }
 
@@ -254,7 +309,7 @@ mod tests {
     #[test]
     fn foreign_names_are_not_answered_on_loopback() {
         let here = access("127.0.0.1:8080", false, &["Spotter.example"], false);
-        let camera = access("127.0.0.1:2001", false, &[], true);
+        let camera = access("127.0.0.1:27768", false, &[], true);
         let open = access("0.0.0.0:8080", true, &[], false);
         for (host, at_home) in [
             ("localhost", true),

@@ -1,6 +1,7 @@
 //! HTTP: connections, their limits, requests and responses. Nothing here knows what Spotter answers.
 
 pub mod body;
+pub mod caller;
 pub mod limits;
 pub mod listener;
 pub mod multipart;

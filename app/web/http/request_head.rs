@@ -4,19 +4,23 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::caller::Caller;
+
 /// Bytes that a head may take.
 pub const HEAD_LIMIT: usize = 16 << 10;
 /// Header lines at most; browsers send some twenty.
 const HEADERS: usize = 64;
 /// The header that tells who asks; nobody else's header of that name is passed on.
 pub const PEER: &str = "X-Spotter-Peer";
+/// The header that tells which program asks, where that matters; nobody else's either.
+pub const CALLER: &str = "X-Spotter-Caller";
 /// The header that numbers requests.
 pub const NUMBER: &str = "X-Spotter-Request";
 /// The header that tells how long the body is. tiny_http must not know: it takes as much memory for what is left of a
 /// body as the head says that there is.
 pub const LENGTH: &str = "X-Spotter-Length";
 /// What is passed on of a head: all that Spotter reads.
-const PASSED_ON: [&str; 15] = [
+const PASSED_ON: [&str; 16] = [
     "Accept",
     "Authorization",
     "Content-Type",
@@ -32,6 +36,7 @@ const PASSED_ON: [&str; 15] = [
     "Upgrade",
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
+    "X-Requested-With",
 ];
 
 /// Why a request is not taken: the status of the answer, and a sentence.
@@ -157,9 +162,9 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The head as it is passed on, with who asks and the request's number: a head that can be understood in one way
-    /// only. With `waits`, whoever asks waits for a word before the body.
-    pub fn passed_on(&self, peer: IpAddr, number: u64, waits: bool) -> Vec<u8> {
+    /// The head as it is passed on, with who asks, which program where that is known, and the request's number: a head
+    /// that can be understood in one way only. With `waits`, whoever asks waits for a word before the body.
+    pub fn passed_on(&self, peer: IpAddr, caller: Option<Caller>, number: u64, waits: bool) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let known = |name: &str| PASSED_ON.iter().any(|known| known.eq_ignore_ascii_case(name));
         for (name, value) in self.headers.iter().filter(|(name, _)| known(name)) {
@@ -169,6 +174,9 @@ impl Head {
         }
         if let Some(length) = self.body_length {
             text.push_str(&format!("{LENGTH}: {length}\r\n"));
+        }
+        if let Some(caller) = caller {
+            text.push_str(&format!("{CALLER}: {caller}\r\n"));
         }
         if waits {
             text.push_str("Expect: 100-continue\r\n");

@@ -6,15 +6,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::caller;
 use super::limits::{Limits, Room};
 use super::listener::{Arrived, Door};
 use super::proxy::{Pair, Relay};
-use super::upstream::{Folder, Handle, Inside};
+use super::upstream::{Folder, Handle, Inside, Matters};
+use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::folders::localdata;
 use crate::live::model_switch::Switch;
@@ -27,13 +30,28 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// Descriptors that a process may have where it cannot be told.
 const USUAL_DESCRIPTORS: u64 = 1024;
 
-/// The listening server.
+/// A port that another program has is tried again after these pauses, the last one again and again.
+const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 15, 30];
+
+/// The listening server, or one that waits for its port.
 pub struct WebServer {
     address: SocketAddr,
+    serving: Arc<Mutex<Option<Serving>>>,
+    stop: Stop,
+}
+
+/// What lives as long as it serves.
+struct Serving {
     // The door closes with its other end; all else ends with the door.
     _open: UnixStream,
     // The process may end before all threads have.
     _folder: Folder,
+}
+
+impl Drop for WebServer {
+    fn drop(&mut self) {
+        self.stop.set();
+    }
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -63,7 +81,8 @@ fn free_descriptors() -> usize {
 }
 
 impl WebServer {
-    /// Listens on `address` and serves from then on.
+    /// Listens on `address` and serves from then on. On a camera, where nobody can give it another port and its end would
+    /// only be followed by the next start, it waits for one that another program has, and tells the log once.
     ///
     /// # Errors
     /// `Kind::Listen` where the address cannot be had.
@@ -72,9 +91,93 @@ impl WebServer {
         access: Access,
         status: Arc<Status>,
         switch: Arc<Switch>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self> {
+        let on_camera = access.behind_camera();
+        let access = Arc::new(access);
+        let handle: Handle = {
+            let access = access.clone();
+            Arc::new(move |request, gone| router::handle(request, &access, &status, &switch, &gone))
+        };
+        let serve = move || {
+            let (address, serving) = Serving::start(address, handle.clone(), on_camera)?;
+            access.listens_at(address);
+            Ok((address, serving))
+        };
+        let (serving, stop) = (Arc::new(Mutex::new(None)), Stop::new());
+        match serve() {
+            Ok((address, begun)) => {
+                *serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+                return Ok(Self { address, serving, stop });
+            }
+            Err(Unheard { error, taken: true }) if on_camera => {
+                let whose = match caller::listener(address) {
+                    Ok(Some(user)) => format!(" (user {user})"),
+                    _ => String::new(),
+                };
+                let port = address.port();
+                log::error!(
+                    "another application of this camera{whose} has port {port}, so the page cannot be reached; Spotter detects meanwhile and takes the port as soon as it is free: {error}"
+                );
+            }
+            Err(Unheard { error, .. }) => return Err(error),
+        }
+        let (place, until) = (serving.clone(), stop.clone());
+        start("web-port", move || {
+            if let Some((address, begun)) = wait_for(&serve, &*clock, &until) {
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+                log::info!("port {} is free again; the page can be reached", address.port());
+            }
+        })
+        .map_err(|error| Error::new(Kind::Listen, format!("cannot wait for {address}")).caused_by(error))?;
+        Ok(Self { address, serving, stop })
+    }
+
+    /// The address it listens on, with the port that the system chose where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it listens already.
+    pub fn listens(&self) -> bool {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Why it does not listen.
+struct Unheard {
+    error: Error,
+    /// Another program has the port.
+    taken: bool,
+}
+
+/// Tries until it listens, or is to stop. What else goes wrong meanwhile may pass as well.
+fn wait_for<T>(
+    serve: &impl Fn() -> std::result::Result<T, Unheard>,
+    clock: &dyn Clock,
+    stop: &Stop,
+) -> Option<T> {
+    let last = PAUSES_S.len() - 1;
+    for attempt in 0.. {
+        if clock.wait(Duration::from_secs(PAUSES_S[last.min(attempt)]), stop) {
+            return None;
+        }
+        if let Ok(served) = serve() {
+            return Some(served);
+        }
+    }
+    None
+}
+
+impl Serving {
+    fn start(
+        address: SocketAddr,
+        handle: Handle,
+        on_camera: bool,
+    ) -> std::result::Result<(SocketAddr, Self), Unheard> {
         let room = Arc::new(Room::new(Limits::for_descriptors(free_descriptors())));
         let listener = listen(address).map_err(|error| {
+            let taken = error.kind() == std::io::ErrorKind::AddrInUse;
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
                     "the port is in use by another program; choose another with --listen 127.0.0.1:8081"
@@ -87,30 +190,24 @@ impl WebServer {
                 }
                 _ => "choose another address with --listen",
             };
-            Error::new(Kind::Listen, format!("cannot listen on {address}: {hint}")).caused_by(error)
+            let text = format!("cannot listen on {address}: {hint}");
+            Unheard { error: Error::new(Kind::Listen, text).caused_by(error), taken }
         })?;
         let broken = |error: std::io::Error| {
-            Error::new(Kind::Listen, format!("cannot serve on {address}")).caused_by(error)
+            let error = Error::new(Kind::Listen, format!("cannot serve on {address}")).caused_by(error);
+            Unheard { error, taken: false }
         };
         let address = listener.local_addr().map_err(broken)?;
-        let access = access.at(address);
-        let handle: Handle =
-            Arc::new(move |request, gone| router::handle(request, &access, &status, &switch, &gone));
         let folder = Folder::new(&folders()).map_err(|error| {
             let folders: Vec<String> = folders().iter().map(|folder| folder.display().to_string()).collect();
             let folders = folders.join(", ");
             let text = format!(
                 "cannot serve on {address}: the web server needs a folder for its sockets in one of {folders}; set TMPDIR to one that can be written"
             );
-            Error::new(Kind::Listen, text).caused_by(error)
+            Unheard { error: Error::new(Kind::Listen, text).caused_by(error), taken: false }
         })?;
-        let open = serve(listener, room, &folder, handle).map_err(broken)?;
-        Ok(Self { address, _open: open, _folder: folder })
-    }
-
-    /// The address it listens on, with the port that the system chose where 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        let open = serve(listener, room, &folder, handle, on_camera).map_err(broken)?;
+        Ok((address, Self { _open: open, _folder: folder }))
     }
 }
 
@@ -128,10 +225,13 @@ fn serve(
     room: Arc<Room>,
     folder: &Folder,
     handle: Handle,
+    on_camera: bool,
 ) -> std::io::Result<UnixStream> {
+    // There it matters which program asks for what an administrator may.
+    let matters: Option<Matters> = on_camera.then_some(|path| router::place(path, true).may_change);
     let (open, closed) = UnixStream::pair()?;
     let mut door = Door::new(listener, closed, room)?;
-    let mut inside = Inside::start(folder, handle)?;
+    let mut inside = Inside::start(folder, handle, matters)?;
     let (bell, ringing) = UnixStream::pair()?;
     bell.set_nonblocking(true)?;
     let (pairs, new) = mpsc::channel();
@@ -169,5 +269,33 @@ fn keep_going<P>(part: &mut P, mut run: impl FnMut(&mut P), clear: impl Fn(&mut 
     while catch_unwind(AssertUnwindSafe(|| run(part))).is_err() {
         log::error!("the web server failed and starts again; this is a defect of Spotter, please report it");
         clear(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::base::clock::SimulatedClock;
+
+    fn taken() -> Unheard {
+        Unheard { error: Error::new(Kind::Listen, "taken"), taken: true }
+    }
+
+    #[test]
+    fn a_port_is_waited_for_with_growing_pauses() {
+        let (clock, stop, tries) = (SimulatedClock::new(100), Stop::new(), Cell::new(0));
+        let serve = || {
+            tries.set(tries.get() + 1);
+            if tries.get() == 8 { Ok(tries.get()) } else { Err(taken()) }
+        };
+        assert_eq!(wait_for(&serve, &clock, &stop), Some(8));
+        let waits: Vec<u64> = clock.waits().iter().map(Duration::as_secs).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 15, 30, 30, 30]);
+        // Whoever ends does not wait for it.
+        let clock = SimulatedClock::new(3);
+        assert_eq!(wait_for(&|| Err::<(), _>(taken()), &clock, &stop), None);
+        assert_eq!(clock.waits().len(), 3);
     }
 }

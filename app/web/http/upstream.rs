@@ -21,6 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use tiny_http::{Request, Server};
 
+use super::caller::{self, Caller};
 use super::listener::Arrived;
 use super::proxy::{Pair, is_momentary};
 use super::request_head::NUMBER;
@@ -42,6 +43,9 @@ const NAME: &str = "spotter-";
 
 /// Answers a request. The flag is set when whoever asked has gone.
 pub type Handle = Arc<dyn Fn(Request, Arc<AtomicBool>) + Send + Sync>;
+
+/// Whether it matters which program asks for this path.
+pub type Matters = fn(&str) -> bool;
 
 /// A request that is on its way to tiny_http.
 type Awaited = Arc<Mutex<Option<(u64, Arc<AtomicBool>)>>>;
@@ -196,23 +200,37 @@ pub struct Inside {
     built: u64,
     kept_back: Vec<OwnedFd>,
     said: Option<Instant>,
+    matters: Option<Matters>,
+    said_unknown: bool,
     // Any descriptor, to make others of.
     spare: UnixStream,
     folder: PathBuf,
 }
 
 impl Inside {
-    /// A first tiny_http, with a socket in that folder.
+    /// A first tiny_http, with a socket in that folder. `matters` says for which paths it is looked which program
+    /// of this machine asks.
     ///
     /// # Errors
     /// Where there can be none.
-    pub fn start(folder: &Folder, handle: Handle) -> io::Result<Self> {
+    pub fn start(folder: &Folder, handle: Handle, matters: Option<Matters>) -> io::Result<Self> {
         let folder = folder.0.clone();
         let awaited = Awaited::default();
         let (spare, _) = UnixStream::pair()?;
         let kept_back = Vec::with_capacity(KEPT_BACK);
-        let mut inside =
-            Self { inner: None, awaited, handle, number: 0, built: 0, kept_back, said: None, spare, folder };
+        let mut inside = Self {
+            inner: None,
+            awaited,
+            handle,
+            number: 0,
+            built: 0,
+            kept_back,
+            said: None,
+            matters,
+            said_unknown: false,
+            spare,
+            folder,
+        };
         inside.build()?;
         inside.keep_back()?;
         Ok(inside)
@@ -286,7 +304,35 @@ impl Inside {
         told.inspect_err(|error| self.say(&format!("cannot serve a request: {error}"))).ok()
     }
 
+    /// Which program asks, where that matters.
+    fn caller(&mut self, arrived: &Arrived) -> Option<Caller> {
+        let (path, _) = arrived.head.path_and_query();
+        if !self.matters.is_some_and(|matters| matters(path)) {
+            return None;
+        }
+        let ends = (arrived.stream.peer_addr(), arrived.stream.local_addr());
+        let (Ok(mut there), Ok(mut here)) = ends else { return Some(Caller::Gone) };
+        there.set_ip(there.ip().to_canonical());
+        here.set_ip(here.ip().to_canonical());
+        // Beyond loopback the token tells.
+        if !there.ip().is_loopback() {
+            return None;
+        }
+        match caller::of(there, here) {
+            Ok(caller) => Some(caller),
+            Err(error) => {
+                if !std::mem::replace(&mut self.said_unknown, true) {
+                    log::warn!(
+                        "this system does not tell which application asks ({error}): every application of this camera can change Spotter's settings"
+                    );
+                }
+                Some(Caller::System)
+            }
+        }
+    }
+
     fn pass_on(&mut self, arrived: &Arrived) -> io::Result<(UnixStream, Arc<AtomicBool>)> {
+        let caller = self.caller(arrived);
         let Some(inner) = &mut self.inner else { return Err(io::ErrorKind::NotConnected.into()) };
         self.number += 1;
         let gone = Arc::new(AtomicBool::new(false));
@@ -296,10 +342,14 @@ impl Inside {
         inside.set_write_timeout(Some(TAKEN_TIME))?;
         let length = head.body_length.unwrap_or(0);
         let waits = body.is_empty() && length > 0 && head.header("Expect").is_some();
-        inside.write_all(&head.passed_on(place.peer(), self.number, waits))?;
+        inside.write_all(&head.passed_on(place.peer(), caller, self.number, waits))?;
         // What follows the body is no second request: an answer ends its connection.
         let body = &body[..body.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
-        inside.write_all(body)?;
+        match inside.write_all(body) {
+            // A request that is refused by its head is answered, and its connection closed, before the body is there.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         inner.wait_for(self.number, &inside)?;
         Ok((inside, gone))
     }
@@ -320,7 +370,7 @@ mod tests {
             let path = request.url().to_owned();
             response::problem_with(404, &path).send(request);
         });
-        Inside::start(folder, handle).unwrap()
+        Inside::start(folder, handle, None).unwrap()
     }
 
     /// The answer to a request for this path.

@@ -115,10 +115,10 @@ impl About {
         })
     }
 
-    /// The first two numbers of the version.
-    pub fn os(&self) -> Option<(u32, u32)> {
+    /// The first three numbers of the version; the third is 0 where there is none.
+    pub fn os(&self) -> Option<(u32, u32, u32)> {
         let mut parts = self.version.split('.').map(str::parse);
-        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+        Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next().and_then(|part| part.ok()).unwrap_or(0)))
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
         let text = r#"{"apiVersion":"1.3","data":{"propertyList":{"Architecture":"aarch64","ProdNbr":"Q1656-LE",
             "Soc":"Axis Artpec-8","Version":"12.10.68"}}}"#;
         let about = About::read(text).unwrap();
-        assert_eq!((about.architecture.as_str(), about.os()), ("aarch64", Some((12, 10))));
+        assert_eq!((about.architecture.as_str(), about.os()), ("aarch64", Some((12, 10, 68))));
         let error = r#"{"error":{"code":2000,"message":"Invalid request"}}"#;
         assert!(About::read(error).unwrap_err().to_string().contains("Invalid request"));
         assert!(About::read("<html>").is_err());

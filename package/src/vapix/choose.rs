@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use super::answers::About;
 use crate::archive;
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Schema};
+use crate::manifest::{Manifest, Schema, takes_schema_2};
 
-/// The first AXIS OS that knows schema 2, and the first that knows nothing else.
-const NEW: (u32, u32) = (12, 10);
-const NEW_ONLY: (u32, u32) = (13, 0);
+/// The first AXIS OS that knows nothing but schema 2.
+const NEW_ONLY: (u32, u32, u32) = (13, 0, 0);
 
 /// A package that could be installed.
 #[derive(Clone, Debug)]
@@ -57,9 +56,10 @@ impl Candidate {
         }
         let new = self.manifest.schema().ok()? == Schema::V2;
         match about.os() {
-            Some(os) if new && os < NEW => {
-                Some(format!("it is for AXIS OS 12.10 and later, the camera has {}", about.version))
-            }
+            Some(os) if new && !takes_schema_2(os) => Some(format!(
+                "it is for AXIS OS 12.10 and later and for 11.11.205 and later, the camera has {}",
+                about.version
+            )),
             Some(os) if !new && os >= NEW_ONLY => {
                 Some(format!("it is for AXIS OS 11 and 12, the camera has {}", about.version))
             }
@@ -139,6 +139,8 @@ mod tests {
         std::fs::write(folder.join("notes.txt"), "x").unwrap();
         for (arch, os, file) in [
             ("aarch64", "11.11.124", "a_os11.eap"),
+            ("aarch64", "11.11.205", "a.eap"),
+            ("aarch64", "12.0", "a_os11.eap"),
             ("aarch64", "12.9.1", "a_os11.eap"),
             ("aarch64", "12.10.68", "a.eap"),
             ("aarch64", "13.0.1", "a.eap"),

@@ -235,7 +235,7 @@ fn answer(request: &Request, state: &mut State) -> (u16, String, String) {
                 r#"<reply result="ok"><application Name="spotter" NiceName="Spotter" Version="0.1.0" Status="{status}"/></reply>"#
             ))
         }
-        "/axis-cgi/admin/systemlog.cgi" => ok("2026 spotter[1]: page http://127.0.0.1:2001/\n"),
+        "/axis-cgi/admin/systemlog.cgi" => ok("2026 spotter[1]: page http://127.0.0.1:27768/\n"),
         "/local/spotter/api/healthz" if state.late == 0 => {
             ok(r#"{"status":"ok","detecting":true,"state":"live","message":null}"#)
         }

@@ -26,6 +26,10 @@ pub struct Camera {
     pub system: Arc<System>,
     /// Pass the client's `Host` on, as Apache does with `ProxyPreserveHost`.
     pub preserve_host: bool,
+    /// Say who asked, and for which host, as Apache does with `ProxyAddHeaders`.
+    pub forwarded: bool,
+    /// The user that connections to applications are opened as; none where it cannot be chosen.
+    pub web_user: Option<u32>,
     /// Upgrades are not passed on.
     pub no_websocket: bool,
 }
@@ -98,7 +102,7 @@ impl Camera {
     /// Hands the request, and then the connection in both directions, to the application: a stream has no end, and
     /// a WebSocket is no HTTP any more.
     fn pass_on(&self, mut request: Request, path: &str, port: u16) {
-        let Ok(mut upstream) = TcpStream::connect(("127.0.0.1", port)) else {
+        let Ok(mut upstream) = connect_as(self.web_user, port) else {
             return Answer::error(503).send(request);
         };
         let upgrade = request.header("Upgrade").filter(|_| !self.no_websocket).map(str::to_owned);
@@ -115,9 +119,11 @@ impl Camera {
             }
         }
         let client = request.stream.peer_addr().map_or(String::new(), |address| address.ip().to_string());
-        head += &format!(
-            "X-Forwarded-For: {client}\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Server: camera\r\n"
-        );
+        if self.forwarded {
+            head += &format!(
+                "X-Forwarded-For: {client}\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Server: camera\r\n"
+            );
+        }
         match &upgrade {
             Some(protocol) => head += &format!("Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"),
             None => head += "Connection: close\r\n\r\n",
@@ -130,6 +136,19 @@ impl Camera {
         // Where one of the two went away there is nobody to tell.
         let _ = splice(&request.stream, &upstream);
     }
+}
+
+/// A connection to an application, which belongs to the web server's user: the kernel tells whose a socket is.
+fn connect_as(user: Option<u32>, port: u16) -> io::Result<TcpStream> {
+    use rustix::process::Uid;
+    use rustix::thread::set_thread_res_uid;
+    let Some(user) = user else { return TcpStream::connect(("127.0.0.1", port)) };
+    let keep: Option<Uid> = None;
+    // Of this thread alone, which serves one request.
+    set_thread_res_uid(keep, Uid::from_raw(user), keep)?;
+    let connected = TcpStream::connect(("127.0.0.1", port));
+    set_thread_res_uid(keep, Uid::ROOT, keep)?;
+    connected
 }
 
 /// A path that was decoded, for a request line.

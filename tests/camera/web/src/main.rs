@@ -69,6 +69,13 @@ struct Arguments {
     /// Pass the client's Host header on to applications
     #[arg(long)]
     preserve_host: bool,
+    /// Pass requests on without X-Forwarded-For, -Host and -Server: Apache adds them by default (ProxyAddHeaders), and no
+    /// document says what a camera's is set to
+    #[arg(long)]
+    no_forwarded: bool,
+    /// The user that the web server passes requests on as, where this runs as root: no document says which it is
+    #[arg(long, default_value_t = 33)]
+    web_user: u32,
     /// Do not let WebSockets through: their requests reach the application as plain ones
     #[arg(long)]
     no_websocket: bool,
@@ -197,6 +204,8 @@ fn run(arguments: Arguments) -> Result<(), String> {
         apps: Apps::new(system.clone()),
         system,
         preserve_host: arguments.preserve_host,
+        forwarded: !arguments.no_forwarded,
+        web_user: rustix::process::getuid().is_root().then_some(arguments.web_user),
         no_websocket: arguments.no_websocket,
     });
     let serving = camera.clone();

@@ -89,8 +89,8 @@ pub struct Package {
 pub struct Target {
     /// The architecture of its processor.
     pub architecture: &'static str,
-    /// AXIS OS, major and minor.
-    pub os: (u32, u32),
+    /// AXIS OS: major, minor, patch.
+    pub os: (u32, u32, u32),
 }
 
 /// Unpacks the archive into the empty folder `into`, everything read-only.
@@ -144,10 +144,17 @@ pub fn package_conf(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// "12.11.72" → (12, 11).
-pub fn os_version(text: &str) -> Option<(u32, u32)> {
+/// "12.11.72" → (12, 11, 72).
+pub fn os_version(text: &str) -> Option<(u32, u32, u32)> {
     let mut parts = text.split('.').map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next().unwrap_or(Some(0))?))
+    let mut next = || parts.next().unwrap_or(Some(0));
+    Some((next()?, next()?, next()?))
+}
+
+/// "Minimum AXIS OS version: 11.11.205", "introducing manifest schema version 2" (release notes of ACAP 4.15.2); on the
+/// newer track it came with SDK 12.10. Nothing public says that 12.0 to 12.9 take it, so here they do not.
+pub fn takes_schema_2(os: (u32, u32, u32)) -> bool {
+    os >= (12, 10, 0) || (os.0, os.1) == (11, 11) && os.2 >= 205
 }
 
 /// Reads and checks an unpacked package.
@@ -238,7 +245,23 @@ pub fn check(folder: &Path, target: &Target) -> Result<Package, Refusal> {
     })
 }
 
-/// What differs between the manifests of AXIS OS 11 and 12 (schema 1) and of 12.10 and later (schema 2).
+/// The keys of `acapPackageConf.setup` that schema 2 takes; others are errors (`additionalProperties: false`).
+const SETUP_KEYS: [&str; 12] = [
+    "appName",
+    "appId",
+    "architecture",
+    "compatibleOsVersions",
+    "friendlyName",
+    "user",
+    "runMode",
+    "runOptions",
+    "vendor",
+    "vendorId",
+    "vendorUrl",
+    "version",
+];
+
+/// What differs between the manifests of AXIS OS 11 and 12 (schema 1) and of newer ones (schema 2).
 fn check_schema(manifest: &Value, target: &Target) -> Result<(), Refusal> {
     let schema = manifest["schemaVersion"].as_str().unwrap_or("");
     let package_conf = &manifest["acapPackageConf"];
@@ -265,7 +288,13 @@ fn check_schema(manifest: &Value, target: &Target) -> Result<(), Refusal> {
             }
             Ok(())
         }
-        Some("2") if target.os < (12, 10) => Err(bad_manifest("schema 2 came with AXIS OS 12.10")),
+        Some("2") if !takes_schema_2(target.os) => {
+            Err(bad_manifest("schema 2 came with AXIS OS 12.10, and with 11.11.205"))
+        }
+        // "It acts as an agreement between the ACAP and the AXIS OS": what came with SDK 12.11 an older system does not know.
+        Some("2") if schema != "2.0.0" && target.os < (12, 11, 0) => {
+            Err(bad_manifest(format!("schema {schema} came with AXIS OS 12.11")))
+        }
         Some("2") => {
             let vendor = setup["vendorId"].as_str().unwrap_or("");
             if vendor.len() != 10 || !vendor.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -274,6 +303,10 @@ fn check_schema(manifest: &Value, target: &Target) -> Result<(), Refusal> {
             if !setup["embeddedSdkVersion"].is_null() || !setup["architecture"].is_string() {
                 return Err(bad_manifest("schema 2 has architecture and no embeddedSdkVersion"));
             }
+            let keys = setup.as_object().into_iter().flat_map(|setup| setup.keys());
+            if let Some(key) = keys.into_iter().find(|key| !SETUP_KEYS.contains(&key.as_str())) {
+                return Err(bad_manifest(format!("schema 2 has no setup.{key}")));
+            }
             let versions = setup["compatibleOsVersions"].as_array().filter(|versions| !versions.is_empty());
             let versions = versions.ok_or_else(|| bad_manifest("compatibleOsVersions is missing"))?;
             let fits = versions.iter().any(|range| {
@@ -281,7 +314,7 @@ fn check_schema(manifest: &Value, target: &Target) -> Result<(), Refusal> {
                 let min = bound("min").is_none_or(|min| os_version(min).is_some_and(|min| min <= target.os));
                 // "13" is all of 13, "13.2" that and older.
                 let max = bound("max").is_none_or(|max| match os_version(max) {
-                    Some(at) if max.contains('.') => target.os <= at,
+                    Some(at) if max.contains('.') => (target.os.0, target.os.1) <= (at.0, at.1),
                     Some(at) => target.os.0 <= at.0,
                     None => false,
                 });
@@ -365,7 +398,7 @@ mod tests {
         APPMAJORVERSION=\"1\"\nAPPMINORVERSION=\"2\"\nAPPMICROVERSION=\"3\"\nAPPGRP=\"sdk\"\nAPPUSR=\"sdk\"\n\
         APPOPTS=\"run --listen 127.0.0.1:2001\"\nSTARTMODE=\"respawn\"\nSETTINGSPAGEFILE=\"index.html\"\n\
         VENDORHOMEPAGELINK='<a href=\"x\">y</a>'\n";
-    const A8: Target = Target { architecture: "aarch64", os: (12, 11) };
+    const A8: Target = Target { architecture: "aarch64", os: (12, 11, 0) };
 
     fn manifest() -> Value {
         json!({ "schemaVersion": "1.7.3", "resources": { "linux": { "user": { "groups": ["video"] } } },
@@ -411,7 +444,7 @@ mod tests {
         quiet["acapPackageConf"]["configuration"] = json!({});
         assert_eq!(checked(CONF, &quiet, &A8).unwrap().html, Role::Admin, "administrators alone by default");
         assert!(checked(CONF, &second(), &A8).is_ok());
-        assert!(checked(CONF, &second(), &Target { os: (13, 2), ..A8 }).is_ok());
+        assert!(checked(CONF, &second(), &Target { os: (13, 2, 0), ..A8 }).is_ok());
     }
 
     #[test]
@@ -432,8 +465,26 @@ mod tests {
         assert_eq!(with("compatibleOsVersions", json!([]), second(), &A8), 29);
         assert_eq!(with("compatibleOsVersions", json!([{ "min": "13.0" }]), second(), &A8), 5);
         assert_eq!(with("architecture", json!("armv7hf"), second(), &A8), 29);
-        assert_eq!(checked(CONF, &manifest(), &Target { os: (13, 0), ..A8 }).unwrap_err(), 5);
-        assert_eq!(checked(CONF, &second(), &Target { os: (11, 11), ..A8 }).unwrap_err(), 29);
+        assert_eq!(checked(CONF, &manifest(), &Target { os: (13, 0, 0), ..A8 }).unwrap_err(), 5);
+        for os in [(11, 11, 0), (11, 11, 204), (12, 0, 0), (12, 9, 99), (12, 10, 0)] {
+            let on = Target { os, ..A8 };
+            assert_eq!(checked(CONF, &second(), &on).unwrap_err(), 29, "{os:?}: 2.1.0 came with 12.11");
+        }
+        let mut oldest = second();
+        oldest["schemaVersion"] = json!("2.0.0");
+        oldest["acapPackageConf"]["setup"]["compatibleOsVersions"] = json!([{ "min": "11.11", "max": "13" }]);
+        for (os, fits) in [
+            ((11, 11, 204), false),
+            ((11, 11, 205), true),
+            ((12, 9, 0), false),
+            ((12, 10, 0), true),
+            ((13, 1, 0), true),
+        ] {
+            let on = Target { os, ..A8 };
+            assert_eq!(checked(CONF, &oldest, &on).is_ok(), fits, "{os:?}");
+        }
+        assert_eq!(checked(CONF, &oldest, &Target { os: (14, 0, 0), ..A8 }).unwrap_err(), 5);
+        assert_eq!(with("colour", json!("red"), second(), &A8), 29);
         let mut grouped = manifest();
         grouped["resources"]["linux"]["user"]["groups"] = json!(["root"]);
         assert_eq!(checked(CONF, &grouped, &A8).unwrap_err(), 13);

@@ -26,7 +26,7 @@ pub struct Vapix {
     /// AXIS OS as it is written, "12.11.72".
     pub os: String,
     /// The same, major and minor.
-    pub os_version: (u32, u32),
+    pub os_version: (u32, u32, u32),
     /// The camera's number.
     pub serial: String,
     /// The largest package in bytes.
@@ -167,7 +167,7 @@ impl Vapix {
     }
 
     fn info(&self) -> Answer {
-        let schemas = if self.os_version >= (12, 10) { "1 2" } else { "1" };
+        let schemas = if package::takes_schema_2(self.os_version) { "1 2" } else { "1" };
         Answer::xml(format!(
             "<reply result=\"ok\"><supportedSdks><sdk name=\"ACAP\" version=\"{}\"/></supportedSdks>\
              <supportedSchemas>{schemas}</supportedSchemas></reply>",
