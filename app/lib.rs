@@ -13,6 +13,7 @@ pub mod publish;
 pub mod web;
 
 pub use spotter_core::{base, filter, preprocess, scene, settings, vision};
+#[cfg(feature = "desktop")]
 pub use spotter_demo as demo;
 pub use spotter_lab::{eval, inspect};
 

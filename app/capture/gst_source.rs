@@ -13,8 +13,11 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
+#[cfg(feature = "desktop")]
+use super::demo;
+use super::vdo;
 use super::vdo::frame_rate::{Ladder, Workload};
-use super::{FrameSource, Next, Pace, SourceSpec, demo, pixels, vdo};
+use super::{FrameSource, Next, Pace, SourceSpec, pixels};
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::frame::{Frame, FrameLayout};
 
@@ -29,8 +32,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// `Kind::Source` where it cannot.
 pub fn init() -> Result<()> {
     gst::init().map_err(|error| Error::new(Kind::Source, "GStreamer does not start").caused_by(error))?;
-    let elements =
-        [(demo::element::NAME, demo::element::register()), (vdo::element::NAME, vdo::element::register())];
+    let elements = [
+        #[cfg(feature = "desktop")]
+        (demo::element::NAME, demo::element::register()),
+        (vdo::element::NAME, vdo::element::register()),
+    ];
     match elements.iter().find(|(_, registered)| !registered) {
         None => Ok(()),
         Some((name, _)) => {
@@ -87,7 +93,7 @@ fn element(factory: &str) -> Result<gst::Element> {
             "install its base and good plugins (./build.sh setup)"
         } else {
             "this build of Spotter is for a camera and plays no files, streams or devices; \
-             take the demo scene (--source demo)"
+             take the camera's own video (--source vdo)"
         };
         Error::new(Kind::Source, format!("GStreamer has no element {factory}; {hint}"))
     })
@@ -99,6 +105,7 @@ fn wiring(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 fn appsink(spec: &SourceSpec, pace: Pace) -> gst_app::AppSink {
     let caps = match spec {
+        #[cfg(feature = "desktop")]
         SourceSpec::Demo(spec) => demo::element::caps(spec),
         _ => {
             let formats = pixels::FORMATS.iter().map(|format| format.to_str().as_str());
@@ -180,6 +187,7 @@ fn build_camera(
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     let sink = appsink(spec, pace);
+    #[cfg(feature = "desktop")]
     if let SourceSpec::Demo(spec) = spec {
         // No element of any plugin: this runs wherever GStreamer itself does.
         let source = demo::element::source(spec, pace == Pace::Real)?;
@@ -225,7 +233,9 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
             test.link_filtered(&first, &caps).map_err(wiring)?;
         }
         // Linked elsewhere.
-        SourceSpec::Demo(_) | SourceSpec::Vdo(_) => {}
+        #[cfg(feature = "desktop")]
+        SourceSpec::Demo(_) => {}
+        SourceSpec::Vdo(_) => {}
     }
     Ok((pipeline, sink))
 }

@@ -4,12 +4,39 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+#[cfg(feature = "desktop")]
 use super::demo::spec::DemoSpec;
 use super::vdo;
 use super::vdo::spec::{Suit, VdoSpec};
 use crate::base::error::{Error, Kind, Result};
 use crate::preprocess::InputPicture;
 use crate::vision::geometry::Fit;
+
+/// Columns and rows of a picture, in pixels.
+pub type Size = (u32, u32);
+
+/// Frames a second at most; more than any screen or model takes.
+const MOST_FPS: f64 = 240.0;
+
+/// A frame rate: "25", "12.5" or "30000/1001".
+///
+/// # Errors
+/// A sentence where it is none, or not above 0 and to 240.
+pub fn fps(text: &str) -> std::result::Result<(i32, i32), String> {
+    let fraction = match text.split_once('/') {
+        Some((n, d)) => n.parse().ok().zip(d.parse().ok()),
+        // Thousandths are as fine as people write them.
+        None => text.parse::<f64>().ok().filter(|rate| *rate <= MOST_FPS).map(|rate| {
+            let thousandths = (rate * 1000.0).round() as i32;
+            if thousandths % 1000 == 0 { (thousandths / 1000, 1) } else { (thousandths, 1000) }
+        }),
+    };
+    fraction
+        .filter(|(n, d): &(i32, i32)| *n > 0 && *d > 0 && f64::from(*n) / f64::from(*d) <= MOST_FPS)
+        .ok_or_else(|| {
+            format!("\"{text}\" is no frame rate; give a number above 0 and to {MOST_FPS}, or 30000/1001")
+        })
+}
 
 /// What sort of source it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +86,7 @@ pub enum SourceSpec {
     /// GStreamer's test picture.
     Test,
     /// The scene that Spotter draws.
+    #[cfg(feature = "desktop")]
     Demo(DemoSpec),
     /// The video of the camera that Spotter runs on.
     Vdo(VdoSpec),
@@ -74,12 +102,12 @@ impl FromStr for SourceSpec {
             );
         }
         if text == "demo" {
-            return Ok(Self::Demo(DemoSpec::default()));
+            return demo_scene("");
         }
         if let Some(settings) = text.strip_prefix("demo:")
             && !settings.starts_with("//")
         {
-            return settings.parse().map(Self::Demo);
+            return demo_scene(settings);
         }
         if text == "vdo" {
             return Ok(Self::Vdo(VdoSpec::default()));
@@ -110,6 +138,18 @@ impl FromStr for SourceSpec {
     }
 }
 
+#[cfg(feature = "desktop")]
+fn demo_scene(settings: &str) -> std::result::Result<SourceSpec, String> {
+    settings.parse().map(SourceSpec::Demo)
+}
+
+#[cfg(not(feature = "desktop"))]
+fn demo_scene(_: &str) -> std::result::Result<SourceSpec, String> {
+    let text =
+        "this build of Spotter is for a camera and has no demo scene; take the camera's own video (vdo)";
+    Err(text.to_owned())
+}
+
 /// The text without a user name and password in a URI.
 pub fn without_credentials(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
@@ -126,7 +166,9 @@ impl fmt::Display for SourceSpec {
             Self::File(path) | Self::Device(path) => write!(f, "{}", path.display()),
             Self::Uri(uri) => f.write_str(&without_credentials(uri)),
             Self::Test => f.write_str("test"),
+            #[cfg(feature = "desktop")]
             Self::Demo(spec) if *spec == DemoSpec::default() => f.write_str("demo"),
+            #[cfg(feature = "desktop")]
             Self::Demo(spec) => write!(f, "demo:{spec}"),
             Self::Vdo(spec) if spec.to_string().is_empty() => f.write_str("vdo"),
             Self::Vdo(spec) => write!(f, "vdo:{spec}"),
@@ -142,14 +184,22 @@ impl SourceSpec {
             Self::Uri(_) => SourceKind::Network,
             Self::Device(_) => SourceKind::Device,
             Self::Test => SourceKind::Test,
+            #[cfg(feature = "desktop")]
             Self::Demo(_) => SourceKind::Demo,
             Self::Vdo(_) => SourceKind::Camera,
         }
     }
 
     /// The source where the user names none: the camera's video on a camera, else the demo scene.
+    #[cfg(feature = "desktop")]
     pub fn of_this_machine() -> Self {
         if vdo::is_here() { Self::Vdo(VdoSpec::default()) } else { Self::Demo(DemoSpec::default()) }
+    }
+
+    /// The source where the user names none: the camera's video.
+    #[cfg(not(feature = "desktop"))]
+    pub fn of_this_machine() -> Self {
+        Self::Vdo(VdoSpec::default())
     }
 
     /// The same source, which need not give more than a model with this input takes. Only a camera's video can give
@@ -177,6 +227,7 @@ impl SourceSpec {
                 path.file_name().map_or_else(|| self.to_string(), |name| name.to_string_lossy().into_owned())
             }
             Self::Test => "test picture".to_owned(),
+            #[cfg(feature = "desktop")]
             Self::Demo(_) => "demo scene".to_owned(),
             Self::Vdo(_) => "camera".to_owned(),
             _ => self.to_string(),
@@ -252,6 +303,20 @@ mod tests {
         assert!(parse("vdo:speed=1").is_err() && parse("vdo://x").unwrap().kind() == SourceKind::Network);
         assert!(parse("").is_err());
         assert!(parse("file://relative").is_err());
+    }
+
+    #[test]
+    fn rates_are_checked() {
+        assert_eq!(
+            (fps("25"), fps("30000/1001"), fps("240")),
+            (Ok((25, 1)), Ok((30000, 1001)), Ok((240, 1)))
+        );
+        assert_eq!((fps("12.5"), fps("0.001")), (Ok((12_500, 1000)), Ok((1, 1000))));
+        for bad in
+            ["", "0", "-1", "241", "NaN", "inf", "1/0", "0/1", "-1/-1", "1/2/3", "99999999999/1", "0.0001"]
+        {
+            assert!(fps(bad).unwrap_err().starts_with(&format!("\"{bad}\" is no frame rate; give ")));
+        }
     }
 
     #[test]

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::capture::spec::{Size, fps};
 use crate::demo::SIDES;
-
-/// Columns and rows of a picture, in pixels.
-pub type Size = (u32, u32);
 
 /// The size of the demo scene where nobody says another.
 pub const SIZE: Size = (1280, 720);
@@ -14,9 +12,6 @@ pub const SIZE: Size = (1280, 720);
 pub const FPS: (i32, i32) = (25, 1);
 /// What it follows from where nobody says: its first scene is a street by day with figures of all classes.
 pub const SEED: u64 = 15;
-/// Frames a second at most; more than any screen or model takes.
-const MOST_FPS: f64 = 240.0;
-
 /// Which demo scene, and how it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoSpec {
@@ -89,46 +84,16 @@ pub fn size(text: &str) -> Result<Size, String> {
     )
 }
 
-/// A frame rate: "25", "12.5" or "30000/1001".
-///
-/// # Errors
-/// A sentence where it is none, or not above 0 and to 240.
-pub fn fps(text: &str) -> Result<(i32, i32), String> {
-    let fraction = match text.split_once('/') {
-        Some((n, d)) => n.parse().ok().zip(d.parse().ok()),
-        // Thousandths are as fine as people write them.
-        None => text.parse::<f64>().ok().filter(|rate| *rate <= MOST_FPS).map(|rate| {
-            let thousandths = (rate * 1000.0).round() as i32;
-            if thousandths % 1000 == 0 { (thousandths / 1000, 1) } else { (thousandths, 1000) }
-        }),
-    };
-    fraction
-        .filter(|(n, d): &(i32, i32)| *n > 0 && *d > 0 && f64::from(*n) / f64::from(*d) <= MOST_FPS)
-        .ok_or_else(|| {
-            format!("\"{text}\" is no frame rate; give a number above 0 and to {MOST_FPS}, or 30000/1001")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_rates_are_checked() {
+    fn sizes_are_checked() {
         assert_eq!((size("640x360"), size("64×4096")), (Ok((640, 360)), Ok((64, 4096))));
         for bad in ["", "x", "640", "640x", "640x63", "4097x64", "-640x360", "640x360x2", "640 x 360"] {
             let wanted = format!("\"{bad}\" is no size; write 1280x720, with sides of 64 to 4096 pixels");
             assert_eq!(size(bad), Err(wanted));
-        }
-        assert_eq!(
-            (fps("25"), fps("30000/1001"), fps("240")),
-            (Ok((25, 1)), Ok((30000, 1001)), Ok((240, 1)))
-        );
-        assert_eq!((fps("12.5"), fps("0.001")), (Ok((12_500, 1000)), Ok((1, 1000))));
-        for bad in
-            ["", "0", "-1", "241", "NaN", "inf", "1/0", "0/1", "-1/-1", "1/2/3", "99999999999/1", "0.0001"]
-        {
-            assert!(fps(bad).unwrap_err().starts_with(&format!("\"{bad}\" is no frame rate; give ")));
         }
     }
 

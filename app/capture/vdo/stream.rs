@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::shim::{Channel, Failure, Map, Outcome, Stream};
 use super::spec::{Format, Suit, VdoSpec, View};
 use super::sys::{self, Functions};
-use crate::capture::demo::spec::Size;
+use crate::capture::spec::Size;
 
 /// The longest side of the pictures for the page.
 const PAGE_SIDE: u32 = 1280;

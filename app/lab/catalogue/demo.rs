@@ -1,11 +1,18 @@
-//! The model that comes with Spotter: it knows the demo scene, and is inside the program.
+//! The model that comes with Spotter: it knows the demo scene, and is inside the program of a desktop.
 
 /// Its name in the catalogue.
 pub const NAME: &str = "spotter-demo";
 /// Its file in the folder `models`.
 pub const FILE: &str = "demo_ssd_mobilenet_v2.tflite";
 
+/// The file's bytes where `name` is the model's; a camera's program has neither the scene nor the model.
+#[cfg(not(feature = "desktop"))]
+pub fn bytes(_: &str) -> Option<&'static [u8]> {
+    None
+}
+
 /// The file's bytes where `name` is the model's.
+#[cfg(feature = "desktop")]
 pub fn bytes(name: &str) -> Option<&'static [u8]> {
     static BYTES: &[u8] = include_bytes!("../../../models/demo_ssd_mobilenet_v2.tflite");
     (name == NAME).then_some(BYTES)
