@@ -43,8 +43,9 @@ Spotter finds objects in live video and shows them on a web page.
   ./build.sh bench [PART] setup, then measure speed, on a machine that does nothing else; compares with the run before.
                           PART is viewers, overlap, chips, preprocess, decode, filter or demo; default: all
   ./build.sh eap [ARCH]   build the packages for Axis cameras into target/acap; ARCH is aarch64, armv7hf or all (default).
-                          --model MODEL puts a model in: a file, or a name of the catalogue (free licences; for
-                          others add --accept-license LICENCE). 15 minutes the first time
+                          With the model that is recommended for its chips, downloaded and checked; --model MODEL takes
+                          another (a file, or a name of the catalogue; where its licence asks for it, add
+                          --accept-license LICENCE), --model none none. 15 minutes the first time
   ./build.sh install HOST [--user NAME]
                           put the package onto a camera, start it, wait until it answers (try: install --help)
   ./build.sh status|logs|remove HOST
@@ -130,18 +131,47 @@ as_root() {
     if [[ $EUID == 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
+# Seconds to wait for another program that installs or updates.
+lock_time=600
+
+# Runs apt-get; what it says is in the log. Another program that has its lock is waited for, and told of once.
+apt_get() {
+    local until=$((SECONDS + lock_time)) told=no pid
+    while true; do
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -o "DPkg::Lock::Timeout=$lock_time" "$@" \
+            >"$scratch/apt" 2>&1 &
+        pid=$!
+        while kill -0 "$pid" 2>/dev/null; do
+            if [[ $told == no ]] && locked; then
+                say "setup: another program uses apt; waiting until it is done, for $((lock_time / 60)) minutes at most"
+                told=yes
+            fi
+            sleep 0.2
+        done
+        if wait "$pid"; then return 0; fi
+        # The lock of the package lists apt does not wait for by itself.
+        if ! locked || [[ $SECONDS -ge $until ]]; then return 1; fi
+        sleep 2
+    done
+}
+
+locked() { grep -qs 'Waiting for cache lock\|Could not get lock' "$scratch/apt"; }
+
+# What apt-get said, where it failed for good.
+apt_failed() {
+    cat "$scratch/apt" >&2
+    die "$1 failed"
+}
+
 apt_updated=no
 apt_update() {
     [[ $apt_updated == no ]] || return 0
     say "setup: apt-get update"
-    quietly as_root apt-get update || return 1
+    apt_get update || return 1
     apt_updated=yes
 }
 
-apt_install() {
-    quietly as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y --no-install-recommends "$@"
-}
+apt_install() { apt_get install -y --no-install-recommends "$@"; }
 
 # Everything is in one apt-get call, with fresh lists only where the old ones do not do.
 setup_packages() {
@@ -161,7 +191,7 @@ setup_packages() {
     fi
     for name in "${names[@]}"; do offered "$name" || stale=yes; done
     if [[ $stale == yes ]]; then
-        apt_update || die "apt-get update failed"
+        apt_update || apt_failed "apt-get update"
         if [[ $clang == yes ]]; then
             name=$(libclang_package) || die "apt offers no libclang1-*; install libclang, or set LIBCLANG_PATH"
             names=("${missing[@]}" "$name")
@@ -170,9 +200,9 @@ setup_packages() {
     say "setup: apt-get install ${names[*]} (minutes, on a system without any of it)"
     if ! apt_install "${names[@]}"; then
         # Lists can be older than what the mirror still has.
-        [[ $apt_updated == no ]] || die "apt-get install failed"
-        apt_update || die "apt-get update failed"
-        apt_install "${names[@]}" || die "apt-get install failed"
+        [[ $apt_updated == no ]] || apt_failed "apt-get install"
+        apt_update || apt_failed "apt-get update"
+        apt_install "${names[@]}" || apt_failed "apt-get install"
     fi
     did=yes
 }
@@ -336,7 +366,7 @@ setup_cross_tflite() {
 
 # The packages for cameras, checked.
 eap() {
-    local archs=() arch model='' options=() accept=() out=$root/target/acap spotter made=()
+    local archs=() arch model=recommended files file options accept=() out=$root/target/acap spotter made=()
     while [[ $# != 0 ]]; do
         case $1 in
         aarch64 | armv7hf) archs+=("$1") ;;
@@ -354,14 +384,15 @@ eap() {
     packages+=("${camera_packages[@]}")
     setup
     build_tool
-    if [[ -n $model && ! -f $model ]]; then
-        (cd "$root" && cargo build --release --locked)
-        spotter=${CARGO_TARGET_DIR:-$root/target}/release/spotter
-        "$spotter" models fetch "$model" "${accept[@]}" || die "there is no model $model to pack"
-        model=$("$spotter" models path "$model")
-    fi
-    if [[ -n $model ]]; then options+=(--model "$model"); fi
+    spotter=${CARGO_TARGET_DIR:-$root/target}/release/spotter
+    # What downloads and checks.
+    if [[ $model != none && ! -f $model ]]; then (cd "$root" && cargo build --release --locked); fi
     for arch in "${archs[@]}"; do
+        files=$("$root/package/models.sh" "$arch" "$model" "$spotter" "${accept[@]}") || exit 1
+        options=()
+        while IFS= read -r file; do
+            [[ -z $file ]] || options+=(--model "$file")
+        done <<<"$files"
         build_for_camera "$arch"
         "$tool" pack --smallest --arch "$arch" --binary "$binary" --project "$root" --out "$out" "${options[@]}" "${accept[@]}"
         made+=("$out"/Spotter_*_"$arch"*.eap)

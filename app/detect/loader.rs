@@ -125,6 +125,19 @@ impl LoadedModel {
     pub fn read(path: &Path, spec: &LoadSpec) -> Result<Self> {
         let file = ModelFile::open(path)?;
         if spec.backend.is_larod() {
+            let no_device = || file.needs_edge_tpu() && spec.backend == BackendChoice::Auto;
+            if no_device() && larod::has_no_edge_tpu() {
+                let why = Error::new(Kind::Backend, "this camera has none");
+                let store = Store::new(Catalogue::embedded(), Places::from_env());
+                match cpu_variant::of_file(&store, &file, path, &spec.accepted_licences, &why) {
+                    Ok((path, warning)) => {
+                        let mut loaded = Self::read_for_larod(ModelFile::open(&path)?, &path, spec)?;
+                        loaded.warn(warning);
+                        return Ok(loaded);
+                    }
+                    Err(error) => log::warn!("{error}"),
+                }
+            }
             return Self::read_for_larod(file, path, spec);
         }
         match (file.needs_edge_tpu(), &spec.backend) {

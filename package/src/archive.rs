@@ -72,20 +72,62 @@ pub fn write(members: &[Member], epoch: u64, effort: Effort) -> Result<Vec<u8>> 
     gzip.write_all(&tar).and_then(|()| gzip.finish()).map_err(failed)
 }
 
+/// What GNU tar writes with `--format gnu --owner 0 --group 0 --numeric-owner`, to the byte: Axis's tools call it.
 fn tar_of(members: &[Member], epoch: u64) -> std::io::Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(Vec::new());
+    let mut tar = Vec::new();
     for member in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(member.mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(epoch);
-        header.set_size(member.bytes.len() as u64);
-        let kind = if member.is_folder() { tar::EntryType::Directory } else { tar::EntryType::Regular };
-        header.set_entry_type(kind);
-        tar.append_data(&mut header, &member.path, member.bytes.as_slice())?;
+        let Member { path, mode, bytes } = member;
+        if path.is_empty() || path.contains('\0') {
+            let text = format!("{path:?} is no path for an archive");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+        }
+        if path.len() > NAME {
+            // The whole path as a member of its own, before the one that it is the name of.
+            let long = [path.as_bytes(), b"\0"].concat();
+            append(&mut tar, &header(b"././@LongLink", 0o644, long.len(), 0, b'L')?, &long);
+        }
+        let name = &path.as_bytes()[..path.len().min(NAME)];
+        let kind = if member.is_folder() { b'5' } else { b'0' };
+        append(&mut tar, &header(name, *mode, bytes.len(), epoch, kind)?, bytes);
     }
-    tar.into_inner()
+    // Two empty blocks end it, and tar writes whole records.
+    tar.resize((tar.len() + 2 * BLOCK).next_multiple_of(RECORD), 0);
+    Ok(tar)
+}
+
+/// Bytes of a block, of a record, and of a member's name.
+const BLOCK: usize = 512;
+const RECORD: usize = 20 * BLOCK;
+const NAME: usize = 100;
+
+/// The block before a member's bytes: old GNU tar's, whose fields are octal numbers.
+fn header(name: &[u8], mode: u32, size: usize, time: u64, kind: u8) -> std::io::Result<[u8; BLOCK]> {
+    let mut block = [0; BLOCK];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    let octal = |number: u64, digits: usize| {
+        let text = format!("{number:0digits$o}");
+        let fits = text.len() == digits;
+        fits.then_some(text).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::FileTooLarge))
+    };
+    put(0, name);
+    put(100, octal(mode.into(), 7)?.as_bytes());
+    put(108, b"0000000");
+    put(116, b"0000000");
+    put(124, octal(size as u64, 11)?.as_bytes());
+    put(136, octal(time, 11)?.as_bytes());
+    // The sum is taken over blanks in its own place.
+    put(148, b"        ");
+    put(156, &[kind]);
+    put(257, b"ustar  ");
+    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    Ok(block)
+}
+
+fn append(tar: &mut Vec<u8>, header: &[u8; BLOCK], bytes: &[u8]) {
+    tar.extend(header);
+    tar.extend(bytes);
+    tar.resize(tar.len().next_multiple_of(BLOCK), 0);
 }
 
 /// Reads a package's members.
@@ -176,6 +218,55 @@ mod tests {
         );
         assert!(lines[2].starts_with("drwxr-xr-x 0/0 ") && lines[2].ends_with(" html/"), "{list}");
         assert_eq!(lines.len(), 4);
+    }
+
+    /// Byte for byte, with the options of Axis's tools (acap-build).
+    #[test]
+    fn the_archive_is_what_gnu_tar_writes() {
+        use std::os::unix::fs::PermissionsExt;
+        let version = std::process::Command::new("tar").arg("--version").output();
+        if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU tar")) {
+            return println!("skipped: this system's tar is not GNU tar");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut all = members();
+        all.insert(1, Member::file("LICENSE", 0o644, vec![b'l'; 11_358]));
+        all.insert(2, Member::file("manifest.json", 0o600, vec![b'm'; 512]));
+        all.push(Member::file(format!("html/{}", "x".repeat(95)), 0o644, "name of a hundred"));
+        all.push(Member::file(format!("html/{}", "x".repeat(96)), 0o644, "one more"));
+        for member in &all {
+            let path = folder.path().join(&member.path);
+            if member.is_folder() {
+                std::fs::create_dir(&path).unwrap();
+            } else {
+                std::fs::write(&path, &member.bytes).unwrap();
+            }
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(member.mode)).unwrap();
+        }
+        let top = all.iter().filter(|member| !member.path.trim_end_matches('/').contains('/'));
+        let mut tar = std::process::Command::new("tar");
+        tar.current_dir(&folder).args(["--exclude", "*~", "--format", "gnu", "--group", "0", "--owner", "0"]);
+        tar.arg("--mtime").arg(format!("@{EPOCH}")).args(["--sort", "name", "--create", "--numeric-owner"]);
+        tar.args(["--exclude-vcs", "--file", "-"]).args(top.map(|member| member.path.trim_end_matches('/')));
+        let output = tar.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let (theirs, ours) = (output.stdout, tar_of(&all, EPOCH).unwrap());
+        let differs = theirs.iter().zip(&ours).position(|(a, b)| a != b);
+        assert_eq!((differs, theirs.len()), (None, ours.len()), "at which byte, and how long");
+        // A package is that archive, whichever way it was made small.
+        for effort in [Effort::Quick, Effort::Smallest] {
+            let mut unpacked = Vec::new();
+            let package = write(&all, EPOCH, effort).unwrap();
+            GzDecoder::new(package.as_slice()).read_to_end(&mut unpacked).unwrap();
+            assert!(unpacked == theirs, "{effort:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_tar_can_hold_is_refused() {
+        for (path, mode, epoch) in [("", 0o644, 0), ("a\0b", 0o644, 0), ("a", 0o644, 1 << 40)] {
+            assert!(write(&[Member::file(path, mode, "")], epoch, Effort::Quick).is_err(), "{path:?}");
+        }
     }
 
     #[test]

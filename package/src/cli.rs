@@ -27,7 +27,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Put packages together: one for AXIS OS 12.10 and later, one for 11.11 to 12
+    /// Put packages together: one for AXIS OS 12.10 and later (and 11.11.205 and later), one for 11.11 to 12
     Pack(PackArgs),
     /// Check packages against what cameras demand; exit code 1 where one is refused
     Lint {
@@ -95,9 +95,10 @@ struct PackArgs {
     /// The project's folder, with manifest.json, LICENSE, NOTICE and html/
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     project: PathBuf,
-    /// A model that comes with the package: a .tflite file, or a .bin with its .json beside it
+    /// A model that comes with the package: a .tflite file, or a .bin with its .json beside it. The first is the one to
+    /// run, others lie beside it
     #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    model: Vec<PathBuf>,
     /// Accept the licence of a model that asks for it, for example AGPL-3.0
     #[arg(long, value_name = "LICENCE")]
     accept_license: Vec<String>,
@@ -111,7 +112,7 @@ struct PackArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum System {
-    /// AXIS OS 12.10 and later
+    /// AXIS OS 12.10 and later, and 11.11.205 and later
     New,
     /// AXIS OS 11.11 to 12
     Old,
@@ -141,13 +142,16 @@ fn pack_all(args: &PackArgs) -> Result<()> {
             binary: args.binary.clone(),
             arch: args.arch,
             schema,
-            model: args.model.clone(),
+            models: args.model.clone(),
             accepted: args.accept_license.clone(),
             epoch: epoch()?,
             effort: if args.smallest { Effort::Smallest } else { Effort::Quick },
         };
         let (path, package) = pack::pack_into(&parts, &args.out)?;
-        let licence = package.licence.map_or(String::new(), |licence| format!(", its model under {licence}"));
+        let licence = match package.licences.is_empty() {
+            true => String::new(),
+            false => format!(", its model under {}", package.licences.join(", ")),
+        };
         println!("{} ({} bytes{licence})", path.display(), package.bytes.len());
     }
     Ok(())

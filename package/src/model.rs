@@ -23,6 +23,23 @@ pub struct Packed {
     pub options: String,
     /// What a person is told of its licence, where it is known.
     pub licence: Option<String>,
+    /// What it is and where it is from, where it is known.
+    pub origin: Option<String>,
+}
+
+/// What a package's NOTICE says of the models in it.
+pub fn notice(models: &[Packed]) -> String {
+    let mut text = String::new();
+    for Packed { members, licence, origin, .. } in models {
+        if text.is_empty() {
+            text.push_str("\nThis package has models of others in it:\n");
+        }
+        let file = members.first().map_or("", |member| member.path.as_str());
+        let licence = licence.as_deref().unwrap_or("licence not known to Spotter");
+        let origin = origin.as_deref().map_or(String::new(), |origin| format!(": {origin}"));
+        text.push_str(&format!("- {file}, {licence}{origin}\n"));
+    }
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -55,7 +72,13 @@ pub fn read(path: &Path, catalogue: &Value, accepted: &[String]) -> Result<Packe
         )));
     }
     let bytes = std::fs::read(path).map_err(|error| Error::file("read the model", path, error))?;
-    let licence = entry_of(catalogue, &bytes).and_then(|entry| entry["licence"].as_str()).map(str::to_owned);
+    let entry = entry_of(catalogue, &bytes);
+    let word = |key: &str| entry.and_then(|entry| entry[key].as_str());
+    let licence = word("licence").map(str::to_owned);
+    let origin = word("title").map(|title| match word("url") {
+        Some(url) => format!("{title}, from {url}"),
+        None => title.to_owned(),
+    });
     if let Some(licence) = licence.as_deref()
         && licence.starts_with("AGPL")
         && !accepted.iter().any(|word| word.eq_ignore_ascii_case(licence))
@@ -80,7 +103,7 @@ pub fn read(path: &Path, catalogue: &Value, accepted: &[String]) -> Result<Packe
         let about = about.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         members.push(Member::file(format!("{FOLDER}/{about}"), 0o644, text));
     }
-    Ok(Packed { members, options: format!("--model {FOLDER}/{name}"), licence })
+    Ok(Packed { members, options: format!("--model {FOLDER}/{name}"), licence, origin })
 }
 
 #[cfg(test)]

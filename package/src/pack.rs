@@ -21,8 +21,8 @@ pub struct Parts {
     pub arch: Arch,
     /// Which systems the package is for.
     pub schema: Schema,
-    /// A model that comes with it.
-    pub model: Option<PathBuf>,
+    /// Models that come with it: the first is the one to run, the others lie beside it.
+    pub models: Vec<PathBuf>,
     /// Licences that the user has accepted by name.
     pub accepted: Vec<String>,
     /// When the members were changed, seconds since 1970.
@@ -38,8 +38,8 @@ pub struct Package {
     pub file: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// The licence of the model in it, where it has one that is known.
-    pub licence: Option<String>,
+    /// The licences of the models in it, as far as they are known.
+    pub licences: Vec<String>,
 }
 
 /// The ending of the name of packages for AXIS OS 11 and 12: cameras do not look at names, people do.
@@ -56,23 +56,26 @@ pub fn pack(parts: &Parts) -> Result<Package> {
     };
     let template = read("manifest.json")?;
     let template = Manifest::parse(&String::from_utf8_lossy(&template))?;
-    let packed = match &parts.model {
-        Some(path) => {
-            let catalogue = read("models/catalogue.json")?;
-            let catalogue: Value = serde_json::from_slice(&catalogue)
-                .map_err(|error| Error::new(format!("models/catalogue.json is no JSON ({error})")))?;
-            Some(model::read(path, &catalogue, &parts.accepted)?)
+    let mut packed = Vec::new();
+    if !parts.models.is_empty() {
+        let catalogue = read("models/catalogue.json")?;
+        let catalogue: Value = serde_json::from_slice(&catalogue)
+            .map_err(|error| Error::new(format!("models/catalogue.json is no JSON ({error})")))?;
+        for path in &parts.models {
+            packed.push(model::read(path, &catalogue, &parts.accepted)?);
         }
-        None => None,
-    };
-    let options = packed.as_ref().map_or("", |packed| packed.options.as_str());
+    }
+    let options = packed.first().map_or("", |packed| packed.options.as_str());
     let manifest = template.derive(parts.schema, parts.arch, options)?;
     let licence = read("LICENSE")?;
     if licence.is_empty() {
         return Err(Error::new("LICENSE is empty; cameras refuse packages without a licence"));
     }
-    let mut others = vec![Member::file("NOTICE", 0o644, read("NOTICE")?)];
-    let known = packed.as_ref().and_then(|packed| packed.licence.clone());
+    let mut notice = read("NOTICE")?;
+    notice.extend(model::notice(&packed).into_bytes());
+    let mut others = vec![Member::file("NOTICE", 0o644, notice)];
+    let mut licences: Vec<String> = packed.iter().filter_map(|packed| packed.licence.clone()).collect();
+    licences.dedup();
     others.extend(packed.into_iter().flat_map(|Packed { members, .. }| members));
     let names: Vec<String> = others.iter().map(|member| member.path.clone()).collect();
     let binary = std::fs::read(&parts.binary)
@@ -93,7 +96,7 @@ pub fn pack(parts: &Parts) -> Result<Package> {
     Ok(Package {
         file: format!("{}{old}.eap", manifest.package_name()?),
         bytes: archive::write(&members, parts.epoch, parts.effort)?,
-        licence: known,
+        licences,
     })
 }
 

@@ -110,9 +110,37 @@ fn a_model_comes_along_and_its_licence_is_asked_for() {
     assert!(conf.contains("OTHERFILES=\"NOTICE models/demo_ssd_mobilenet_v2.tflite\"\n"), "{conf}");
     let findings = lint::lint(name(&files[0]), &package).unwrap();
     assert!(findings.iter().all(|finding| finding.level == Level::Note), "{findings:?}");
+    let notice =
+        String::from_utf8(members.iter().find(|m| m.path == "NOTICE").unwrap().bytes.clone()).unwrap();
+    let line = "\n- models/demo_ssd_mobilenet_v2.tflite, Apache-2.0: ";
+    assert!(notice.contains(line), "{notice}");
     let missing = pack(out.path(), &["--arch", "x86_64", "--model", "absent.tflite"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot read the model absent.tflite"));
+}
+
+#[test]
+fn the_first_of_several_models_is_the_one_to_run() {
+    let out = tempfile::tempdir().unwrap();
+    // Nothing is known of these two, so nothing is asked.
+    let [first, second] = ["m_edgetpu.tflite", "m.tflite"].map(|name| out.path().join(name));
+    std::fs::write(&first, "compiled").unwrap();
+    std::fs::write(&second, "twin").unwrap();
+    let packages = tempfile::tempdir().unwrap();
+    let models = [first.to_str().unwrap(), second.to_str().unwrap()];
+    let files = packed(
+        packages.path(),
+        &["--arch", "x86_64", "--system", "new", "--model", models[0], "--model", models[1]],
+    );
+    let members = archive::read(&std::fs::read(&files[0]).unwrap()).unwrap();
+    let text = |path: &str| {
+        String::from_utf8(members.iter().find(|member| member.path == path).unwrap().bytes.clone()).unwrap()
+    };
+    let conf = text("package.conf");
+    assert!(conf.contains("OTHERFILES=\"NOTICE models/m_edgetpu.tflite models/m.tflite\"\n"), "{conf}");
+    assert!(conf.contains(" --model models/m_edgetpu.tflite\"\n"), "{conf}");
+    assert_eq!(text("models/m.tflite"), "twin");
+    assert!(text("NOTICE").contains("- models/m.tflite, licence not known to Spotter\n"));
 }
 
 #[test]
@@ -170,6 +198,15 @@ const DAMAGES: &[Damage] = &[
         edit(m, "manifest.json", &id, "xyz");
     }),
     ("compatibleOsVersions has no min", |m| edit(m, "manifest.json", "\"min\"", "\"mim\"")),
+    ("know schema 2 as 2.0.0 alone", |m| edit(m, "manifest.json", "\"2.0.0\"", "\"2.1.0\"")),
+    ("ends before it begins", |m| edit(m, "manifest.json", "\"max\": \"13\"", "\"max\": \"11.10\"")),
+    ("has a max that is no version", |m| edit(m, "manifest.json", "\"max\": \"13\"", "\"max\": \"all\"")),
+    ("compatibleOsVersions has no min", |m| {
+        edit(m, "manifest.json", "\"min\": \"11.11\"", "\"min\": \"old\"")
+    }),
+    ("setup.colour is no key of schema 2", |m| {
+        edit(m, "manifest.json", "\"runMode\"", "\"colour\": \"red\", \"runMode\"");
+    }),
     ("group \"wheel\" is none", |m| edit(m, "manifest.json", "\"video\"", "\"wheel\"")),
     ("group video is not asked for", |m| edit(m, "manifest.json", "\"video\"", "\"storage\"")),
     ("deepLearningProcessor is not enabled", |m| {
@@ -188,8 +225,8 @@ const DAMAGES: &[Damage] = &[
     ("vendorId is of schema 2", |m| {
         edit(m, "manifest.json", "\"schemaVersion\": \"2.", "\"schemaVersion\": \"1.")
     }),
-    ("leads to port 2002", |m| edit(m, "manifest.json", "localhost:2001", "localhost:2002")),
-    ("is no port of the camera itself", |m| edit(m, "manifest.json", "localhost:2001", "elsewhere:2001")),
+    ("leads to port 27769", |m| edit(m, "manifest.json", "localhost:27768", "localhost:27769")),
+    ("is no port of the camera itself", |m| edit(m, "manifest.json", "localhost:27768", "elsewhere:27768")),
     ("to be a path without '/'", |m| {
         edit(m, "manifest.json", "\"apiPath\": \"api\"", "\"apiPath\": \"/api\"")
     }),

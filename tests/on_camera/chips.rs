@@ -251,7 +251,7 @@ fn installed(chip: &Chip, folder: &Path) -> Option<Camera> {
     }
     let camera = Camera::start(&arguments)?;
     let name = model[0].file_name().unwrap().to_str().unwrap();
-    let options = format!("run --listen 127.0.0.1:2001 --model models/{name}");
+    let options = format!("run --listen 127.0.0.1:27768 --model models/{name}");
     let package = pack_with(camera.root.path(), &options, &model, |_| ());
     camera.vapix("applications/config.cgi?action=set&name=AllowUnsigned&value=true");
     assert_eq!(camera.upload(&package), "OK", "{}", camera.log());
@@ -330,4 +330,29 @@ fn from_the_sensor_to_the_page_of_each_chips_camera() {
         check(chip);
         say(&format!("{}: {:.0} s", chip.name, begun.elapsed().as_secs_f64()));
     }
+}
+
+/// A package for ARTPEC-7 has a model for the Edge TPU and its twin for any device: not every camera has an Edge TPU.
+#[test]
+fn the_twin_runs_on_a_camera_without_an_edge_tpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let twin = folder.path().join("street.tflite");
+    std::fs::copy(models().join(SSD), &twin).unwrap();
+    let model = [model("artpec7", folder.path()).remove(0), twin];
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let size = format!("SPOTTER_SIM_SIZE={}x{}", SIZE.0, SIZE.1);
+    let (source, larod, vdo) = (text(clip()), text(&camera::larod()), text(&camera::vdo()));
+    let mut arguments = vec!["--chip", "artpec8", "--native", "--env", &size, "--source", &source];
+    arguments.extend(["--library", &larod, "--library", &vdo]);
+    let Some(camera) = Camera::start(&arguments) else { return };
+    let options = "run --listen 127.0.0.1:27768 --model models/street_edgetpu.tflite";
+    let package = pack_with(camera.root.path(), options, &model, |_| ());
+    camera.vapix("applications/config.cgi?action=set&name=AllowUnsigned&value=true");
+    assert_eq!(camera.upload(&package), "OK", "{}", camera.log());
+    assert_eq!(camera.control("start"), "OK");
+    camera.wait_until_detecting(LIMIT);
+    let said = "street_edgetpu.tflite does not run on an Edge TPU (this camera has none)";
+    assert!(camera.log().contains(said), "{}", camera.log());
+    let status = camera.get("status");
+    assert_eq!(status["backend"]["name"], "larod axis-a8-dlpu-tflite", "{status}");
 }

@@ -104,6 +104,13 @@ pub fn hung_jobs() -> usize {
     worker::hung_jobs()
 }
 
+/// Whether larod answers and lists no Edge TPU. May take two seconds.
+pub fn has_no_edge_tpu() -> bool {
+    let Ok(library) = sys::load() else { return false };
+    let listed = session::Connection::open(library).and_then(|connection| connection.devices());
+    listed.is_ok_and(|listed| device::candidates(&listed, device::Form::EdgeTpu).is_empty())
+}
+
 /// A model on one of larod's devices.
 pub struct LarodBackend {
     api: &'static sys::Api,
