@@ -205,7 +205,7 @@ export function showStatus(status, { fresh, transport, skipped }) {
   }
   if (stages) showStages(stages);
   fact('Source', source?.name, source?.kind,
-    source?.width && source?.height && `${source.width}×${source.height}`,
+    source?.detail || (source?.width && source?.height && `${source.width}×${source.height}`),
     known(source?.fps) && source.fps > 0 && `${Number(source.fps.toFixed(2))} fps`);
   fact('Model', model?.title || model?.name, model?.title !== model?.name && model?.name, model?.head, model?.input && `input ${model.input}`, model?.fit,
     model?.labels?.replace(`inside ${model.name}`, 'inside the file') || (model?.classes && `${model.classes} classes`));

@@ -61,6 +61,8 @@ pub struct GstSource {
 /// The camera's video, whose rate follows detection.
 struct Camera {
     element: vdo::element::VdoSrc,
+    /// What its frames are.
+    detail: String,
     ladder: Ladder,
     workload: Option<Arc<Workload>>,
 }
@@ -177,11 +179,13 @@ fn build_camera(
     sink: gst_app::AppSink,
 ) -> Result<(gst::Pipeline, gst_app::AppSink, Camera)> {
     let sensor = vdo::sensor(spec, spec.format.unwrap_or(vdo::spec::Format::Nv12))?;
-    let element = vdo::source(&sensor.requests(spec), &sensor)?;
+    let (element, shape) = vdo::source(&sensor.requests(spec), &sensor)?;
     let pipeline = gst::Pipeline::new();
     pipeline.add_many([element.upcast_ref::<gst::Element>(), sink.upcast_ref()]).map_err(wiring)?;
     element.link(&sink).map_err(wiring)?;
-    Ok((pipeline, sink, Camera { element, ladder: Ladder::new(spec.rate()), workload: None }))
+    // No more than it gives.
+    let ladder = Ladder::new(spec.rate().min(shape.rate));
+    Ok((pipeline, sink, Camera { element, detail: shape.detail(), ladder, workload: None }))
 }
 
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
@@ -417,6 +421,10 @@ impl FrameSource for GstSource {
         if let Some(camera) = &mut self.camera {
             camera.workload = Some(workload);
         }
+    }
+
+    fn detail(&self) -> Option<String> {
+        self.camera.as_ref().map(|camera| camera.detail.clone())
     }
 
     fn frame_rate(&self) -> Option<f64> {

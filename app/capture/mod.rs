@@ -58,6 +58,11 @@ pub trait FrameSource: Send {
     /// Frames a second as the source declares it, where it does.
     fn frame_rate(&self) -> Option<f64>;
 
+    /// What its frames are, where that is the source's choice: "NV12 640×360, the whole picture".
+    fn detail(&self) -> Option<String> {
+        None
+    }
+
     /// From now on no more frames than detection has time for, where the source can give fewer.
     fn follow(&mut self, _: Arc<Workload>) {}
 }

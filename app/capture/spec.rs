@@ -215,7 +215,8 @@ impl SourceSpec {
                 Fit::Crop | Fit::CropInner => (width.max(height) * 2, width.max(height) * 2),
                 Fit::Letterbox | Fit::Stretch => input,
             };
-            spec.suit = Some(Suit { input, stretched, planar });
+            let cropped = matches!(fit, Fit::Crop | Fit::CropInner);
+            spec.suit = Some(Suit { input, stretched, planar, cropped });
         }
         self
     }

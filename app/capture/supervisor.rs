@@ -29,7 +29,10 @@ pub enum SourceState {
     /// Being opened.
     Connecting,
     /// Giving frames.
-    Live,
+    Live {
+        /// What they are, where that is the source's choice.
+        detail: Option<String>,
+    },
     /// Lost; tried again after `wait`.
     Reconnecting {
         /// Why it was lost.
@@ -154,7 +157,7 @@ impl Supervisor<'_> {
                     in_this_round += 1;
                     if !live {
                         live = true;
-                        state(SourceState::Live);
+                        state(SourceState::Live { detail: source.detail() });
                     }
                     let rate = source.frame_rate();
                     frame(next, rate);
@@ -302,7 +305,7 @@ mod tests {
         let attempts = vec![Some(vec![Step::Frame, Step::Other]), Some(vec![Step::Frame, Step::Frame])];
         let outcome = run(attempts, LIVE, 99, 3);
         assert_eq!((outcome.seqs, outcome.waits), (vec![0, 1, 2], vec![]));
-        let (connecting, live) = (SourceState::Connecting, SourceState::Live);
+        let (connecting, live) = (SourceState::Connecting, SourceState::Live { detail: None });
         assert_eq!(outcome.states, [connecting.clone(), live.clone(), connecting, live]);
     }
 
@@ -316,7 +319,7 @@ mod tests {
             outcome.states[..3],
             [
                 SourceState::Connecting,
-                SourceState::Live,
+                SourceState::Live { detail: None },
                 SourceState::Reconnecting { message: "lost".into(), wait: Duration::from_secs(1) }
             ]
         );

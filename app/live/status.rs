@@ -289,7 +289,7 @@ impl Status {
     /// True where frames are coming and being inferred.
     pub fn is_detecting(&self) -> bool {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        source.state == SourceState::Live
+        matches!(source.state, SourceState::Live { .. })
             && self.backend_error.lock().unwrap_or_else(PoisonError::into_inner).is_none()
             && self.loading().is_none()
             && self.stats.inferred.load(Ordering::Relaxed) > 0
@@ -319,7 +319,11 @@ impl Status {
                 (Some(message.clone()), Some(milliseconds(left).round()))
             }
             SourceState::Failed { message } => (Some(message.clone()), None),
-            SourceState::Connecting | SourceState::Live | SourceState::Ended => (None, None),
+            SourceState::Connecting | SourceState::Live { .. } | SourceState::Ended => (None, None),
+        };
+        let detail = match &source.state {
+            SourceState::Live { detail } => detail.clone(),
+            _ => None,
         };
         let (origin, model, stats) = (&self.origin, self.model(), &self.stats);
         let loading = self.loading();
@@ -334,6 +338,7 @@ impl Status {
             "source": {
                 "name": origin.name,
                 "kind": origin.kind,
+                "detail": detail,
                 "state": state,
                 "message": message,
                 "retry_in_ms": retry,
@@ -370,7 +375,7 @@ impl Status {
 fn word(state: &SourceState) -> &'static str {
     match state {
         SourceState::Connecting => "connecting",
-        SourceState::Live => "live",
+        SourceState::Live { .. } => "live",
         SourceState::Reconnecting { .. } => "reconnecting",
         SourceState::Ended => "ended",
         SourceState::Failed { .. } => "failed",

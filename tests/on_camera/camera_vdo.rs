@@ -54,11 +54,6 @@ fn inside(test: &str, environment: &[(&str, &str)]) {
     text.lines().filter(|line| line.contains(" ms: ")).for_each(say);
 }
 
-/// A model's input of 300×300.
-fn input(fit: Fit) -> InputPicture {
-    InputPicture { size: (300, 300), fit, planar: false }
-}
-
 fn open(spec: &str) -> Box<dyn FrameSource> {
     let spec: SourceSpec = spec.parse().unwrap();
     capture::open(&spec, Pace::Real).unwrap_or_else(|error| panic!("{spec}: {error}"))
@@ -119,9 +114,15 @@ fn check(spec: &str, format: PixelFormat, size: (usize, usize), pitch: usize, st
 #[ignore = "needs an environment of its own: frames_reach_preprocessing_without_a_copy starts it"]
 fn inner_artpec8() {
     check("vdo:size=640x360", PixelFormat::Nv12, (640, 360), 640, 1);
-    check("vdo:size=300x224", PixelFormat::Nv12, (300, 224), 320, 1);
-    check("vdo:size=300x224,format=planar-rgb", PixelFormat::PlanarRgb, (300, 224), 320, 1);
-    check("vdo:channel=1,size=360x640,rotation=0", PixelFormat::Nv12, (360, 640), 384, 1);
+    check("vdo:size=300x168", PixelFormat::Nv12, (300, 168), 320, 1);
+    check("vdo:size=300x168,format=planar-rgb", PixelFormat::PlanarRgb, (300, 168), 320, 1);
+    check("vdo:channel=1,size=480x270,rotation=0", PixelFormat::Nv12, (480, 270), 512, 1);
+    // A size of another shape shows the middle, undistorted.
+    let mut cut = open("vdo:size=360x640");
+    let layout = next(cut.as_mut()).layout;
+    assert_eq!(((layout.width, layout.height), layout.pixel_aspect), ((360, 640), (1, 1)));
+    assert_eq!(cut.detail().unwrap(), "NV12 360×640, the middle 32 % of the picture's width");
+    drop(cut);
     let spec: SourceSpec = "vdo:format=rgb".parse().unwrap();
     let error = capture::open(&spec, Pace::Real).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("the camera does not give this format or size"), "{error}");
@@ -133,18 +134,21 @@ fn inner_artpec8() {
 #[test]
 #[ignore = "needs an environment of its own: frames_reach_preprocessing_without_a_copy starts it"]
 fn inner_artpec9() {
-    check("vdo:size=300x300,format=rgb", PixelFormat::Rgb, (300, 300), 960, 3);
-    // A stretched model gets its very input, square pixels or not.
-    let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(input(Fit::Stretch)));
-    let mut source = capture::open(&spec, Pace::Real).unwrap();
-    let frame = next(source.as_mut());
-    assert_eq!((frame.layout.format, frame.layout.width, frame.layout.height), (PixelFormat::Rgb, 300, 300));
-    assert_eq!(frame.layout.pixel_aspect, (16, 9));
-    drop((frame, source));
-    let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(input(Fit::Letterbox)));
-    let mut source = capture::open(&spec, Pace::Real).unwrap();
-    let frame = next(source.as_mut());
-    assert_eq!((frame.layout.format, frame.layout.width, frame.layout.height), (PixelFormat::Nv12, 320, 180));
+    check("vdo:size=300x168,format=rgb", PixelFormat::Rgb, (300, 168), 960, 3);
+    // A stretched input of another shape than the sensor's is not asked for: it would be cut off or have bars.
+    let given = |input: (usize, usize), fit: Fit| {
+        let picture = InputPicture { size: input, fit, planar: false };
+        let spec = "vdo".parse::<SourceSpec>().unwrap().suited_to(Some(picture));
+        let mut source = capture::open(&spec, Pace::Real).unwrap();
+        let layout = next(source.as_mut()).layout;
+        assert_eq!(layout.pixel_aspect, (1, 1));
+        (layout.format, (layout.width, layout.height), source.detail().unwrap())
+    };
+    let whole = |text: &str| format!("{text}, the whole picture");
+    assert_eq!(given((300, 300), Fit::Stretch), (PixelFormat::Nv12, (640, 360), whole("NV12 640×360")));
+    assert_eq!(given((320, 180), Fit::Stretch), (PixelFormat::Rgb, (320, 180), whole("RGB 320×180")));
+    assert_eq!(given((640, 640), Fit::Letterbox), (PixelFormat::Rgb, (640, 360), whole("RGB 640×360")));
+    assert_eq!(given((300, 300), Fit::Letterbox), (PixelFormat::Nv12, (320, 180), whole("NV12 320×180")));
 }
 
 #[test]
@@ -425,6 +429,70 @@ fn every_fault_is_overcome_within_ten_seconds_of_its_end() {
     assert!(out <= 3 && report["streams"] == 1, "{report}");
     let finished = running.stop(Duration::from_secs(5));
     assert_eq!(finished.code, Some(0), "{finished:#?}");
+}
+
+#[test]
+fn what_the_camera_refuses_is_asked_for_otherwise() {
+    let bench = Bench::new();
+    let running = start(&bench, &["--source", "vdo"], &[("SPOTTER_SIM_CHIP", "artpec9")]);
+    wait_for_frames(&running, LIMIT);
+    let state = || running.http_get("/api/status").json();
+    let detail = || state()["source"]["detail"].as_str().unwrap_or_default().to_owned();
+    let usual = detail();
+    assert_eq!(usual, "NV12 480×270, the whole picture");
+    let again = |faults: &str| {
+        // The camera's maintenance ends the stream before.
+        bench.faults("vdo interface-down");
+        until("it goes down", LIMIT, || state()["state"] == "reconnecting");
+        bench.faults(faults);
+    };
+    for (faults, wanted) in [
+        // A size that is not offered: the next larger one, then the next smaller one.
+        ("vdo no-size 480x270", "NV12 640×360, the whole picture"),
+        (
+            "vdo no-size 480x270\nvdo no-size 640x360\nvdo no-size 852x480\nvdo no-size 1280x720",
+            "NV12 320×180, the whole picture",
+        ),
+        // Too many frames: fewer.
+        ("vdo max-rate 16", "NV12 320×180, the whole picture"),
+    ] {
+        again(faults);
+        until(faults, RECOVERY, || detail() == wanted);
+        wait_for_frames(&running, RECOVERY);
+    }
+    assert!(state()["source"]["fps"].as_f64().unwrap() <= 16.0, "{}", state()["source"]);
+
+    // Busy: told with the way out, and over within ten seconds of its end.
+    again("vdo busy");
+    until("it says why", LIMIT, || {
+        let message = state()["message"].as_str().unwrap_or_default().to_owned();
+        message.contains("the camera gives no more streams at present")
+            && message.contains("end others that use its video")
+    });
+    bench.faults("");
+    wait_for_frames(&running, RECOVERY);
+    until("the usual frames", RECOVERY, || detail() == usual);
+    let finished = running.stop(Duration::from_secs(5));
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+}
+
+#[test]
+#[ignore = "needs an environment of its own: the_kernel_says_what_a_dma_buf_is starts it"]
+fn inner_memory() {
+    let mut source = open("vdo:size=320x180");
+    let shared = next(source.as_mut()).pixels.shared().unwrap();
+    assert_eq!(Ok(shared.dma_buf.to_string()), std::env::var("WANTED"));
+}
+
+#[test]
+fn the_kernel_says_what_a_dma_buf_is() {
+    // The simulated camera's memory is a memfd whatever it is called, which the kernel knows.
+    for (memory, wanted) in [("memfd", "false"), ("", "false"), ("something new", "false"), ("vmem", "false")]
+    {
+        inside("inner_memory", &[("SPOTTER_SIM_MEMORY", memory), ("WANTED", wanted)]);
+    }
+    // Where the camera says it outright, it is believed.
+    inside("inner_memory", &[("SPOTTER_SIM_MEMORY", "dmabuf"), ("WANTED", "true")]);
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod larod;
 mod larod_faults;
 mod larod_library;
 mod larod_memory;
+mod matrix;

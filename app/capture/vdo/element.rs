@@ -56,11 +56,21 @@ pub fn register() -> bool {
     *REGISTERED
 }
 
-/// An element for this stream, once it is registered.
+/// An element for this stream, which is open, once it is registered. Started anew, it opens the same again.
 ///
 /// # Errors
 /// [`Kind::Internal`] where it is not.
-pub fn source(request: &Request) -> Result<VdoSrc> {
+pub fn source(request: &Request, opened: (Arc<Stream>, Shape)) -> Result<VdoSrc> {
+    let element = element(request)?;
+    element.imp().give(opened);
+    Ok(element)
+}
+
+/// An element that opens this stream when it starts.
+///
+/// # Errors
+/// [`Kind::Internal`] where it is not registered.
+pub fn element(request: &Request) -> Result<VdoSrc> {
     let (width, height) = request.size.unwrap_or((0, 0));
     let (name, number) = match request.view {
         View::Input(number) => ("input", number),
@@ -124,8 +134,8 @@ fn fraction(rate: f64) -> gst::Fraction {
 
 fn caps(shape: &Shape) -> Option<gst::Caps> {
     let rate = fraction(shape.rate);
-    let (n, d) = shape.pixel_aspect;
-    let aspect = gst::Fraction::new(i32::try_from(n).ok()?, i32::try_from(d).ok()?);
+    // Whatever part of its picture a camera gives, it gives it undistorted.
+    let aspect = gst::Fraction::new(1, 1);
     if shape.format == Format::Jpeg {
         let caps = gst::Caps::builder("image/jpeg")
             .field("width", i32::try_from(shape.width).ok()?)
@@ -159,6 +169,8 @@ mod imp {
     /// State of the element.
     pub struct VdoSrc {
         settings: Mutex<Settings>,
+        /// What the next start takes in place of a new stream.
+        given: Mutex<Option<(Arc<Stream>, Shape)>>,
         open: Mutex<Option<(Arc<Stream>, Shape)>>,
         flushing: AtomicBool,
         /// Readable while flushing; none where the system gave no descriptor.
@@ -169,6 +181,7 @@ mod imp {
         fn default() -> Self {
             Self {
                 settings: Mutex::default(),
+                given: Mutex::default(),
                 open: Mutex::default(),
                 flushing: AtomicBool::new(false),
                 wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok(),
@@ -222,6 +235,11 @@ mod imp {
     }
 
     impl VdoSrc {
+        /// The stream for the next start.
+        pub fn give(&self, opened: (Arc<Stream>, Shape)) {
+            *lock(&self.given) = Some(opened);
+        }
+
         /// Says on the bus what the camera refused.
         fn report(&self, failure: &Failure) -> gst::FlowError {
             let text = failure.to_string();
@@ -277,7 +295,11 @@ mod imp {
                 offset: u64::try_from(vdo.offset).unwrap_or(0),
                 size: vdo.capacity,
                 buffer: vdo.number,
-                dma_buf: shape.memory == Memory::DmaBuf,
+                dma_buf: match shape.memory {
+                    Memory::DmaBuf => true,
+                    Memory::Vmem => false,
+                    Memory::Unsaid => vdo.dma_buf,
+                },
             };
             let size = if shape.format == Format::Jpeg { vdo.size } else { needed };
             let mut buffer = gst::Buffer::from_slice(vdo);
@@ -455,6 +477,10 @@ mod imp {
 
     impl BaseSrcImpl for VdoSrc {
         fn start(&self) -> Result<(), gst::ErrorMessage> {
+            if let Some(opened) = lock(&self.given).take() {
+                *lock(&self.open) = Some(opened);
+                return Ok(());
+            }
             let request = lock(&self.settings).request();
             let broken = |text: String| gst::error_msg!(gst::ResourceError::OpenRead, ("{text}"));
             let functions = sys::library().map_err(|error| broken(error.to_string()))?;

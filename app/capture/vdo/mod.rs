@@ -2,6 +2,7 @@
 
 pub mod element;
 pub mod frame_rate;
+pub mod keys;
 pub mod pictures;
 pub mod sensors;
 pub mod shim;
@@ -12,7 +13,7 @@ pub mod sys;
 use crate::base::error::{Error, Kind, Result};
 
 use shim::Failure;
-use stream::{Request, Sensor};
+use stream::{Request, Sensor, Shape};
 
 /// True where this is a camera: its video capture library opens.
 pub fn is_here() -> bool {
@@ -31,26 +32,35 @@ pub fn sensor(spec: &spec::VdoSpec, format: spec::Format) -> Result<Sensor> {
     stream::sensor(sys::library()?, spec.view, format).map_err(|failure| refused(&failure))
 }
 
-/// The first of these streams that the camera gives, as an element that is not started yet.
+/// The first of these streams that the camera gives, as an element that has it, and what it is.
 ///
 /// # Errors
-/// [`Kind::Source`] where it gives none, with what it said of the last.
-pub fn source(requests: &[Request], sensor: &Sensor) -> Result<element::VdoSrc> {
+/// [`Kind::Source`] where it gives none, with what it said.
+pub fn source(requests: &[Request], sensor: &Sensor) -> Result<(element::VdoSrc, Shape)> {
     let functions = sys::library()?;
-    let mut last = Error::new(Kind::Internal, "no stream was asked for");
-    for (index, request) in requests.iter().enumerate() {
-        // The last is opened by the element itself, which then says what is wrong.
-        if index + 1 < requests.len() {
-            match stream::open(functions, request, sensor) {
-                Ok((stream, _)) => drop(stream),
-                Err(failure) => {
-                    log::debug!("{request:?}: {failure}");
-                    last = refused(&failure);
-                    continue;
+    let mut told: Option<Failure> = None;
+    for request in requests {
+        match stream::open(functions, request, sensor) {
+            Ok((stream, shape)) => {
+                let detail = shape.detail();
+                match &told {
+                    // A format that the chip does not have is not worth a word.
+                    Some(why) if request.format == requests[0].format => {
+                        log::warn!("the camera gives {detail}, {:.1} frames a second: {why}", shape.rate);
+                    }
+                    _ => log::info!("the camera gives {detail}"),
+                }
+                return Ok((element::source(request, (stream, shape))?, shape));
+            }
+            Err(failure) if failure.is_for_all_streams() => return Err(refused(&failure)),
+            Err(failure) => {
+                log::debug!("{request:?}: {failure}");
+                // That there are too many streams says more than what of it is refused after that.
+                if !told.as_ref().is_some_and(Failure::is_for_want_of_resources) {
+                    told = Some(failure);
                 }
             }
         }
-        return element::source(request);
     }
-    Err(last)
+    Err(told.map_or_else(|| Error::new(Kind::Internal, "no stream was asked for"), |why| refused(&why)))
 }

@@ -158,7 +158,7 @@ fn play(spec: &VdoSpec, choice: &Choice, shared: &Shared, stop: &Stop) -> Result
     *shared.lock() = Ring { view, ..Ring::default() };
     let broken = |what: &str| Error::new(Kind::Source, what.to_owned());
     let sensor = super::sensor(spec, Format::Jpeg)?;
-    let source = element::source(&sensor.page_request(spec))?;
+    let source = element::element(&sensor.page_request(spec))?;
     let sink = gst_app::AppSink::builder()
         .caps(&gst::Caps::new_empty_simple("image/jpeg"))
         .sync(false)

@@ -165,6 +165,10 @@ impl FrameSource for Chosen {
         self.source.rewind()
     }
 
+    fn detail(&self) -> Option<String> {
+        self.source.detail()
+    }
+
     fn frame_rate(&self) -> Option<f64> {
         self.source.frame_rate()
     }

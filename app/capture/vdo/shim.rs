@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gstreamer::glib::ffi::{GError, GList, g_error_free, g_free, g_list_free};
 use gstreamer::glib::gobject_ffi::{GObject, g_object_unref};
 
+use rustix::ioctl;
+
 use super::sys::{self, Functions, VdoBuffer, VdoChannel, VdoMap, VdoPair32u, VdoStream};
 use crate::base::error::Result;
 
@@ -29,6 +31,24 @@ pub struct Failure {
 impl Failure {
     fn own(text: &str) -> Self {
         Self { code: 0, text: text.to_owned() }
+    }
+
+    /// Whether other settings may be taken.
+    pub fn is_about_settings(&self) -> bool {
+        matches!(self.code, sys::VDO_ERROR_INVALID_ARGUMENT | sys::VDO_ERROR_NOT_SUPPORTED)
+    }
+
+    /// Whether the camera has nothing left for the stream.
+    pub fn is_for_want_of_resources(&self) -> bool {
+        matches!(self.code, sys::VDO_ERROR_BUSY | sys::VDO_ERROR_OOM | sys::VDO_ERROR_NO_BUFFER_SPACE)
+    }
+
+    /// Whether no other stream of this picture would be given either.
+    pub fn is_for_all_streams(&self) -> bool {
+        matches!(
+            self.code,
+            sys::VDO_ERROR_NOT_FOUND | sys::VDO_ERROR_PERMISSION_DENIED | sys::VDO_ERROR_INTERFACE_DOWN
+        )
     }
 }
 
@@ -48,9 +68,9 @@ impl fmt::Display for Failure {
                 )
             }
             sys::VDO_ERROR_NOT_SUPPORTED => {
-                write!(f, "the camera does not give this format or size ({text}); try format=nv12")
+                write!(f, "the camera does not give this format or size ({text})")
             }
-            sys::VDO_ERROR_BUSY => {
+            _ if self.is_for_want_of_resources() => {
                 write!(
                     f,
                     "the camera gives no more streams at present ({text}); end others that use its video"
@@ -312,8 +332,9 @@ pub struct Stream {
     functions: &'static Functions,
     raw: Mutex<Raw>,
     fd: RawFd,
-    /// The number of each of its buffers, by file descriptor and offset.
-    numbers: Mutex<HashMap<(RawFd, i64), u64>>,
+    /// The number of each of its buffers, by file descriptor and offset, and whether the kernel says that it is a
+    /// dma-buf.
+    numbers: Mutex<HashMap<(RawFd, i64), (u64, bool)>>,
     /// Memory of buffers that the library does not map by itself, by buffer number.
     mapped: Mutex<HashMap<u64, Mapped>>,
 }
@@ -443,6 +464,7 @@ impl Stream {
             fd: -1,
             offset: 0,
             number: 0,
+            dma_buf: false,
             timestamp: 0,
         };
         let functions = self.functions;
@@ -461,8 +483,9 @@ impl Stream {
             (functions.vdo_buffer_get_data)(raw)
         };
         let key = (buffer.fd, buffer.offset);
-        buffer.number =
-            *lock(&self.numbers).entry(key).or_insert_with(|| NEXT_BUFFER.fetch_add(1, Ordering::Relaxed));
+        (buffer.number, buffer.dma_buf) = *lock(&self.numbers)
+            .entry(key)
+            .or_insert_with(|| (NEXT_BUFFER.fetch_add(1, Ordering::Relaxed), is_dma_buf(buffer.fd)));
         buffer.data = match NonNull::new(data.cast::<u8>()) {
             Some(data) => data,
             None => self.map(&buffer)?,
@@ -521,6 +544,8 @@ pub struct Buffer {
     pub offset: i64,
     /// The same for the same buffer, and for no other of any stream.
     pub number: u64,
+    /// Whether the kernel says that its memory is a dma-buf.
+    pub dma_buf: bool,
     /// When the frame was captured: microseconds of the monotonic clock.
     pub timestamp: u64,
 }
@@ -553,6 +578,33 @@ impl Drop for Buffer {
             log::debug!("a frame's buffer was not taken back: {}", error.take(self.stream.functions));
         }
     }
+}
+
+/// `struct dma_buf_sync` of linux/dma-buf.h.
+#[repr(C)]
+struct DmaBufSync {
+    flags: u64,
+}
+
+/// `DMA_BUF_IOCTL_SYNC`, `_IOW('b', 0, struct dma_buf_sync)`.
+const DMA_BUF_IOCTL_SYNC: ioctl::Opcode = ioctl::opcode::write::<DmaBufSync>(b'b', 0);
+
+/// Asks the kernel, with an end of reading that nobody began: only a dma-buf knows what that is.
+fn is_dma_buf(fd: RawFd) -> bool {
+    /// `DMA_BUF_SYNC_READ | DMA_BUF_SYNC_END`.
+    const END_OF_READING: u64 = 1 | 1 << 2;
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: the descriptor is a buffer's, which is ours for now; the opcode takes a pointer to a dma_buf_sync, which
+    // the setter hands over.
+    let done = rustix::io::retry_on_intr(|| unsafe {
+        ioctl::ioctl(
+            BorrowedFd::borrow_raw(fd),
+            ioctl::Setter::<DMA_BUF_IOCTL_SYNC, DmaBufSync>::new(DmaBufSync { flags: END_OF_READING }),
+        )
+    });
+    done.is_ok()
 }
 
 /// A C string of a text without zero bytes; others lose what is after one.

@@ -64,6 +64,8 @@ pub struct Suit {
     pub stretched: bool,
     /// Whether its red, green and blue are planes.
     pub planar: bool,
+    /// Whether only the middle of frames goes into it.
+    pub cropped: bool,
 }
 
 /// Which video of the camera.

@@ -1,7 +1,7 @@
 //! The camera's video capture library, `libvdostream.so.1`, as C declares it.
 //!
 //! It is on cameras alone and is opened at run time. Every function and number here is in the table of
-//! `docs/camera.md` with its source; a test holds the two against each other. Objects that the library gives out
+//! `docs/design/vdo.md` with its owner and source; a test holds the two against each other. Objects that the library gives out
 //! are GObjects, released with GLib's own `g_object_unref`; the GLib is the one that GStreamer uses too.
 
 use std::ffi::{c_char, c_double, c_int, c_uint, c_void};
@@ -75,6 +75,9 @@ pub const VDO_FORMAT_RGB: u32 = 8;
 /// `VdoFormat`: RGB in three planes.
 pub const VDO_FORMAT_PLANAR_RGB: u32 = 9;
 
+/// `VdoBufferStrategy`: the library keeps buffers and fills them in turn.
+pub const VDO_BUFFER_STRATEGY_INFINITE: u32 = 4;
+
 /// `VdoError`: there is no such channel.
 pub const VDO_ERROR_NOT_FOUND: c_int = 1;
 /// `VdoError`: a setting is none that it takes.
@@ -85,8 +88,12 @@ pub const VDO_ERROR_PERMISSION_DENIED: c_int = 4;
 pub const VDO_ERROR_NOT_SUPPORTED: c_int = 5;
 /// `VdoError`: too many streams.
 pub const VDO_ERROR_BUSY: c_int = 7;
+/// `VdoError`: out of memory.
+pub const VDO_ERROR_OOM: c_int = 11;
 /// `VdoError`: no frame yet, or none for now.
 pub const VDO_ERROR_NO_DATA: c_int = 13;
+/// `VdoError`: no room for the stream's buffers.
+pub const VDO_ERROR_NO_BUFFER_SPACE: c_int = 14;
 /// `VdoError`: closed for maintenance, as at a change of the rotation.
 pub const VDO_ERROR_INTERFACE_DOWN: c_int = 16;
 
@@ -200,15 +207,16 @@ mod tests {
     use std::collections::BTreeMap;
     use std::mem::{offset_of, size_of};
 
-    /// The rows `| \`name\` | what | source |` of the section on the library in docs/camera.md.
-    fn documented() -> BTreeMap<String, (String, String)> {
-        let text = include_str!("../../../docs/camera.md");
-        let section = text.split_once("\n## libvdostream\n").expect("docs/camera.md has the section").1;
+    /// The rows `| \`name\` | what | owner | source |` of the section on the library in docs/design/vdo.md.
+    fn documented() -> BTreeMap<String, (String, String, String)> {
+        let text = include_str!("../../../docs/design/vdo.md");
+        let section = text.split_once("\n## The library\n").expect("docs/design/vdo.md has the section").1;
         let section = section.split("\n## ").next().unwrap_or_default();
         let rows = section.lines().filter_map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             let name = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
-            Some((name.to_owned(), ((*cells.get(2)?).to_owned(), (*cells.get(3)?).to_owned())))
+            let cell = |index: usize| cells.get(index).map(|cell| (*cell).to_owned());
+            Some((name.to_owned(), (cell(2)?, cell(3)?, cell(4)?)))
         });
         rows.collect()
     }
@@ -217,17 +225,24 @@ mod tests {
     fn what_is_declared_is_what_the_table_says() {
         let mut documented = documented();
         for (name, optional) in NAMES {
-            let (what, source) =
+            let (what, owner, source) =
                 documented.remove(*name).unwrap_or_else(|| panic!("{name} is not in the table"));
             assert!(what.contains(&format!("{name}(")), "{name}: {what}");
             assert_eq!(what.ends_with("may be absent"), *optional, "{name}: {what}");
             assert!(!source.is_empty(), "{name} has no source");
+            // Whatever is handed out by address or as a descriptor has an owner.
+            let gives = what.split('(').next().unwrap_or_default();
+            let handed_out = gives.contains('*') || gives.contains("gpointer") || gives.ends_with("_fd");
+            assert!(!handed_out || owner != "–", "{name}: who owns what it gives?");
         }
         let values = [
             ("VDO_FORMAT_JPEG", i64::from(VDO_FORMAT_JPEG)),
             ("VDO_FORMAT_YUV", i64::from(VDO_FORMAT_YUV)),
             ("VDO_FORMAT_RGB", i64::from(VDO_FORMAT_RGB)),
             ("VDO_FORMAT_PLANAR_RGB", i64::from(VDO_FORMAT_PLANAR_RGB)),
+            ("VDO_BUFFER_STRATEGY_INFINITE", i64::from(VDO_BUFFER_STRATEGY_INFINITE)),
+            ("VDO_ERROR_OOM", i64::from(VDO_ERROR_OOM)),
+            ("VDO_ERROR_NO_BUFFER_SPACE", i64::from(VDO_ERROR_NO_BUFFER_SPACE)),
             ("VDO_ERROR_NOT_FOUND", i64::from(VDO_ERROR_NOT_FOUND)),
             ("VDO_ERROR_INVALID_ARGUMENT", i64::from(VDO_ERROR_INVALID_ARGUMENT)),
             ("VDO_ERROR_PERMISSION_DENIED", i64::from(VDO_ERROR_PERMISSION_DENIED)),
@@ -237,7 +252,7 @@ mod tests {
             ("VDO_ERROR_INTERFACE_DOWN", i64::from(VDO_ERROR_INTERFACE_DOWN)),
         ];
         for (name, value) in values {
-            assert_eq!(documented.remove(name).map(|(what, _)| what), Some(value.to_string()), "{name}");
+            assert_eq!(documented.remove(name).map(|(what, ..)| what), Some(value.to_string()), "{name}");
         }
         let word = size_of::<usize>();
         let layouts = [
@@ -246,10 +261,10 @@ mod tests {
         ];
         for (name, size, second) in layouts {
             let wanted = format!("{size} bytes, second field at {second}");
-            assert_eq!(documented.remove(name).map(|(what, _)| what), Some(wanted), "{name}");
+            assert_eq!(documented.remove(name).map(|(what, ..)| what), Some(wanted), "{name}");
         }
         assert_eq!(offset_of!(VdoResolutionSet, resolutions), word);
-        let set = documented.remove("VdoResolutionSet").map(|(what, _)| what);
+        let set = documented.remove("VdoResolutionSet").map(|(what, ..)| what);
         assert_eq!(set.as_deref(), Some("a size_t, then the resolutions"));
         assert!(documented.is_empty(), "the table has more than is declared: {:?}", documented.keys());
     }

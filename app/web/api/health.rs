@@ -72,7 +72,7 @@ mod tests {
         status.set_source(reconnecting);
         assert_eq!(trouble(&status), None);
         assert!(!status.is_detecting());
-        status.set_source(SourceState::Live);
+        status.set_source(SourceState::Live { detail: None });
         status.stats.inferred.fetch_add(1, Ordering::Relaxed);
         assert!(status.is_detecting());
         status.pulses.beat(Worker::Inference);

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use glib_sys::{GError, GQuark, gboolean};
 
 use crate::camera::camera;
+use crate::lent::{self, Lent};
 use crate::map::{Value, Values};
 use crate::object::Class;
-use crate::stream::{Stream, VdoBuffer, VdoFrame};
-use crate::{Failure, error};
+use crate::os;
+use crate::stream::{Stream, VdoFrame, supported};
+use crate::{Failure, error, misuse};
 
 static MAP: Class<Values> = Class::new(c"VdoMap");
 static STREAM: Class<Arc<Stream>> = Class::new(c"VdoStream");
@@ -33,6 +35,11 @@ type Errors = *mut *mut GError;
 unsafe fn given<T>(outcome: Result<T, Failure>, errors: Errors, other: T) -> T {
     outcome.unwrap_or_else(|(code, text)| {
         if !errors.is_null() {
+            // GLib: a place for an error holds null when it is handed in.
+            // SAFETY: the caller gave a place for an error.
+            if !unsafe { *errors }.is_null() {
+                misuse("an error is put over one that nobody has freed");
+            }
             let text = CString::new(text).unwrap_or_default();
             // SAFETY: the caller gave a place for an error; the text is copied.
             unsafe { *errors = glib_sys::g_error_new_literal(vdo_error_quark(), code, text.as_ptr()) }
@@ -200,14 +207,14 @@ pub unsafe extern "C" fn vdo_stream_get_event(_: *mut c_void, errors: Errors) ->
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_stream_get_buffer(this: *mut c_void, errors: Errors) -> *mut VdoBuffer {
+pub unsafe extern "C" fn vdo_stream_get_buffer(this: *mut c_void, errors: Errors) -> *mut Lent {
     unsafe { given(stream(this).and_then(|stream| stream.take()), errors, ptr::null_mut()) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vdo_stream_buffer_unref(
     this: *mut c_void,
-    buffer: *mut *mut VdoBuffer,
+    buffer: *mut *mut Lent,
     errors: Errors,
 ) -> gboolean {
     unsafe {
@@ -233,33 +240,33 @@ pub unsafe extern "C" fn vdo_stream_set_framerate(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_buffer_get_data(buffer: *mut VdoBuffer) -> *mut c_void {
-    unsafe { buffer.as_ref() }.map_or(ptr::null_mut(), |buffer| buffer.data)
+pub unsafe extern "C" fn vdo_buffer_get_data(buffer: *mut Lent) -> *mut c_void {
+    unsafe { lent::buffer(buffer) }.map_or(ptr::null_mut(), |buffer| buffer.data)
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_buffer_get_fd(buffer: *mut VdoBuffer) -> c_int {
-    unsafe { buffer.as_ref() }.map_or(-1, |buffer| buffer.fd)
+pub unsafe extern "C" fn vdo_buffer_get_fd(buffer: *mut Lent) -> c_int {
+    unsafe { lent::buffer(buffer) }.map_or(-1, |buffer| buffer.fd)
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_buffer_get_offset(buffer: *mut VdoBuffer) -> i64 {
-    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.offset)
+pub unsafe extern "C" fn vdo_buffer_get_offset(buffer: *mut Lent) -> i64 {
+    unsafe { lent::buffer(buffer) }.map_or(0, |buffer| buffer.offset)
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_buffer_get_capacity(buffer: *mut VdoBuffer) -> usize {
-    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.capacity)
+pub unsafe extern "C" fn vdo_buffer_get_capacity(buffer: *mut Lent) -> usize {
+    unsafe { lent::buffer(buffer) }.map_or(0, |buffer| buffer.capacity)
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_buffer_get_id(buffer: *mut VdoBuffer) -> u32 {
-    unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.id)
+pub unsafe extern "C" fn vdo_buffer_get_id(buffer: *mut Lent) -> u32 {
+    unsafe { lent::buffer(buffer) }.map_or(0, |buffer| buffer.id)
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vdo_buffer_get_frame(buffer: *mut VdoBuffer) -> *mut VdoFrame {
-    unsafe { buffer.as_mut() }.map_or(ptr::null_mut(), |buffer| &mut buffer.frame)
+pub unsafe extern "C" fn vdo_buffer_get_frame(buffer: *mut Lent) -> *mut VdoFrame {
+    lent::frame(buffer)
 }
 
 #[unsafe(no_mangle)]
@@ -354,7 +361,10 @@ pub unsafe extern "C" fn vdo_channel_get_info(channel: *mut c_void, errors: Erro
                 info.set("type.id", Value::Number(*id));
             }
             info.set("rotation", Value::Number(camera.faults().rotation));
-            info.set("aspect_ratio", Value::Pair(camera.size.0, camera.size.1));
+            // Since when is not said anywhere.
+            if camera.os >= os::FRACTIONS {
+                info.set("aspect_ratio", Value::Pair(camera.size.0, camera.size.1));
+            }
             MAP.object(info)
         });
     unsafe { given(made, errors, ptr::null_mut()) }
@@ -374,12 +384,21 @@ pub unsafe extern "C" fn vdo_channel_get_resolutions(
     }
     let filter = unsafe { values(filter) };
     let (width, height) = camera().size;
-    let native = filter.text("aspect_ratio").is_some_and(|aspect| aspect == "native");
+    // Since when is not said anywhere.
+    let asked = filter.text("aspect_ratio").is_some();
+    if asked && camera().os < os::FRACTIONS && camera().refuses {
+        let failure = (error::INVALID_ARGUMENT, "aspect_ratio is no filter here".to_owned());
+        return unsafe { given(Err(failure), errors, ptr::null_mut()) };
+    }
+    let native =
+        camera().os >= os::FRACTIONS && filter.text("aspect_ratio").is_some_and(|aspect| aspect == "native");
+    // No sizes are those of a format that the chip does not have.
+    let has = filter.number("format").is_none_or(|format| supported(camera().chip, format));
     let mut sizes: Vec<(u32, u32)> = [(1, 1), (2, 3), (1, 2), (3, 8), (1, 4)]
         .map(|(n, d)| ((width * n / d) & !1, (height * n / d) & !1))
         .into_iter()
         .chain((!native).then_some([(640, 480), (320, 240)]).into_iter().flatten())
-        .filter(|size| size.0 <= width && size.1 <= height)
+        .filter(|size| has && size.0 <= width && size.1 <= height)
         .collect();
     sizes.sort_by_key(|(width, height)| width * height);
     match filter.text("select").as_deref() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::os::{self, Os};
 use crate::picture::{Picture, Source};
 use crate::stream::Stream;
 
@@ -29,6 +30,10 @@ pub struct Faults {
     pub no_jpeg: bool,
     /// The input that is no longer there; 0 where all are.
     pub gone: u32,
+    pub no_rgb: bool,
+    pub no_sizes: Vec<(u32, u32)>,
+    pub max_rate: Option<u32>,
+    pub max_streams: Option<u32>,
     pub rotation: u32,
     pub late_jpeg: Duration,
 }
@@ -50,6 +55,11 @@ pub struct Camera {
     pub pitch: usize,
     /// How many sensors it has.
     pub sensors: u32,
+    pub os: Os,
+    /// Whether a setting that the version does not know is refused.
+    pub refuses: bool,
+    /// Whether a picture with bars lies in the middle of them.
+    pub centred: bool,
     folder: Option<PathBuf>,
     streams: Mutex<Vec<Weak<Stream>>>,
     counts: Mutex<Counts>,
@@ -70,6 +80,11 @@ pub fn time_of(number: u64, rate: u64) -> u64 {
     number * 1_000_000 / rate
 }
 
+fn size_of(text: &str) -> Option<(u32, u32)> {
+    let (width, height) = text.split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
+}
+
 /// The camera of this process.
 pub fn camera() -> &'static Camera {
     static CAMERA: OnceLock<Camera> = OnceLock::new();
@@ -82,10 +97,7 @@ pub fn camera() -> &'static Camera {
             Some("cv25") => Chip::Cv25,
             _ => Chip::Artpec8,
         };
-        let size = variable("SPOTTER_SIM_SIZE").and_then(|text| {
-            let (width, height) = text.split_once('x')?;
-            Some((width.parse().ok()?, height.parse().ok()?))
-        });
+        let size = variable("SPOTTER_SIM_SIZE").and_then(|text| size_of(&text));
         Camera {
             chip,
             size: size.unwrap_or((1280, 720)),
@@ -93,6 +105,9 @@ pub fn camera() -> &'static Camera {
             memory: variable("SPOTTER_SIM_MEMORY").unwrap_or_else(|| "memfd".to_owned()),
             pitch: variable("SPOTTER_SIM_PITCH").and_then(|text| text.parse().ok()).unwrap_or(64).max(1),
             sensors: variable("SPOTTER_SIM_SENSORS").and_then(|text| text.parse().ok()).unwrap_or(1).max(1),
+            os: variable("SPOTTER_SIM_OS").and_then(|text| Os::parse(&text)).unwrap_or(os::DEFAULT),
+            refuses: variable("SPOTTER_SIM_UNKNOWN").is_some_and(|text| text == "refuse"),
+            centred: variable("SPOTTER_SIM_BARS").is_none_or(|text| text != "below"),
             folder: variable("SPOTTER_SIM_DIR").map(PathBuf::from),
             streams: Mutex::default(),
             counts: Mutex::default(),
@@ -120,6 +135,12 @@ impl Camera {
                 Some(["vdo", "stall"]) => faults.stall = true,
                 Some(["vdo", "interface-down"]) => faults.interface_down = true,
                 Some(["vdo", "busy"]) => faults.busy = true,
+                Some(["vdo", "no-rgb"]) => faults.no_rgb = true,
+                Some(["vdo", "no-size"]) => {
+                    faults.no_sizes.extend(words.get(2).and_then(|word| size_of(word)));
+                }
+                Some(["vdo", "max-rate"]) => faults.max_rate = Some(number()),
+                Some(["vdo", "max-streams"]) => faults.max_streams = Some(number()),
                 Some(["vdo", "no-jpeg"]) => faults.no_jpeg = true,
                 Some(["vdo", "gone"]) => faults.gone = number(),
                 Some(["vdo", "rotation"]) => faults.rotation = number(),

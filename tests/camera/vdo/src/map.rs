@@ -67,6 +67,11 @@ impl Values {
         })
     }
 
+    pub fn all(&self) -> Vec<(String, Value)> {
+        let values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        values.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
     pub fn keys(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }

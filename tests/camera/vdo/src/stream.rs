@@ -13,9 +13,14 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use turbojpeg::Compressor;
 
 use crate::camera::{Camera, Chip, Faults, camera, lock, time_of};
+use crate::lent::{self, Lent};
 use crate::map::{Value, Values};
+use crate::os;
 use crate::picture::Picture;
-use crate::{Failure, error};
+use crate::{Failure, error, misuse};
+
+/// What memory is filled with when a buffer is given back.
+const POISON: u8 = 0xdb;
 
 const JPEG: u32 = 2;
 const YUV: u32 = 3;
@@ -24,6 +29,7 @@ const PLANAR_RGB: u32 = 9;
 
 /// What a buffer holds.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct VdoFrame {
     pub timestamp: u64,
     pub size: usize,
@@ -31,7 +37,13 @@ pub struct VdoFrame {
     pub kind: i32,
 }
 
-/// One buffer of a stream; its address is what C gets.
+impl VdoFrame {
+    /// Of a buffer that was given back.
+    pub const POISON: Self =
+        Self { timestamp: 0xdbdb_dbdb_dbdb_dbdb, size: 0xdbdb_dbdb, sequence: 0xdbdb_dbdb, kind: -1 };
+}
+
+/// One buffer of a stream.
 pub struct VdoBuffer {
     pub id: u32,
     pub offset: i64,
@@ -40,6 +52,13 @@ pub struct VdoBuffer {
     pub fd: RawFd,
     pub frame: VdoFrame,
     stream: Weak<Stream>,
+}
+
+impl VdoBuffer {
+    /// Whether its stream is gone, and its memory with it.
+    pub fn is_orphan(&self) -> bool {
+        self.stream.strong_count() == 0
+    }
 }
 
 // SAFETY: the pointer is to memory that the stream keeps mapped; who has the buffer alone uses it.
@@ -100,7 +119,7 @@ pub struct Stream {
     mounted: u32,
     /// Whose pictures it has, from 1 on.
     sensor: u32,
-    crop: bool,
+    contain: bool,
     pitch: usize,
     capacity: usize,
     buffers: u32,
@@ -121,16 +140,23 @@ impl Stream {
         if faults.interface_down {
             return Err((error::INTERFACE_DOWN, "video is down for maintenance".to_owned()));
         }
-        if faults.busy {
+        let live = u32::try_from(camera.streams().len()).unwrap_or(u32::MAX);
+        if faults.busy || faults.max_streams.is_some_and(|most| live >= most) {
             return Err((error::BUSY, "no stream is left".to_owned()));
         }
+        let settings = &os::known(camera.os, camera.refuses, settings)?;
         let (input, channel) = (settings.number("input"), settings.number("channel"));
         let asked = if input.is_none() && channel.is_none() { Some(1) } else { channel };
         let Some(sensor) = camera.input(input, asked) else {
             return Err((error::NOT_FOUND, format!("no view of input {input:?}, channel {channel:?}")));
         };
         let format = settings.number("format").ok_or_else(|| invalid("no format"))?;
-        if !supported(camera.chip, format) || (format == JPEG && faults.no_jpeg) {
+        let withheld = match format {
+            JPEG => faults.no_jpeg,
+            RGB | PLANAR_RGB => faults.no_rgb,
+            _ => false,
+        };
+        if withheld || !supported(camera.chip, format) {
             return Err((error::NOT_SUPPORTED, format!("format {format} is not supported by this chip")));
         }
         if settings.text("subformat").is_some_and(|text| format == YUV && text != "NV12") {
@@ -140,6 +166,12 @@ impl Stream {
             .pair("resolution")
             .or_else(|| settings.number("width").zip(settings.number("height")))
             .unwrap_or(camera.size);
+        if faults.no_sizes.contains(&size) && format != JPEG {
+            let text = format!("{}x{} is not supported in format {format}", size.0, size.1);
+            return Err((error::NOT_SUPPORTED, text));
+        }
+        // "The info value will differ if it has been clamped to within allowed values."
+        let size = (size.0.min(camera.size.0), size.1.min(camera.size.1));
         if [size.0, size.1].iter().any(|side| side % 2 == 1 || !(16..=4096).contains(side)) {
             return Err(invalid(format!("no resolution {}x{}", size.0, size.1)));
         }
@@ -147,9 +179,15 @@ impl Stream {
         if ![0, 90, 180, 270].contains(&rotation) {
             return Err(invalid(format!("no rotation {rotation}")));
         }
-        let rate = settings.double("framerate").unwrap_or(camera.rate as f64);
+        let rate = settings.double("framerate").or(settings.number("framerate").map(f64::from));
+        let rate = rate.unwrap_or(camera.rate as f64);
         if !(rate > 0.0 && rate <= 240.0) {
             return Err(invalid(format!("no frame rate {rate}")));
+        }
+        // No faster than its sensor.
+        let rate = rate.min(camera.rate as f64);
+        if faults.max_rate.is_some_and(|most| rate > f64::from(most)) {
+            return Err((error::BUSY, format!("{rate} frames a second are too many")));
         }
         let buffers = settings.number("buffer.count").unwrap_or(3);
         if !(1..=32).contains(&buffers) {
@@ -158,9 +196,11 @@ impl Stream {
         if settings.boolean("socket.blocking") != Some(false) {
             return Err(invalid("only streams with socket.blocking = false are simulated"));
         }
-        let crop = match settings.text("image.fit").as_deref() {
-            None | Some("crop") => true,
-            Some("scale") => false,
+        // "crop" clips to cover the frame and "scale" shrinks to contain the image. "crop" works on all platforms. On
+        // Ambarella CV25, only YUV and RGB work with "scale".
+        let contain = match settings.text("image.fit").as_deref() {
+            None | Some("crop") => false,
+            Some("scale") => camera.chip != Chip::Cv25 || matches!(format, YUV | RGB),
             Some(other) => return Err(invalid(format!("no image.fit {other}"))),
         };
         let (width, height) = turn(size, rotation);
@@ -182,7 +222,7 @@ impl Stream {
             rotation,
             mounted: faults.rotation,
             sensor,
-            crop,
+            contain,
             pitch,
             capacity,
             buffers,
@@ -224,7 +264,13 @@ impl Stream {
         values.set("height", Value::Number(height));
         values.set("pitch", Value::Number(self.pitch as u32));
         values.set("buffer.count", Value::Number(self.buffers));
-        values.set("framerate", Value::Double(self.rate()));
+        values.set(
+            "framerate",
+            match camera.os < os::FRACTIONS {
+                true => Value::Number(self.rate().round() as u32),
+                false => Value::Double(self.rate()),
+            },
+        );
         let kind = std::ffi::CString::new(camera.memory.as_str()).unwrap_or_default();
         values.set("buffer.type", Value::Text(kind));
         values.set("aspect_ratio", Value::Pair(camera.size.0, camera.size.1));
@@ -287,7 +333,7 @@ impl Stream {
     }
 
     /// The next frame; its buffer is then the caller's until it is given back.
-    pub fn take(&self) -> Result<*mut VdoBuffer, Failure> {
+    pub fn take(&self) -> Result<*mut Lent, Failure> {
         let faults = self.check()?;
         let none = || (error::NO_DATA, "no frame".to_owned());
         if faults.no_data {
@@ -302,21 +348,18 @@ impl Stream {
         let _ = rustix::io::read(&self.event, &mut [0u8; 8]);
         state.out += 1;
         self.camera().count(|counts| counts.given += 1);
-        Ok(Box::into_raw(buffer))
+        Ok(lent::lend(buffer))
     }
 
-    /// Takes a buffer back.
-    ///
-    /// # Safety
-    /// The buffer must come from [`Self::take`] and not have been given back.
-    pub unsafe fn give_back(&self, buffer: *mut VdoBuffer) -> Result<(), Failure> {
-        // SAFETY: this function's contract.
-        let buffer = unsafe { Box::from_raw(buffer) };
+    /// Takes a buffer back. Ends the program where it is none that this stream has lent.
+    pub fn give_back(&self, lent: *mut Lent) -> Result<(), Failure> {
+        let mut buffer = lent::take(lent);
         if !std::ptr::eq(buffer.stream.as_ptr(), self) {
-            let id = buffer.id;
-            std::mem::forget(buffer);
-            return Err(invalid(format!("buffer {id} is of another stream")));
+            misuse("a buffer is given back to another stream than the one that gave it");
         }
+        buffer.frame = VdoFrame::POISON;
+        // SAFETY: the buffer's memory is mapped with this size, and it is ours again: who still reads it reads this.
+        unsafe { std::slice::from_raw_parts_mut(buffer.data.cast::<u8>(), self.capacity) }.fill(POISON);
         let mut state = lock(&self.state);
         state.out -= 1;
         state.free.push(buffer);
@@ -389,14 +432,17 @@ impl Stream {
     fn fill(&self, picture: &Picture, buffer: &mut VdoBuffer) -> usize {
         let (width, height) = (f64::from(self.size.0), f64::from(self.size.1));
         let (whole_w, whole_h) = (picture.width as f64, picture.height as f64);
-        let (from, part) = if self.crop {
+        let (columns, rows) = (self.size.0 as usize, self.size.1 as usize);
+        let picture = if self.contain {
+            let scale = (width / whole_w).min(height / whole_h);
+            let side = |side: f64, most: usize| ((side * scale).round() as usize).clamp(1, most);
+            let inner = picture.scaled((0.0, 0.0), (1.0, 1.0), side(whole_w, columns), side(whole_h, rows));
+            inner.with_bars(columns, rows, self.camera().centred)
+        } else {
             let scale = (whole_w / width).min(whole_h / height);
             let (w, h) = (scale * width / whole_w, scale * height / whole_h);
-            (((1.0 - w) / 2.0, (1.0 - h) / 2.0), (w, h))
-        } else {
-            ((0.0, 0.0), (1.0, 1.0))
+            picture.scaled(((1.0 - w) / 2.0, (1.0 - h) / 2.0), (w, h), columns, rows)
         };
-        let picture = picture.scaled(from, part, self.size.0 as usize, self.size.1 as usize);
         let picture = if self.camera().sensors > 1 { picture.numbered(self.sensor) } else { picture };
         let picture = picture.turned(self.rotation);
         // SAFETY: the buffer's memory is mapped with this size, and nobody else has the buffer.
@@ -422,7 +468,7 @@ impl Stream {
 }
 
 /// Which formats which chip gives.
-fn supported(chip: Chip, format: u32) -> bool {
+pub fn supported(chip: Chip, format: u32) -> bool {
     match format {
         JPEG | YUV => true,
         RGB => matches!(chip, Chip::Artpec9 | Chip::Cv25),
