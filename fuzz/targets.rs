@@ -1,5 +1,5 @@
 //! What is fuzzed: each function takes any bytes and must come back soon, without a panic and with little
-//! memory. The fuzzer calls them, and so does `tests/library/fuzz.rs` with what the fuzzer found of interest.
+//! memory. The fuzzer calls them, and so does `tests/offline/fuzz.rs` with what the fuzzer found of interest.
 
 use spotter::eval::annotations::Annotations;
 use spotter::eval::classification;

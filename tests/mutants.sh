@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Do the tests see what matters? Each mutant is a copy of the sources with one mistake of the kind that
 # gives plausible but wrong pictures or boxes. The fast tests must fail for every one of them.
+#
+# All mistakes are in spotter-core, so that crate alone is compiled and tested, without debug information; from the second
+# mutant on incrementally, so that little but what the mistake touches is compiled anew.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tree=$root/target/mutants/tree
 # The same folder as the tests': what they are made of besides Spotter is compiled there already.
-export CARGO_TARGET_DIR=$root/target CARGO_TERM_PROGRESS_WHEN=never
+export CARGO_TARGET_DIR=$root/target CARGO_TERM_PROGRESS_WHEN=never CARGO_INCREMENTAL=1 CARGO_PROFILE_DEV_DEBUG=0
+tests=(--locked --package spotter-core --lib --test core)
 
 rm -rf "$tree"
 mkdir -p "$tree"
@@ -24,12 +28,12 @@ mutant() {
         echo "mutants: \"$name\" changes nothing in $file; its expression is out of date" >&2
         exit 1
     fi
-    if ! cargo test --locked --package spotter-core --package spotter --lib --test library --no-run >"$tree/log" 2>&1; then
+    if ! cargo test "${tests[@]}" --no-run >"$tree/log" 2>&1; then
         cat "$tree/log" >&2
         echo "mutants: \"$name\" does not compile" >&2
         exit 1
     fi
-    if cargo test --locked --package spotter-core --package spotter --lib --test library --no-fail-fast >"$tree/log" 2>&1; then
+    if cargo test "${tests[@]}" --no-fail-fast >"$tree/log" 2>&1; then
         survived+=("$name")
         echo "mutant survived: $name"
     else

@@ -6,6 +6,7 @@ mod common;
 
 mod demo;
 mod edgetpu;
+mod exchange;
 mod interface;
 mod record;
 mod run;

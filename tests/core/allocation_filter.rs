@@ -2,12 +2,12 @@
 
 use allocation_counter::measure;
 use serde_json::{Value, json};
-use spotter::filter::{Filter, Sorted};
-use spotter::model::labels::Labels;
-use spotter::settings::{Reader, Settings, Values};
-use spotter::vision::detection::Detection;
-use spotter::vision::geometry::Rect;
-use spotter::vision::predictions::{Findings, Suppressed};
+use spotter_core::filter::{Filter, Sorted};
+use spotter_core::model::labels::Labels;
+use spotter_core::settings::{Reader, Settings, Values};
+use spotter_core::vision::detection::Detection;
+use spotter_core::vision::geometry::Rect;
+use spotter_core::vision::predictions::{Findings, Suppressed};
 
 #[test]
 fn a_warm_filter_allocates_nothing() {

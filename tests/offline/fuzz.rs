@@ -147,7 +147,7 @@ fn options(slots: u32) -> Vec<u8> {
 
 /// A model of each head with the smallest shapes that it can have.
 fn small_models() -> Vec<(&'static str, Vec<u8>)> {
-    use crate::tflite_file::{Graph, LOGISTIC, QUANTIZE, Type};
+    use crate::common::tflite_file::{Graph, LOGISTIC, QUANTIZE, Type};
     let input = |graph: &mut Graph, side: i32| {
         graph.tensor("picture", &[1, side, side, 3], Type::U8, Some((1.0 / 128.0, 128)), Vec::new())
     };

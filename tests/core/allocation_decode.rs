@@ -1,14 +1,14 @@
 //! Decoders ask for no memory once they have run.
 
-use spotter::model::decode::anchors::Layout;
-use spotter::model::decode::classification::ClassificationDecoder;
-use spotter::model::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
-use spotter::model::decode::segmentation::SegmentationDecoder;
-use spotter::model::decode::ssd::SsdDecoder;
-use spotter::model::decode::yolov5::YoloV5Decoder;
-use spotter::model::decode::{Decoder, Output, Scores, Thresholds};
-use spotter::vision::predictions::Findings;
-use spotter::vision::tensor::{DataType, Quantisation, TensorInfo};
+use spotter_core::model::decode::anchors::Layout;
+use spotter_core::model::decode::classification::ClassificationDecoder;
+use spotter_core::model::decode::raw_ssd::{Anchors, RawSsd, RawSsdDecoder};
+use spotter_core::model::decode::segmentation::SegmentationDecoder;
+use spotter_core::model::decode::ssd::SsdDecoder;
+use spotter_core::model::decode::yolov5::YoloV5Decoder;
+use spotter_core::model::decode::{Decoder, Output, Scores, Thresholds};
+use spotter_core::vision::predictions::Findings;
+use spotter_core::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const DEPLOY: Thresholds =
     Thresholds { confidence: 0.25, iou: 0.45, max_detections: 300, multi_label: false };

@@ -1,10 +1,10 @@
 //! Once warm, preprocessing takes no memory from the heap.
 
 use allocation_counter::measure;
-use spotter::preprocess::{I420Buffer, Preprocessor, ViewScaler};
-use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
-use spotter::vision::geometry::Fit;
-use spotter::vision::tensor::{DataType, TensorInfo};
+use spotter_core::preprocess::{I420Buffer, Preprocessor, ViewScaler};
+use spotter_core::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
+use spotter_core::vision::geometry::Fit;
+use spotter_core::vision::tensor::{DataType, TensorInfo};
 
 fn frame(format: PixelFormat, width: usize, height: usize) -> Frame {
     let plane = |index| {

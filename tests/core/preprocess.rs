@@ -2,11 +2,11 @@
 //! frame.
 
 use proptest::prelude::*;
-use spotter::base::error::Kind;
-use spotter::preprocess::{I420Buffer, Preprocessor, Resample, ViewScaler};
-use spotter::vision::frame::{Frame, FrameLayout, Matrix, OwnedPixels, PixelFormat, Range};
-use spotter::vision::geometry::{Fit, Mapping, Rect};
-use spotter::vision::tensor::{DataType, Quantisation, TensorInfo};
+use spotter_core::base::error::Kind;
+use spotter_core::preprocess::{I420Buffer, Preprocessor, Resample, ViewScaler};
+use spotter_core::vision::frame::{Frame, FrameLayout, Matrix, OwnedPixels, PixelFormat, Range};
+use spotter_core::vision::geometry::{Fit, Mapping, Rect};
+use spotter_core::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const FITS: [Fit; 4] = [Fit::Letterbox, Fit::Stretch, Fit::Crop, Fit::CropInner];
 const MATRICES: [Matrix; 3] = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020];

@@ -1,0 +1,8 @@
+//! What `spotter-core` promises: pixels, decoders and filters, by themselves. Memory is counted here, so the allocator is
+//! one that counts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod allocation;
+mod allocation_decode;
+mod allocation_filter;
+mod preprocess;
