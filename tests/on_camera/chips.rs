@@ -220,11 +220,14 @@ fn worst(ours: &[Value], theirs: &[Value]) -> (f64, f64) {
     (off, least)
 }
 
-/// Some scenes as a viewer of the camera gets them.
+/// Scenes as a viewer of the camera gets them: so many, and more until something was found in as many. For a while the
+/// street is empty.
 fn scenes(camera: &Camera, count: usize) -> Vec<Value> {
+    let sure = |scene: &&Value| found(scene).iter().any(|one| score(one) >= 0.5);
     let mut scenes: Vec<Value> = Vec::new();
     let mut after = String::new();
-    while scenes.len() < count {
+    while scenes.iter().filter(sure).count() < count {
+        assert!(scenes.len() < 20 * count, "nothing is found: {:#}", scenes[0]);
         let scene = camera.get(&format!("scene?timeout_ms=20000{after}"));
         assert!(scene["http"].is_null(), "{scene}\n{}", camera.log());
         after = format!("&after={}", scene["frame"]["seq"]);
