@@ -17,9 +17,21 @@ export function address(path) {
  */
 export const OWN = { 'X-Requested-With': 'spotter' };
 
-/** Asks for a change: `fetch` with that header. */
-export function change(path, request) {
-  return fetch(address(path), { ...request, headers: { ...request.headers, ...OWN } });
+/** Asks for a change: `fetch` with that header. What came back, and in words why where it was refused. */
+export async function change(path, request) {
+  const answer = await fetch(address(path), { ...request, headers: { ...request.headers, ...OWN } });
+  return result(answer.status, answer.headers, await answer.text());
+}
+
+/** What came back of a change. */
+export function result(status, headers, text) {
+  let body = {};
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // A proxy's own words.
+  }
+  return { ok: status >= 200 && status < 300, status, headers, body, why: body.detail || body.title || `HTTP status ${status}` };
 }
 
 /** What Spotter answers there, as JSON. */

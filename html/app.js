@@ -5,6 +5,7 @@ import { ask } from './address.js';
 import { Camera } from './camera.js';
 import { Clock } from './clock.js';
 import { Confidence } from './confidence.js';
+import { $, set } from './dom.js';
 import { judge } from './freshness.js';
 import { Health } from './health.js';
 import { legend } from './mask.js';
@@ -16,7 +17,6 @@ import { showSuits } from './suits.js';
 import { Tuning } from './tuning.js';
 import { View } from './view.js';
 
-const $ = (id) => document.getElementById(id);
 const LIST_EVERY_MS = 250;
 
 const started = performance.now();
@@ -46,11 +46,8 @@ const camera = new Camera((status) => access.heard(status));
 const models = new Models((status) => access.heard(status), ({ suitability }) => showSuits(suitability));
 const clock = new Clock(() => connection.open, takeStatus);
 const confidence = new Confidence({
-  input: $('confidence'), output: $('confidence-value'), note: $('confidence-note'), scores: $('scores'),
-  now: () => clock.now(),
-  onChange: (value) => { view.confidence = value; redraw(true); },
-  onInput: (value) => settings.change({ confidence: value }, 'confidence', true),
-  onRefused: (status) => access.heard(status),
+  input: $('confidence'), output: $('confidence-value'), scores: $('scores'),
+  onInput: (confidence) => settings.change({ confidence }, 'confidence'),
 });
 const settings = new Settings({
   now: () => clock.now(),
@@ -59,10 +56,13 @@ const settings = new Settings({
     view.settings = document;
     tuning.show(document);
     if (!tuning.schema) learn('api/v1/settings/schema', (schema) => tuning.learn(schema));
-    confidence.heard(document.confidence, Infinity);
+    confidence.show(document.confidence);
     redraw(true);
   },
-  onState: (state) => tuning.said(state),
+  onState: (state) => {
+    tuning.said(state);
+    set($('confidence-note'), state.failed && settings.topic === 'confidence' ? state.text : '');
+  },
   onRefused: (status) => access.heard(status),
 });
 const tuning = new Tuning(settings, (points) => {
@@ -105,7 +105,6 @@ function takeStatus(fresh) {
   status = fresh;
   statusAt = performance.now();
   spotter.status = status;
-  confidence.heard(status.settings?.confidence, status.now_ms);
   settings.heard(status.settings, status.now_ms);
   tuning.heard(status.settings);
   tuning.look(status.source);
@@ -221,23 +220,19 @@ function tick() {
     message: status?.message,
     state: status?.state,
   });
-  put($('badge-text'), verdict.badge);
+  set($('badge-text'), verdict.badge);
   if ($('badge').dataset.level !== verdict.level) $('badge').dataset.level = verdict.level;
   const stale = shown && verdict.level === 'red';
   $('stage').classList.toggle('stale', stale);
   $('seen').classList.toggle('stale', stale);
-  put($('seen-title'), stale ? 'Last seen' : 'In view');
+  set($('seen-title'), stale ? 'Last seen' : 'In view');
   $('words').hidden = !verdict.words;
   if (verdict.words) {
-    put($('words-text'), verdict.words.text);
-    put($('words-detail'), verdict.words.detail);
+    set($('words-text'), verdict.words.text);
+    set($('words-detail'), verdict.words.detail);
   }
   // Spoken once per state: a countdown read aloud every second helps nobody.
-  put($('state-spoken'), verdict.words ? verdict.words.text.replace(/ (in|for) \d+ (s|min|h)/, '') : verdict.level === 'green' ? 'Live' : '');
-}
-
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  set($('state-spoken'), verdict.words ? verdict.words.text.replace(/ (in|for) \d+ (s|min|h)/, '') : verdict.level === 'green' ? 'Live' : '');
 }
 
 setInterval(tick, 100);
@@ -276,8 +271,8 @@ function toggleFullscreen() {
 }
 
 $('sign-in').addEventListener('click', async () => {
-  put($('access-said'), '');
-  put($('access-said'), await access.signIn());
+  set($('access-said'), '');
+  set($('access-said'), await access.signIn());
 });
 $('pause').addEventListener('click', () => setPaused(!paused));
 $('step').addEventListener('click', step);

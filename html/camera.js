@@ -1,9 +1,7 @@
 // What is known of the camera, and which of its devices runs the model, and why the others do not.
 
-import { address } from './address.js';
-import { element, set } from './panel.js';
-
-const $ = (id) => document.getElementById(id);
+import { change } from './address.js';
+import { $, element, set } from './dom.js';
 
 export class Camera {
   #known = ''; // what is shown; built anew when it changes
@@ -47,11 +45,8 @@ export class Camera {
     this.#enable();
     set($('camera-said'), 'Asking …');
     try {
-      const answer = await fetch(address('admin/model/retry'), { method: 'POST' });
-      const body = await answer.json().catch(() => ({}));
-      set($('camera-said'), answer.ok
-        ? 'They are tried again with the next picture.'
-        : `Not tried: ${body.detail || body.title || `HTTP status ${answer.status}`}`);
+      const answer = await change('admin/model/retry', { method: 'POST' });
+      set($('camera-said'), answer.ok ? 'They are tried again with the next picture.' : `Not tried: ${answer.why}`);
       if (!answer.ok) this.onRefused(answer.status);
     } catch {
       set($('camera-said'), 'Not tried: Spotter did not answer.');

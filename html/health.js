@@ -1,10 +1,8 @@
 // The card that shows how Spotter has been doing: the last ten minutes as lines, the log, the support bundle.
 
 import { address, ask } from './address.js';
-import { element, set } from './panel.js';
+import { $, element, set, svg, trace } from './dom.js';
 
-const $ = (id) => document.getElementById(id);
-const SVG = 'http://www.w3.org/2000/svg';
 const EVERY_MS = 2000;
 const WIDTH = 600; // samples, one a second
 const HEIGHT = 60;
@@ -91,7 +89,7 @@ export class Health {
       if (row.node.hidden) return;
       const top = Math.max(chart.most, 1.1 * Math.max(...lines.flat().filter((value) => value != null)));
       set(row.value, chart.show(lines.map((line) => line.findLast((value) => value != null))));
-      row.paths.forEach((path, n) => path.setAttribute('d', trace(lines[n] ?? [], top)));
+      row.paths.forEach((path, n) => path.setAttribute('d', trace(lines[n] ?? [], WIDTH, (value) => HEIGHT - 1 - (HEIGHT - 3) * Math.min(1, value / top))));
     });
   }
 
@@ -182,26 +180,7 @@ function logLine({ time: said, level, text, count }) {
 
 /** A picture that stretches, with a path of each class. */
 function drawing(classes) {
-  const picture = document.createElementNS(SVG, 'svg');
-  picture.setAttribute('preserveAspectRatio', 'none');
-  picture.setAttribute('aria-hidden', 'true');
-  const paths = classes.map((name) => {
-    const path = picture.appendChild(document.createElementNS(SVG, 'path'));
-    path.setAttribute('class', name);
-    return path;
-  });
+  const paths = classes.map((name) => svg('path', { class: name }));
+  const picture = svg('svg', { preserveAspectRatio: 'none', 'aria-hidden': true }, ...paths);
   return { picture, paths };
-}
-
-/** A line through the newest values, at the right; gaps stay gaps. */
-function trace(values, top) {
-  let path = '';
-  let pen = 'M';
-  values.forEach((value, n) => {
-    if (value == null) { pen = 'M'; return; }
-    const x = WIDTH - values.length + n;
-    path += `${pen}${x} ${(HEIGHT - 1 - (HEIGHT - 3) * Math.min(1, value / top)).toFixed(1)}`;
-    pen = 'L';
-  });
-  return path;
 }

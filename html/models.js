@@ -1,10 +1,9 @@
 // Says where the model and the picture do not belong together, and offers models that do.
 
-import { OWN, address, ask, change } from './address.js';
-import { element, set } from './panel.js';
+import { OWN, address, ask, change, result } from './address.js';
+import { $, element, set } from './dom.js';
 import { sentence } from './suits.js';
 
-const $ = (id) => document.getElementById(id);
 const DEMO_MODEL = 'spotter-demo';
 
 const size = (bytes) => (bytes ? `${(bytes / 1e6).toFixed(1)} MB` : '');
@@ -201,13 +200,12 @@ export class Models {
       const answer = request.form
         ? await upload(address('admin/model'), request.form, (text) => set($('models-said'), `${doing}: ${text}`))
         : await change('admin/model', { method: 'POST', ...request });
-      const body = await answer.json().catch(() => ({}));
       if (answer.ok) {
-        this.#saidOf = body.name;
-        said = `${said} ${sentence(body.suitability)}`.trim();
-        this.onRuns(body);
+        this.#saidOf = answer.body.name;
+        said = `${said} ${sentence(answer.body.suitability)}`.trim();
+        this.onRuns(answer.body);
       } else {
-        said = `Not changed: ${body.detail || body.title || `HTTP status ${answer.status}`}`;
+        said = `Not changed: ${answer.why}`;
         this.onRefused(answer.status);
       }
     } catch {
@@ -229,9 +227,7 @@ function upload(url, form, tell) {
     request.responseType = 'text';
     request.upload.onprogress = ({ loaded, total }) => tell(`${Math.floor((100 * loaded) / Math.max(1, total))} %`);
     request.upload.onload = () => tell('sent, it is tried …');
-    request.onload = () => resolve({
-      ok: request.status >= 200 && request.status < 300, status: request.status, json: async () => JSON.parse(request.responseText),
-    });
+    request.onload = () => resolve(result(request.status, null, request.responseText));
     request.onerror = () => reject(new Error('no answer'));
     request.send(form);
   });

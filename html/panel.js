@@ -1,8 +1,8 @@
 // The numbers and lists beside the picture.
 
+import { $, element, set, trace } from './dom.js';
 import { colour, count } from './scene.js';
 
-const $ = (id) => document.getElementById(id);
 const SPOKEN_EVERY_MS = 4000;
 const TRACE_POINTS = 120;
 const TRACE_STEP_MS = 500;
@@ -11,14 +11,6 @@ const STAGES = ['capture', 'preprocess', 'inference', 'decode', 'publish'];
 const whole = new Intl.NumberFormat('en');
 const known = (value) => typeof value === 'number' && Number.isFinite(value);
 const ms = (value) => (!known(value) ? '–' : value < 0.995 ? value.toFixed(2) : value < 99.5 ? value.toFixed(1) : value.toFixed(0));
-export const set = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-
-export function element(name, className, ...children) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  node.append(...children);
-  return node;
-}
 
 const percent = (share) => (share > 0 && share < 0.01 ? '< 1 %' : `${(100 * share).toFixed(0)} %`);
 
@@ -128,14 +120,7 @@ export class Delay {
     if (document.hidden) return;
     const top = Math.max(0, ...this.#points);
     const scale = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000].find((s) => s >= 1.2 * top) ?? top;
-    let path = '';
-    let pen = 'M';
-    this.#points.forEach((value, n) => {
-      if (value === null) { pen = 'M'; return; }
-      const x = n + TRACE_POINTS - this.#points.length;
-      path += `${pen}${x} ${(39 - 37 * Math.min(1, value / scale)).toFixed(1)}`;
-      pen = 'L';
-    });
+    const path = trace(this.#points, TRACE_POINTS, (value) => 39 - 37 * Math.min(1, value / scale));
     $('trace').querySelector('path').setAttribute('d', path);
     set($('trace-scale'), scale >= 1000 ? `${scale / 1000} s` : `${scale} ms`);
   }

@@ -7,10 +7,11 @@ function hasOwn(item, settings) {
 }
 
 /**
- * Sorts everything the detector reported for one frame by the confidence chosen on this page, so that
- * the slider acts on the picture that is shown, without asking Spotter.
+ * Sorts everything the detector reported for one frame by the settings of this page, so that the slider acts on the
+ * picture that is shown, without asking Spotter.
  */
-export function sift(scene, confidence, settings = null) {
+export function sift(scene, settings = null) {
+  const confidence = settings?.confidence ?? null;
   const kept = [];
   const dropped = [];
   const sort = (item, reason) => {
@@ -31,7 +32,8 @@ export function sift(scene, confidence, settings = null) {
 }
 
 /** Classes of the whole picture, best first, split at the confidence chosen on this page. */
-export function ranked(scene, confidence) {
+export function ranked(scene, settings) {
+  const confidence = settings?.confidence ?? null;
   return (scene.classification ?? []).map(({ type, index, score }) => ({
     label: type, index, score, sure: confidence === null || score >= confidence,
   }));

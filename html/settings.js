@@ -36,7 +36,7 @@ export function flaw(schema, value, path = '') {
   const kind = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
   const must = (what) => `${path || 'settings'} must be ${what}, not ${JSON.stringify(value).slice(0, 60)}`;
   if (schema.type && !schema.type.includes(kind)) return must(`of type ${[schema.type].flat().join(' or ')}`);
-  if (value < schema.minimum || value > schema.maximum) return must(`from ${schema.minimum} to ${schema.maximum}`);
+  if (kind === 'number' && (value < schema.minimum || value > schema.maximum)) return must(`from ${schema.minimum} to ${schema.maximum}`);
   if (schema.enum && !schema.enum.includes(value)) return must(schema.enum.join(', '));
   for (const [key, member] of Object.entries(value !== null && typeof value === 'object' ? value : {})) {
     const of = schema.items ?? schema.properties?.[key] ?? schema.additionalProperties;
@@ -68,6 +68,8 @@ export class Settings {
     Object.assign(this, { onChange, onState, onRefused, now });
   }
 
+  /** What was changed last. */
+  get topic() { return this.#topic; }
   get busy() { return this.#wanted !== null || this.#sending; }
   get canUndo() { return this.#past.length > 0; }
   get canRedo() { return this.#future.length > 0; }
@@ -100,9 +102,8 @@ export class Settings {
 
   /**
    * A change by the person at this page, as a merge patch. Changes of one topic without a pause are undone at once.
-   * What is `sent` already is only remembered.
    */
-  change(patch, topic, sent = false) {
+  change(patch, topic) {
     if (!this.document) return;
     const before = this.document;
     const after = merged(before, patch);
@@ -112,7 +113,7 @@ export class Settings {
     this.#topic = topic;
     this.#changedAt = performance.now();
     this.#future = [];
-    this.#become(after, sent ? null : patch);
+    this.#become(after, patch);
   }
 
   undo() { this.#step(this.#past, this.#future); }
@@ -169,7 +170,6 @@ export class Settings {
   #become(document, patch) {
     this.document = document;
     this.onChange(document);
-    if (!patch) return;
     this.#wanted = this.#wanted ? joined(this.#wanted, patch) : patch;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#send(), QUIET_MS);
@@ -191,13 +191,12 @@ export class Settings {
     let taken = false;
     try {
       const answer = await change('admin/settings', request);
-      const body = await answer.json().catch(() => ({}));
       taken = answer.ok;
       // What is still to be sent is not taken back meanwhile.
-      if (taken && this.#wanted === null) this.#take(body, answer);
+      if (taken && this.#wanted === null) this.#take(answer.body, answer);
       if (!taken) {
         this.#etag = null;
-        said = { text: `${failure}: ${body.detail || body.title || `HTTP status ${answer.status}`}`, failed: true };
+        said = { text: `${failure}: ${answer.why}`, failed: true };
         this.onRefused(answer.status);
       }
     } catch {

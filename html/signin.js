@@ -1,8 +1,7 @@
 // The form that asks for the token. Spotter answers the right one with a cookie that no script can read.
 
 import { address, change } from './address.js';
-
-const $ = (id) => document.getElementById(id);
+import { $ } from './dom.js';
 
 function say(text) {
   $('said').textContent = text;
@@ -29,8 +28,7 @@ async function send(token) {
     if (answer.ok || answer.status === 404) return '';
     if (answer.status === 401) return 'This is not the token of this Spotter.';
     if (answer.status === 429) return `Too many wrong tokens. Try again in ${answer.headers.get('Retry-After')} s.`;
-    const problem = await answer.json().catch(() => ({}));
-    return `Not signed in: ${problem.detail || `HTTP status ${answer.status}`}`;
+    return `Not signed in: ${answer.why}`;
   } catch {
     return 'Spotter does not answer.';
   }

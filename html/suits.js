@@ -1,8 +1,7 @@
 // Which chips the model suits, and why not.
 
-import { element, set } from './panel.js';
+import { $, element, set } from './dom.js';
 
-const $ = (id) => document.getElementById(id);
 const WORDS = { pass: '✓ well', warn: '! fairly', fail: '✕ no' };
 
 /** Shows what `GET model` says of it. */

@@ -1,12 +1,11 @@
 // The card in which everything about what counts is set: labels, sizes, zones, and how frames are fitted.
 
 import { ask } from './address.js';
-import { element, set } from './panel.js';
+import { $, element, set } from './dom.js';
 import { colour } from './scene.js';
 import { flaw } from './settings.js';
 import { Zones } from './zones.js';
 
-const $ = (id) => document.getElementById(id);
 const SEARCH_FROM = 8; // fewer labels need no search
 
 export class Tuning {

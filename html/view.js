@@ -18,7 +18,6 @@ export class View {
     this.canvas = canvas;
     this.stage = stage;
     this.#context = canvas.getContext('2d', { alpha: false });
-    this.confidence = null;
     this.showDropped = false;
     this.settings = null;
     this.inset = null; // corners of what is shown enlarged in a corner
@@ -54,7 +53,7 @@ export class View {
     if (!this.#picture) return false;
     this.#fit();
     const { width, height } = this.canvas;
-    const { kept, dropped } = sift(this.#scene, this.confidence, this.settings);
+    const { kept, dropped } = sift(this.#scene, this.settings);
     this.kept = kept;
     this.dropped = dropped;
 
@@ -65,7 +64,7 @@ export class View {
     this.#useFont(`600 ${size}px ${FONT}`);
     const pen = { unit, size, line: Math.max(2, Math.min(3, width / unit / 380)) * unit, width, height, chips: [] };
 
-    this.classes = ranked(this.#scene, this.confidence);
+    this.classes = ranked(this.#scene, this.settings);
     this.segmentation = this.#scene.segmentation ?? null;
     if (this.segmentation) this.#mask.draw(context, this.segmentation, width, height);
     if (this.showDropped) for (const box of dropped) this.#outline(box, pen, true);

@@ -1,19 +1,13 @@
 // Zones: polygons on the picture inside of which, or outside of which, things count. Drawn and listed here.
 
-import { element, set } from './panel.js';
+import { element, set, svg } from './dom.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const MOST_POINTS = 32;
 const STEP = 0.01;
 const FINE = 0.002;
 const ANCHORS = { 'bottom-centre': 'bottom centre', centre: 'centre', overlap: 'overlap' };
 
 const inside = (value) => Math.round(Math.min(1, Math.max(0, value)) * 1e4) / 1e4;
-const svg = (name, attributes) => {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
-};
 
 export class Zones {
   #zones = [];
@@ -305,9 +299,7 @@ export class Zones {
         nodes.push(svg('polygon', { class: `${rim}zone ${zone.kind}${chosen}`, points: shape(zone.points), ...(rim ? {} : { 'data-zone': index }) }));
       }
       const [x, y] = at(zone.points.reduce((top, point) => (point.y < top.y ? point : top)));
-      const label = svg('text', { class: 'zone-name', x: Math.min(x, width - 8 * zone.name.length), y: Math.max(y - 10, 16) });
-      label.textContent = zone.name;
-      nodes.push(label);
+      nodes.push(svg('text', { class: 'zone-name', x: Math.min(x, width - 8 * zone.name.length), y: Math.max(y - 10, 16) }, zone.name));
     });
     const zone = this.#zones[this.#selected];
     if (zone && this.#allowed) {

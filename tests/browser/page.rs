@@ -275,7 +275,8 @@ fn small_and_self_contained() {
             );
         }
     }
-    assert!(total <= 150_000, "{total} bytes");
+    // Raised from 150 000 on purpose, for the choice of a sensor, the camera's devices and models compiled for CV25.
+    assert!(total <= 152_000, "{total} bytes");
 }
 
 /// Rows of the list "In view": text and style.

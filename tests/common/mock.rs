@@ -512,11 +512,7 @@ fn scene(state: &State) -> Value {
 fn status(state: &State) -> Value {
     let stage = |p50: f64| json!({ "p50_ms": p50, "p95_ms": 1.4 * p50, "p99_ms": 1.8 * p50 });
     let rate = if state.frames_flow { 25.0 } else { 0.0 };
-    let mut summary = json!({ "confidence": state.confidence, "iou": 0.45, "file": state.settings_file, "unsaved": state.unsaved });
-    // Without zones and labels it is a Spotter that has no other settings.
-    if state.tuning.get("zones").is_some() {
-        summary["etag"] = json!(etag(state));
-    }
+    let summary = json!({ "confidence": state.confidence, "iou": 0.45, "etag": etag(state), "file": state.settings_file, "unsaved": state.unsaved });
     json!({
         "version": "0.1.0", "now_ms": now_ms(), "uptime_s": 12.3, "state": state.state, "message": state.message,
         "notices": state.notices,
