@@ -82,7 +82,7 @@ pub fn open(mock: &Mock) -> Option<Browser> {
         json!([view.width, view.height, view.dark])
     );
     browser
-        .wait_for("window.spotter?.framesShown > 2 && spotter.latencyMs !== null && spotter.settings", SOON);
+        .wait_for("window.spotter?.framesShown > 2 && spotter.latencyMs !== null && !!spotter.settings", SOON);
     Some(browser)
 }
 
