@@ -7,6 +7,7 @@ pub mod camera;
 pub mod camera_front;
 pub mod compiled;
 pub mod data;
+pub mod docs;
 pub mod mock;
 pub mod once;
 pub mod pace;

@@ -5,6 +5,7 @@
 mod common;
 
 mod demo;
+mod docs;
 mod edgetpu;
 mod exchange;
 mod interface;

@@ -8,6 +8,7 @@ mod build_script;
 mod coco_figures;
 mod cross;
 mod demo_models;
+mod docs;
 mod errors;
 mod eval;
 mod fuzz;
