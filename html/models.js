@@ -80,7 +80,7 @@ export class Models {
       this.#open(true);
       return;
     }
-    if (missing) set($('model-notice-text'), `Nothing is looked for in this picture. ${missing}.`);
+    if (missing) set($('model-notice-text'), `Detection is off: no model loaded. ${missing}.`);
     else if (demo && drawn) set($('model-notice-text'), 'This model knows the drawn figures of the demo scene only. It is of no use on real video.');
     else if (demo) set($('model-notice-text'), 'This model knows drawn figures only, and this is real video: what it marks means nothing. Choose a model for real video.');
     else set($('model-notice-text'), `The picture is drawn, and ${title} is made for real video: it finds some of the figures at best.`);

@@ -2,7 +2,7 @@
 
 import { $, element, set } from './dom.js';
 
-const WORDS = { pass: '✓ well', warn: '! fairly', fail: '✕ no' };
+const WORDS = { pass: '✓ well', warn: '! warnings', fail: '✕ no' };
 
 /** Shows what `GET model` says of it. */
 export function showSuits(suitability) {
@@ -21,6 +21,7 @@ export function showSuits(suitability) {
 export function sentence(suitability) {
   const own = suitability?.chips.find((one) => one.chip === suitability.chip);
   if (!own) return suitability?.note ? `${suitability.note}.` : '';
-  const words = { pass: 'It suits', warn: 'It fairly suits', fail: 'It does not suit' }[own.verdict];
-  return `${[`${words} ${own.title}`, own.rules[0]?.message].filter(Boolean).join(': ')}.`;
+  const { title } = own;
+  const words = { pass: `It suits ${title}`, warn: `It runs on ${title} with warnings`, fail: `It does not suit ${title}` };
+  return `${[words[own.verdict], own.rules[0]?.message].filter(Boolean).join(': ')}.`;
 }

@@ -236,7 +236,7 @@ export class Zones {
     };
     const button = (text) => Object.assign(element('button', 'plain', text), { type: 'button' });
     const row = {
-      on: input('Zone counts', { type: 'checkbox' }),
+      on: input('Enabled', { type: 'checkbox' }),
       name: input('Name of the zone', { type: 'text', maxLength: 60, required: true }),
       kind: choice('Kind of the zone', { include: 'only inside', exclude: 'not inside' }),
       edit: button('Edit'),
@@ -249,7 +249,7 @@ export class Zones {
     };
     row.shareLabel = element('label', '', 'Share inside ', row.share);
     row.more = element('div', 'zone-more',
-      element('label', '', 'Counts by ', row.anchor), row.shareLabel, element('label', '', 'Confidence ', row.confidence), element('label', '', 'Labels ', row.labels));
+      element('label', '', 'Anchor point ', row.anchor), row.shareLabel, element('label', '', 'Confidence ', row.confidence), element('label', '', 'Labels ', row.labels));
     row.node = element('li', '', row.on, row.name, row.kind, row.edit, row.zoom, row.remove, row.more);
     const on = (node, fields) => node.addEventListener('change', () => this.#with(index, fields(node), `zone ${index}`));
     on(row.on, (node) => ({ on: node.checked }));

@@ -19,6 +19,7 @@ use super::vdo;
 use super::vdo::frame_rate::{Ladder, Workload};
 use super::{FrameSource, Next, Pace, SourceSpec, pixels};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::secrets::without_logins;
 use crate::vision::frame::{Frame, FrameLayout};
 
 /// How long a source may take to show its caps or to fail.
@@ -336,11 +337,12 @@ impl GstSource {
         let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         let gst::MessageView::Error(message) = message.view() else { return None };
         let (error, debug) = (message.error(), message.debug());
-        log::debug!("GStreamer: {error} ({})", debug.as_deref().unwrap_or(""));
+        let debug = debug.as_deref().unwrap_or("");
+        log::debug!("GStreamer: {}", without_logins(&format!("{error} ({debug})")));
         if let Some(cut) = self.cut_off_error() {
             return Some(cut);
         }
-        Some(self.error(&explain(&self.spec, self.frames, &error, debug.as_deref().unwrap_or(""))))
+        Some(self.error(&without_logins(&explain(&self.spec, self.frames, &error, debug))))
     }
 
     /// Maps a sample and gives it its times.
@@ -445,6 +447,12 @@ fn explain(spec: &SourceSpec, frames: u64, error: &gst::glib::Error, debug: &str
         return "there is no video stream in it that the installed GStreamer can decode; \
                 apt-get install gstreamer1.0-libav adds H.264, H.265 and many others"
             .to_owned();
+    }
+    if let (SourceSpec::Uri(uri), true) =
+        (spec, debug.contains("no URI handler") || error.message().contains("No URI handler"))
+    {
+        let scheme = uri.split("://").next().unwrap_or_default();
+        return format!("Spotter cannot read {scheme}:// addresses; give rtsp://, http:// or a file");
     }
     if missing {
         return format!(

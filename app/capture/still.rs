@@ -117,7 +117,13 @@ impl Still {
     fn jpeg(&self, bytes: &[u8]) -> Result<(Vec<u8>, usize, usize)> {
         let damaged = |error: turbojpeg::Error| self.error(format!("it is damaged ({error})"));
         let mut decompressor = turbojpeg::Decompressor::new().map_err(damaged)?;
-        let header = decompressor.read_header(bytes).map_err(damaged)?;
+        let header = decompressor.read_header(bytes).map_err(|error| match error {
+            // What is behind the header's end reads as sizes that there cannot be.
+            turbojpeg::Error::IntegerOverflow(_) => {
+                self.error("it is damaged (it ends before its size is told)")
+            }
+            error => damaged(error),
+        })?;
         let (width, height) = (header.width, header.height);
         self.check(width, height)?;
         let mut rgb = vec![0; width * height * 3];

@@ -11,6 +11,7 @@ use crate::eval::compare::compare;
 use crate::eval::compare_report::{CompareReport, Side};
 use crate::eval::pairing::Limits;
 use crate::eval::results::{Answer, Results, is_results};
+use crate::model::catalogue::Catalogue;
 use crate::model::task::Task;
 
 /// Models are run with the overlap and, at most, the confidence of `spotter run`.
@@ -66,6 +67,9 @@ pub fn compare_models(args: &CompareArgs) -> Result<()> {
         let text = "spotter compare takes its models as A and B; leave --model out";
         return Err(Error::new(Kind::Usage, text));
     }
+    for name in [&args.a, &args.b] {
+        check_named(name)?;
+    }
     let [a, b] = [named(&args.a)?, named(&args.b)?];
     let (a, b) = match (a, b) {
         (Named::File(a), Named::File(b)) => (a, b),
@@ -94,6 +98,15 @@ pub fn compare_models(args: &CompareArgs) -> Result<()> {
             Err(Error::new(Kind::Differs, text))
         }
         _ => Ok(()),
+    }
+}
+
+/// What is neither a file nor a name of the catalogue is said before pictures are asked for.
+fn check_named(name: &str) -> Result<()> {
+    let path = Path::new(name);
+    match path.is_file() || path.extension().is_some() || name.contains(std::path::is_separator) {
+        true => Ok(()),
+        false => Catalogue::embedded().get(name).map(|_| ()),
     }
 }
 

@@ -88,18 +88,18 @@ enum Command {
 /// Which model, on what.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// A .tflite file, or a name from the catalogue [default: spotter-demo for the demo scene, else
-    /// ssd-mobilenet-v2-coco]
+    /// A .tflite file, or a name from the catalogue [default: ssd-mobilenet-v2-coco; with --source demo
+    /// spotter-demo]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Names of the model's classes, one a line [default: those in the model file or of the catalogue]
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// What runs the model: auto (what is here and suits the model), tflite (the processor), edgetpu (a Coral Edge
-    /// TPU), larod (a camera's accelerator) or larod:DEVICE
+    /// What runs the model: auto (what is here and suits the model), tflite or cpu (TensorFlow Lite on the CPU),
+    /// edgetpu (a Coral Edge TPU), larod (a camera's accelerator) or larod:DEVICE
     #[arg(long, value_name = "BACKEND", default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
-    /// Threads that run the model [default: one less than cores, 1 to 4]
+    /// Threads that run the model, 1 to 64 [default: one less than cores, 1 to 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: Option<u16>,
     /// How frames are fitted into the model's input: letterbox, stretch, crop (the middle) or
@@ -136,7 +136,7 @@ impl From<&ModelArgs> for LoadSpec {
 /// Arguments of `spotter run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// A video or image file, a URI (rtsp://, http://), a device (/dev/video0), test, vdo: the camera that this
+    /// A video or image file, a URI (rtsp:// of a camera, http:// of a video file), a device (/dev/video0), test, vdo: the camera that this
     /// runs on, also vdo:size=1280x720,fps=15, or demo: a street that Spotter draws, also
     /// demo:seed=7,size=640x360,fps=15 [default: vdo on a camera, else demo]
     #[arg(long, value_name = "SOURCE")]
@@ -153,7 +153,7 @@ pub struct RunArgs {
     pub token_file: Option<PathBuf>,
     /// Another name under which browsers may ask a Spotter that listens on loopback, for example that of a reverse
     /// proxy; can be given several times
-    #[arg(long = "host", value_name = "NAME")]
+    #[arg(long = "host", value_name = "NAME", value_parser = host)]
     pub hosts: Vec<String>,
     /// Play a clip once and end with a summary, instead of looping
     #[arg(long)]
@@ -163,7 +163,7 @@ pub struct RunArgs {
     pub output: Option<PathBuf>,
     /// Bytes after which that file is full: it becomes FILE.jsonl.1, the one before that FILE.jsonl.2, and no more
     /// are kept
-    #[arg(long, value_name = "BYTES", default_value_t = jsonl::DEFAULT_LIMIT, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BYTES", requires = "output", default_value_t = jsonl::DEFAULT_LIMIT, value_parser = clap::value_parser!(u64).range(1..))]
     pub output_limit: u64,
     /// Write the pictures with what was found drawn in as a clip: .mp4, .mkv, .webm or .avi
     #[cfg(feature = "desktop")]
@@ -331,6 +331,16 @@ fn percent(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// A host name or address as browsers send it, without a port.
+fn host(text: &str) -> std::result::Result<String, String> {
+    let name = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let good = |c: char| c.is_alphanumeric() || "-._".contains(c) || name.is_some() && c == ':';
+    if !text.is_empty() && name.unwrap_or(text).chars().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is no host name; give one such as camera.example.com, without a port"))
+}
+
 /// A number from 0 to 1.
 fn share(text: &str) -> std::result::Result<f32, String> {
     match text.parse::<f32>() {
@@ -413,6 +423,24 @@ mod tests {
         for bad in ["0", "-3", "100.1", "NaN", "inf", "x", ""] {
             assert!(percent(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn hosts_are_names_without_a_port() {
+        for good in ["spotter.example.com", "box", "10.0.0.1", "[::1]", "münchen.example"] {
+            assert_eq!(host(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "a b", "box:8080", "http://box", "box/x", "::1"] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_outputs_limit_needs_an_output() {
+        let parse = |more: &[&str]| Cli::try_parse_from([&["spotter", "run"], more].concat());
+        assert!(parse(&[]).is_ok() && parse(&["--output", "a", "--output-limit", "5"]).is_ok());
+        let error = parse(&["--output-limit", "5"]).unwrap_err().to_string();
+        assert!(error.contains("--output <FILE.jsonl>"), "{error}");
     }
 
     #[test]

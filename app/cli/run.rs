@@ -202,7 +202,7 @@ fn no_default(base: &LoadSpec) -> String {
     let name = base.name();
     if cfg!(feature = "desktop") {
         format!(
-            "{name} could not be downloaded; `spotter models fetch {name}` gets it once there is internet"
+            "{name} could not be downloaded; once there is internet, get it with: spotter models fetch {name}"
         )
     } else {
         "this package brings no model for it; send one on the page, or build the package with --model"

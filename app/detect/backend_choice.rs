@@ -43,7 +43,7 @@ impl FromStr for BackendChoice {
             other => match other.strip_prefix("larod:").filter(|device| !device.is_empty()) {
                 Some(device) => Ok(Self::Larod(Some(device.to_owned()))),
                 None => Err(format!(
-                    "\"{other}\" is no backend; use auto, tflite, edgetpu, larod or larod:DEVICE"
+                    "\"{other}\" is no backend; use auto, tflite (or cpu), edgetpu, larod or larod:DEVICE"
                 )),
             },
         }
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(BackendChoice::Tflite));
         for bad in ["", "larod:", "gpu", "Larod"] {
             let error = bad.parse::<BackendChoice>().unwrap_err();
-            assert!(error.contains("use auto, tflite, edgetpu, larod or larod:DEVICE"), "{error}");
+            assert!(error.contains("use auto, tflite (or cpu), edgetpu, larod or larod:DEVICE"), "{error}");
         }
     }
 }

@@ -18,8 +18,8 @@ const SUFFIX: &str = "_edgetpu";
 pub struct Named {
     /// A path or a catalogue name.
     pub name: String,
-    /// What the user is told of it, where it is not what was named.
-    pub warning: Option<String>,
+    /// Why it is not what was named.
+    pub refused: Option<String>,
 }
 
 /// True where the entry is for an Edge TPU, which on a camera is that of ARTPEC-7, and for nothing else.
@@ -33,7 +33,7 @@ pub fn is_for_edge_tpu(entry: &Entry) -> bool {
 /// [`Kind::Model`] where the model is compiled for something else, [`Kind::Backend`] where `backend` insists
 /// on an Edge TPU and there is none.
 pub fn of_name(catalogue: &Catalogue, name: &str, backend: &BackendChoice) -> Result<Named> {
-    let as_named = |name: &str| Named { name: name.to_owned(), warning: None };
+    let as_named = |name: &str| Named { name: name.to_owned(), refused: None };
     let Some(entry) = catalogue.models.iter().find(|entry| entry.name == name) else {
         return Ok(as_named(name));
     };
@@ -44,7 +44,7 @@ pub fn of_name(catalogue: &Catalogue, name: &str, backend: &BackendChoice) -> Re
         (true, BackendChoice::Auto) => match (edgetpu::devices(), catalogue.on_cpu(entry)) {
             (Ok(_), _) => Ok(as_named(name)),
             (Err(why), Some(twin)) => {
-                Ok(Named { name: twin.name.clone(), warning: Some(instead(name, &why, &twin.name)) })
+                Ok(Named { name: twin.name.clone(), refused: Some(refused(name, &why)) })
             }
             (Err(why), None) => Err(needs(name, &why)),
         },
@@ -90,14 +90,50 @@ pub fn of_file(
     Ok((beside, instead(name, why, &shown)))
 }
 
+/// The error of a file that is compiled for the Edge TPU where the processor is to run it; it names the twin where
+/// there is one.
+pub fn on_the_processor(catalogue: &Catalogue, file: &ModelFile, path: &Path) -> Error {
+    let name = &file.name;
+    let needs = format!("{name} needs an Edge TPU: custom op {EDGE_TPU}");
+    let listed = catalogue.entry_of(&file.bytes).and_then(|entry| catalogue.on_cpu(entry));
+    let beside = beside(path).filter(|path| path.is_file());
+    let twin = listed.map(|entry| entry.name.clone()).or(beside.map(|path| path.display().to_string()));
+    let instead = match twin {
+        Some(twin) => format!("use {twin}, the same model for any processor"),
+        None => format!("give the model's CPU version (the file without {SUFFIX})"),
+    };
+    Error::new(Kind::Model, format!("{needs}; {instead}"))
+}
+
 /// `x.tflite` for `x_edgetpu.tflite`.
 fn beside(path: &Path) -> Option<PathBuf> {
     let stem = path.file_stem()?.to_str()?.strip_suffix(SUFFIX)?;
     (!stem.is_empty()).then(|| path.with_file_name(format!("{stem}.tflite")))
 }
 
+impl Named {
+    /// What the user is told where it is not what was named.
+    pub fn warning(&self) -> Option<String> {
+        self.refused.as_ref().map(|refused| format!("{refused}; {} runs on the processor instead", self.name))
+    }
+
+    /// The error where it cannot be loaded.
+    pub fn fails(&self, error: Error) -> Error {
+        match &self.refused {
+            Some(refused) => {
+                error.context(format!("{refused}, and {} cannot run on the processor instead", self.name))
+            }
+            None => error,
+        }
+    }
+}
+
+fn refused(name: &str, why: &Error) -> String {
+    format!("{name} does not run on an Edge TPU ({why})")
+}
+
 fn instead(name: &str, why: &Error, twin: &str) -> String {
-    format!("{name} does not run on an Edge TPU ({why}); {twin} runs on the processor instead")
+    format!("{}; {twin} runs on the processor instead", refused(name, why))
 }
 
 fn needs(name: &str, why: &Error) -> Error {
@@ -106,10 +142,11 @@ fn needs(name: &str, why: &Error) -> Error {
 
 /// The error of a catalogue model that nobody compiled.
 fn not_compiled(name: &str) -> Error {
+    let refused = format!("{name} is not compiled for the Edge TPU");
     let text = format!(
-        "{name} is not compiled for the Edge TPU; `spotter models list --chip artpec7` shows what is, or leave out --backend edgetpu"
+        "{refused}; `spotter models list --chip artpec7` shows what is, or leave out --backend edgetpu"
     );
-    Error::new(Kind::Model, text)
+    Error::new(Kind::Model, text).over_http(format!("{refused}; GET /api/v1/models lists what runs here"))
 }
 
 #[cfg(test)]
@@ -143,7 +180,7 @@ mod tests {
         let catalogue = Catalogue::embedded();
         let of = |name: &str, backend| of_name(catalogue, name, &backend);
         let plain = "ssd-mobilenet-v2-coco";
-        let as_named = |name: &str| Named { name: name.into(), warning: None };
+        let as_named = |name: &str| Named { name: name.into(), refused: None };
         for backend in [BackendChoice::Auto, BackendChoice::Tflite] {
             assert_eq!(of(plain, backend).unwrap(), as_named(plain));
         }

@@ -93,7 +93,7 @@ impl LoadedModel {
         let catalogue = Catalogue::embedded();
         let named = match spec.backend.is_larod() {
             // What its devices take is known when they are asked.
-            true => cpu_variant::Named { name: spec.name().to_owned(), warning: None },
+            true => cpu_variant::Named { name: spec.name().to_owned(), refused: None },
             false => cpu_variant::of_name(catalogue, spec.name(), &spec.backend)?,
         };
         let name = &named.name;
@@ -105,14 +105,11 @@ impl LoadedModel {
             None => {
                 let store = Store::new(catalogue, Places::from_env());
                 let path =
-                    store.resolve(name, &spec.accepted_licences).map_err(|error| match &named.warning {
-                        Some(warning) => error.context(warning),
-                        None => error,
-                    })?;
+                    store.resolve(name, &spec.accepted_licences).map_err(|error| named.fails(error))?;
                 Self::read(&path, &spec)?
             }
         };
-        if let Some(warning) = named.warning {
+        if let Some(warning) = named.warning() {
             loaded.warn(warning);
         }
         Ok(loaded)
@@ -155,8 +152,11 @@ impl LoadedModel {
                 loaded.warn(warning);
                 Ok(loaded)
             }
+            (true, BackendChoice::Tflite) => {
+                Err(cpu_variant::on_the_processor(Catalogue::embedded(), &file, path))
+            }
             (_, BackendChoice::Larod(_)) => Self::read_for_larod(file, path, spec),
-            (_, BackendChoice::Tflite) | (false, BackendChoice::Auto) => Self::read_for_cpu(file, path, spec),
+            (false, BackendChoice::Tflite | BackendChoice::Auto) => Self::read_for_cpu(file, path, spec),
         }
     }
 

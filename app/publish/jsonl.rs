@@ -162,6 +162,8 @@ impl Writer {
             }
         }
         self.flush();
+        // Whoever reads the file later finds whole lines only, also where it cannot be written to the last.
+        let _ = self.file.cut_back();
         self.output.lost.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
     }
 
@@ -259,20 +261,29 @@ impl LineFile {
 
     /// Appends whole lines; none of them are there where this fails.
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.torn {
-            self.file.set_len(self.length)?;
-            self.file.seek(SeekFrom::Start(self.length))?;
-            self.torn = false;
-        }
+        self.cut_back()?;
         if self.length > 0 && self.is_full_with(lines.len()) {
             self.rotate()?;
         }
         let result = self.file.write_all(lines);
         self.torn = result.is_err() && self.regular;
-        if result.is_ok() {
-            self.length += lines.len() as u64;
+        match result {
+            Ok(()) => self.length += lines.len() as u64,
+            // At once: others read the file while the disk is full. What fails here is tried again before the next
+            // write, and at the end.
+            Err(_) => drop(self.cut_back()),
         }
         result
+    }
+
+    /// Takes away what stands behind the whole lines.
+    fn cut_back(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+            self.file.seek(SeekFrom::Start(self.length))?;
+            self.torn = false;
+        }
+        Ok(())
     }
 
     /// The file becomes number 1, that number 2; a new one is begun.
@@ -390,7 +401,7 @@ mod tests {
         let path = folder.path().join("scenes.jsonl");
         let mut file = LineFile::create(&path, 25).unwrap();
         file.append(b"one\ntwo\n").unwrap();
-        // A disk that was full in the middle of a line.
+        // A disk that was full in the middle of a line, and could not even be cut back then.
         file.file.write_all(b"thr").unwrap();
         file.torn = true;
         file.append(b"three\nfour\n").unwrap();

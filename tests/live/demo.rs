@@ -440,8 +440,8 @@ fn without_internet_a_real_source_is_shown_and_takes_a_model() {
     let status = running.http_get("/api/status").json();
     assert_eq!((&status["state"], &status["source"]["state"]), (&json!("no-model"), &json!("live")));
     assert_eq!(status["model"]["name"], Value::Null);
-    let how = "ssd-mobilenet-v2-coco could not be downloaded; `spotter models fetch ssd-mobilenet-v2-coco` gets it once \
-               there is internet";
+    let how = "ssd-mobilenet-v2-coco could not be downloaded; once there is internet, get it with: spotter models fetch \
+               ssd-mobilenet-v2-coco";
     assert_eq!((&status["message"], &status["model"]["missing"]), (&json!(how), &json!(how)));
     assert_eq!(status["frames"]["inferred"], 0);
     for line in [NO_MODEL, how] {

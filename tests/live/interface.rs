@@ -1,7 +1,7 @@
 //! The interface of version 1 on the real program: every address as `openapi.json` describes it, metrics, statistics,
 //! snapshots, the log, the support bundle, and the output file.
 
-mod document;
+pub mod document;
 mod prometheus;
 
 use std::collections::BTreeSet;
@@ -574,12 +574,15 @@ fn a_snapshot_shows_the_picture_with_and_without_boxes() {
 fn the_support_bundle_is_whole_and_has_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
     // A source that is never there, with a password.
-    let running = start(folder.path(), "rtsp://bob:hunter2@127.0.0.1:9/x", &[]);
+    let running = start(folder.path(), "rtsp://bob:hunter2@127.0.0.1:9/x?password=swordfish&size=2", &[]);
     wait(&running, |status| status["state"] == "reconnecting");
     let health = running.http_get("/healthz");
     assert_eq!((health.status, &health.json()["detecting"]), (200, &json!(false)));
     let ready = running.http_get("/readyz");
     assert_eq!((ready.status, &ready.json()["state"]), (503, &json!("reconnecting")));
+    // Who may not ask for more sees this.
+    let shown = String::from_utf8(ready.body.clone()).unwrap();
+    assert!(shown.contains("?password=***&size=2") && !shown.contains("swordfish"), "{shown}");
     let document = Document(running.http_get("/openapi.json").json());
     for operation in document.operations().iter().filter(|operation| operation.path == "/readyz") {
         document.check_answer(operation, &ready);
@@ -604,7 +607,7 @@ fn the_support_bundle_is_whole_and_has_no_secrets() {
     let mut names = Vec::new();
     for entry in zip::entries(&answer.body) {
         let content = String::from_utf8(zip::unpack(&answer.body, &entry, 2 << 20).unwrap()).unwrap();
-        for secret in ["hunter2", "bob"] {
+        for secret in ["hunter2", "bob", "swordfish"] {
             assert!(!content.contains(secret), "{}: {content}", entry.name);
         }
         match entry.name.as_str() {
@@ -707,6 +710,34 @@ fn a_disk_that_stays_full_stops_nothing() {
     let finished = running.stop(LIMIT);
     assert!(finished.stderr.contains("lines could not be written to /dev/full"), "{finished:#?}");
     assert_eq!(finished.code, Some(8), "{finished:#?}");
+}
+
+#[test]
+fn a_file_that_may_not_grow_has_whole_lines_during_the_fault_and_after_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("scenes.jsonl");
+    // The shell counts in blocks of 512 bytes or more: the limit is in the middle of some line.
+    let mut command = process::command("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_spotter")]);
+    command.args([
+        "run",
+        "--source",
+        SCENE,
+        "--model",
+        "spotter-demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--output",
+    ]);
+    command.arg(&output).env("SPOTTER_STATE", folder.path());
+    let running = Running::start_command(command, LIMIT);
+    let status = wait(&running, |status| status["notices"] != json!([]));
+    assert!(status["notices"][0].as_str().unwrap().contains("File too large"), "{status}");
+    let during = numbers(&output);
+    let finished = running.stop(LIMIT);
+    assert_eq!(finished.code, Some(8), "{finished:#?}");
+    let after = numbers(&output);
+    assert!(!after.is_empty() && after.starts_with(&during), "{during:?} {after:?}");
 }
 
 /// The tool that `./build.sh test` installs.

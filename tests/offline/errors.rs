@@ -113,7 +113,7 @@ fn models_that_need_more_than_a_cpu_say_what() {
         (
             "edgetpu/ssd_mobilenet_v2_coco_quant_postprocess_segment_0_of_2_edgetpu.tflite",
             // With an Edge TPU it would be of no use either.
-            "its outputs are no head Spotter knows",
+            "unsupported output format",
         ),
     ] {
         let Some(model) = model(name) else { return };
@@ -188,7 +188,7 @@ fn no_tensorflow_lite_is_a_sentence_and_no_loader_error() {
         command.args([Path::new("detect"), Path::new("--model"), &model, &picture]);
         command.env("SPOTTER_TFLITE", wrong);
         let line = error_line(&process::run_command(command, LIMIT), 5);
-        assert!(line.contains("no TensorFlow Lite at hand; run ./build.sh setup"), "{line}");
+        assert!(line.contains("TensorFlow Lite was not found; run ./build.sh setup"), "{line}");
     }
 }
 

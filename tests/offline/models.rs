@@ -304,8 +304,8 @@ fn without_an_edge_tpu_it_is_the_twin_that_is_downloaded() {
     let start = "ssdlite-mobiledet-coco-edgetpu does not run on an Edge TPU (/nonexistent/libedgetpu.so.1 cannot be \
                  opened; install libedgetpu, or set SPOTTER_EDGETPU to its path";
     assert!(line.starts_with(start), "{line}");
-    let end =
-        "; ssdlite-mobiledet-coco runs on the processor instead: cannot download ssdlite-mobiledet-coco (";
+    let end = "), and ssdlite-mobiledet-coco cannot run on the processor instead: cannot download \
+               ssdlite-mobiledet-coco (";
     assert!(line.contains(end), "{line}");
     // Who asks for an Edge TPU gets no other, by whichever of the two names.
     for name in ["ssdlite-mobiledet-coco-edgetpu", "ssdlite-mobiledet-coco"] {

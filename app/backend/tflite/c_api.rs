@@ -11,6 +11,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -155,7 +156,8 @@ impl Api {
     fn open(path: &Path) -> std::result::Result<Self, String> {
         // SAFETY: a TensorFlow Lite library has only C++ static constructors, which may run here; what
         // the user names in $SPOTTER_TFLITE is as trusted as the program itself.
-        let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
+        let library = unsafe { Library::new(path) }
+            .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))?;
         let not_tflite = |_| format!("{} is no TensorFlow Lite C library", path.display());
         // SAFETY: the types are those that TensorFlow Lite's headers give these names.
         let own = unsafe {
@@ -247,7 +249,7 @@ pub fn load() -> Result<&'static Path> {
         Ok(api) => Ok(&api.path),
         Err(why) => Err(Error::new(
             Kind::Backend,
-            "no TensorFlow Lite at hand; run ./build.sh setup to install it, or set SPOTTER_TFLITE to the path \
+            "TensorFlow Lite was not found; run ./build.sh setup to install it, or set SPOTTER_TFLITE to the path \
              of libtensorflowlite_c.so",
         )
         .caused_by(why.clone())),

@@ -180,7 +180,10 @@ static OPENED: OnceLock<std::result::Result<Functions, String>> = OnceLock::new(
 fn open(path: &Path) -> std::result::Result<Functions, String> {
     // SAFETY: the camera's own library, or the one that the user names in $SPOTTER_VDO, which is trusted as the
     // program itself is.
-    let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
+    let library = unsafe { Library::new(path) }.map_err(|error| {
+        // What the loader says is behind what was tried.
+        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
+    })?;
     Functions::of(library).map_err(|missing| {
         format!("{} has no function {missing}, so it is no video capture library of a camera", path.display())
     })

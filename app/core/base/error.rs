@@ -23,6 +23,8 @@ pub enum Kind {
     NotFound,
     /// What is to be changed has changed meanwhile.
     Outdated,
+    /// More was sent than is taken.
+    TooLarge,
     /// Too many viewers, or not ready yet; trying again later may help.
     Busy,
     /// Two answers differ by more than the user allows; not a failure of anything.
@@ -37,7 +39,7 @@ impl Kind {
         match self {
             // As diff and cmp have it.
             Kind::Differs => 1,
-            Kind::Usage | Kind::NotFound | Kind::Outdated => 2,
+            Kind::Usage | Kind::NotFound | Kind::Outdated | Kind::TooLarge => 2,
             Kind::Source => 3,
             Kind::Model => 4,
             Kind::Backend => 5,
@@ -55,6 +57,7 @@ impl Kind {
             Kind::Usage | Kind::Model => 400,
             Kind::NotFound => 404,
             Kind::Outdated => 412,
+            Kind::TooLarge => 413,
             Kind::Source | Kind::Backend | Kind::Download | Kind::Busy => 503,
             Kind::Listen | Kind::Output | Kind::Differs | Kind::Internal => 500,
         }
@@ -66,6 +69,8 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     message: String,
+    /// The message for somebody who asks over HTTP, where it is another one.
+    over_http: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -75,7 +80,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error whose message says what is wrong, with which value, and what to do.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), over_http: None, source: None }
     }
 
     /// The same error, remembering what caused it.
@@ -84,9 +89,17 @@ impl Error {
         self
     }
 
+    /// The same error with another sentence for those who ask over HTTP: without paths of this machine and without
+    /// command lines, which they cannot use.
+    pub fn over_http(mut self, message: impl Into<String>) -> Self {
+        self.over_http = Some(message.into());
+        self
+    }
+
     /// Puts what was being done before the message, the kind stays.
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
+        self.over_http = self.over_http.map(|message| format!("{doing}: {message}"));
         self
     }
 
@@ -98,6 +111,11 @@ impl Error {
     /// The sentence, without its causes.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The sentence for those who ask over HTTP.
+    pub fn http_message(&self) -> &str {
+        self.over_http.as_deref().unwrap_or(&self.message)
     }
 }
 
@@ -143,6 +161,7 @@ mod tests {
             Kind::Output,
             Kind::NotFound,
             Kind::Outdated,
+            Kind::TooLarge,
             Kind::Busy,
             Kind::Differs,
             Kind::Internal,

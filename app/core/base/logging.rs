@@ -132,18 +132,41 @@ impl Log for SpotterLog {
     fn flush(&self) {}
 }
 
-/// Starts logging. `SPOTTER_LOG` = error, warn, info (default) or debug says how much.
+/// Starts logging. `SPOTTER_LOG` = error, warning (or warn), info (default) or debug says how much.
 pub fn start() {
-    let level = std::env::var("SPOTTER_LOG").ok().and_then(|text| text.parse().ok());
+    let text = std::env::var("SPOTTER_LOG").unwrap_or_default();
+    let level = level_of(&text);
     let logger = Box::new(SpotterLog { with_time: !std::io::stderr().is_terminal() });
     if log::set_boxed_logger(logger).is_ok() {
         log::set_max_level(level.unwrap_or(LevelFilter::Info));
     }
+    if level.is_none() && !text.is_empty() {
+        let text = super::text::printable(&text, 40);
+        log::warn!("SPOTTER_LOG=\"{text}\" is no level; use error, warning, info or debug; info is used");
+    }
+}
+
+/// A level by its name in the interface, or in crate `log`.
+fn level_of(text: &str) -> Option<LevelFilter> {
+    if text.eq_ignore_ascii_case("warning") { Some(LevelFilter::Warn) } else { text.parse().ok() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_have_the_interfaces_names_and_the_usual_ones() {
+        for (text, level) in [
+            ("warning", LevelFilter::Warn),
+            ("Warn", LevelFilter::Warn),
+            ("error", LevelFilter::Error),
+            ("debug", LevelFilter::Debug),
+        ] {
+            assert_eq!(level_of(text), Some(level), "{text}");
+        }
+        assert_eq!((level_of(""), level_of("loud")), (None, None));
+    }
 
     #[test]
     fn the_last_lines_are_kept_and_repetitions_counted() {

@@ -7,6 +7,7 @@ pub mod folders;
 pub mod logging;
 pub mod machine;
 pub mod platform;
+pub mod secrets;
 pub mod slot;
 pub mod table;
 pub mod text;

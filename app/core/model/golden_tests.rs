@@ -135,7 +135,7 @@ fn heads_of_published_models() {
         head("edgetpu/ssd_mobilenet_v2_coco_quant_postprocess_segment_0_of_2_edgetpu.tflite").unwrap_err();
     assert_eq!(error.kind(), Kind::Model);
     let sentence = error.to_string();
-    assert!(sentence.contains("its outputs are no head Spotter knows: [1,19,19,576] uint8, "), "{sentence}");
+    assert!(sentence.contains("unsupported output format: [1,19,19,576] uint8, "), "{sentence}");
 }
 
 #[test]

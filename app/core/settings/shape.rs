@@ -150,7 +150,7 @@ impl Shape {
             Self::Only(number) => must(path, &format!("be {number}"), value),
             Self::Text(longest) => match value.as_str() {
                 Some(text) if (1..=*longest).contains(&text.chars().count()) => Ok(()),
-                _ => must(path, &format!("be a text of 1 to {longest} characters"), value),
+                _ => must(path, &format!("be a string of 1 to {longest} characters"), value),
             },
             Self::Choice(words) if value.as_str().is_some_and(|text| words.contains(&text)) => Ok(()),
             Self::Choice(words) => must(path, &format!("be {}", any_of(words)), value),

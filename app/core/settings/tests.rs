@@ -98,7 +98,7 @@ fn what_is_wrong_is_said_with_its_path_and_value() {
     for (pointer, value, sentence) in [
         ("/zones/1/points/0/x", json!(1.3), "zones[1].points[0].x must be from 0 to 1, not 1.3"),
         ("/zones/1/points", json!([1, 2]), "zones[1].points must be a list of 3 to 32, not of 2"),
-        ("/zones/1/name", json!(""), "zones[1].name must be a text of 1 to 64 characters, not \"\""),
+        ("/zones/1/name", json!(""), "zones[1].name must be a string of 1 to 64 characters, not \"\""),
         (
             "/zones/1/name",
             json!("door"),

@@ -237,12 +237,21 @@ impl Catalogue {
     pub fn get(&self, name: &str) -> Result<&Entry> {
         self.models.iter().find(|entry| entry.name == name).ok_or_else(|| {
             // All names would be no sentence any more.
-            let hint = match self.near(name).as_slice() {
-                [] => "; `spotter models list` shows all".to_string(),
-                near => format!("; did you mean {}?", near.join(", ")),
+            let (hint, over_http) = match self.near(name).as_slice() {
+                [] => (
+                    "`spotter models list` shows all".to_string(),
+                    "GET /api/v1/models lists them".to_string(),
+                ),
+                near => {
+                    let hint = format!("did you mean {}?", near.join(", "));
+                    (hint.clone(), hint)
+                }
             };
-            let text = format!("there is no model file and no catalogue model \"{name}\"{hint}");
-            Error::new(Kind::NotFound, text)
+            Error::new(
+                Kind::NotFound,
+                format!("there is no model file and no catalogue model \"{name}\"; {hint}"),
+            )
+            .over_http(format!("there is no catalogue model \"{name}\"; {over_http}"))
         })
     }
 
@@ -273,15 +282,13 @@ impl Catalogue {
             return Ok(());
         }
         let chips: Vec<&str> = entry.chips.iter().map(|chip| chip.title()).collect();
-        let instead = match self.on_cpu(entry) {
-            Some(twin) => format!("use {}, the same model for any processor", twin.name),
-            None => "`spotter models list --chip cpu` shows what runs here".to_string(),
-        };
-        let text = format!(
-            "{model} is compiled for {} and does not run on a processor; {instead}",
-            chips.join(", ")
-        );
-        Err(Error::new(Kind::Model, text))
+        let refused = format!("{model} is compiled for {} and does not run on a processor", chips.join(", "));
+        let error = |instead: &str| Error::new(Kind::Model, format!("{refused}; {instead}"));
+        Err(match self.on_cpu(entry) {
+            Some(twin) => error(&format!("use {}, the same model for any processor", twin.name)),
+            None => error("`spotter models list --chip cpu` shows what runs here")
+                .over_http(format!("{refused}; GET /api/v1/models lists what runs here")),
+        })
     }
 
     /// The entry to use on a processor in place of `entry`: itself where it runs there, else its twin.

@@ -112,12 +112,15 @@ impl<'a> Store<'a> {
             State::Unverified(path) => Ok(Found::Unverified(entry, path)),
             State::Absent | State::BuiltIn => Ok(Found::Missing(entry)),
             State::Damaged(path) => {
+                let wrong =
+                    format!("is not the file that the catalogue means by {model}: its checksum differs");
                 let text = format!(
-                    "{} is not the file that the catalogue means by {model}: its checksum differs; \
-                     delete it, or give its path with --model to use it as it is",
+                    "{} {wrong}; delete it, or give its path with --model to use it as it is",
                     path.display()
                 );
-                Err(Error::new(Kind::Model, text))
+                let over_http =
+                    format!("{} {wrong}; it has to be deleted on the machine that runs Spotter", entry.file);
+                Err(Error::new(Kind::Model, text).over_http(over_http))
             }
         }
     }
@@ -211,12 +214,13 @@ impl<'a> Store<'a> {
         if !self.needs_word(entry) || accepted.iter().any(|word| word == UNVERIFIED) {
             return Ok(());
         }
-        let text = format!(
+        let why = format!(
             "no checksum of {} is published, so nobody can tell whether {} is the file that was meant; to take it \
-             and hold every later copy against it, add --accept-unverified",
+             and hold every later copy against it",
             entry.name, entry.file
         );
-        Err(Error::new(Kind::Usage, text))
+        let over_http = format!("{why}, send accept_unverified: true as well");
+        Err(Error::new(Kind::Usage, format!("{why}, add --accept-unverified")).over_http(over_http))
     }
 
     /// Puts the description that the catalogue has of a compiled model beside its file, where there is none.
@@ -257,18 +261,20 @@ impl<'a> Store<'a> {
     pub fn download(&self, entry: &Entry, accepted: &[String]) -> Result<PathBuf> {
         let Entry { name, licence, file, .. } = entry;
         if entry.needs_consent() && !accepted.iter().any(|word| word.eq_ignore_ascii_case(licence)) {
-            let text = format!(
-                "{name} is under {licence}, which also binds programs that use it over a network; \
-                 to download it, add --accept-license {licence}"
-            );
-            return Err(Error::new(Kind::Usage, text));
+            let why =
+                format!("{name} is under {licence}, which also binds programs that use it over a network");
+            let text = format!("{why}; to download it, add --accept-license {licence}");
+            let over_http = format!("{why}; to download it, send accept_license: \"{licence}\" as well");
+            return Err(Error::new(Kind::Usage, text).over_http(over_http));
         }
         self.check_word(entry, accepted)?;
         let Some(cache) = &self.places.cache else {
             let text = format!(
                 "cannot download {name}: there is no cache folder (HOME is not set); put {file} into ./models"
             );
-            return Err(Error::new(Kind::Download, text));
+            let over_http =
+                format!("cannot download {name}: Spotter has no cache folder; send the file itself");
+            return Err(Error::new(Kind::Download, text).over_http(over_http));
         };
         let target = cache.join(file);
         if let Some(bytes) = demo::bytes(name) {
@@ -279,7 +285,8 @@ impl<'a> Store<'a> {
             let text = format!(
                 "{name} comes with Spotter's sources; put {file} of their folder models into ./models"
             );
-            return Err(Error::new(Kind::NotFound, text));
+            let over_http = format!("{name} is not on the machine that runs Spotter; send the file itself");
+            return Err(Error::new(Kind::NotFound, text).over_http(over_http));
         };
         let pin = self.pin(entry);
         let on_trust = entry.is_unverified() && pin.sha256.is_none();
@@ -319,7 +326,8 @@ fn fetch_into(entry: &Entry, url: &str, target: &Path, cache: &Path, pin: Option
             "cannot download {name} ({error}); put {file} into {}, or give a path with --model{replaced}",
             cache.display()
         );
-        Error::new(Kind::Download, text)
+        let over_http = format!("cannot download {name} ({error}); send the file itself");
+        Error::new(Kind::Download, text).over_http(over_http)
     };
     let agent = fetch::agent(fetch::Security::HttpsOnly);
     let mut progress = fetch::Progress::on_stderr(name);

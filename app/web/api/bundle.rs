@@ -9,6 +9,7 @@ use super::metrics;
 use super::scene::stats_json;
 use crate::backend::edgetpu;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::secrets::{HIDDEN, is_secret, without_logins};
 use crate::base::time::timestamp;
 use crate::base::{logging, machine};
 use crate::inspect::report::Report;
@@ -18,11 +19,6 @@ use crate::model::catalogue::Catalogue;
 use crate::web::http::response::{self, Reply};
 use crate::web::http::zip_writer::Archive;
 use crate::web::routes::Ask;
-
-/// What stands in place of a secret.
-const HIDDEN: &str = "***";
-/// Fields whose names have one of these words are secret.
-const SECRET: [&str; 5] = ["password", "passwd", "secret", "token", "credential"];
 
 /// The support bundle.
 pub fn get(ask: &Ask<'_>) -> Result<Reply> {
@@ -78,17 +74,13 @@ fn system(status: &Status, time: &str) -> Value {
 }
 
 /// The same without what nobody else should know: the values of fields that are called so, and the names and
-/// passwords in addresses (`rtsp://NAME:PASSWORD@HOST`).
+/// passwords in addresses (`rtsp://NAME:PASSWORD@HOST`, `?password=…`).
 fn without_secrets(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let hidden = |name: &str| {
-                let name = name.to_ascii_lowercase();
-                SECRET.iter().any(|word| name.contains(word))
-            };
             let fields = fields.into_iter().map(|(name, value)| {
                 let value =
-                    if hidden(&name) && !value.is_null() { HIDDEN.into() } else { without_secrets(value) };
+                    if is_secret(&name) && !value.is_null() { HIDDEN.into() } else { without_secrets(value) };
                 (name, value)
             });
             Value::Object(fields.collect())
@@ -97,25 +89,6 @@ fn without_secrets(value: Value) -> Value {
         Value::String(text) => Value::String(without_logins(&text)),
         other => other,
     }
-}
-
-/// A text whose addresses have no name and password any more.
-fn without_logins(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        shown.push_str(before);
-        shown.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(at) => {
-                shown.push_str(HIDDEN);
-                &after[at..]
-            }
-            None => after,
-        };
-    }
-    shown + rest
 }
 
 #[cfg(test)]
@@ -137,7 +110,5 @@ mod tests {
             "lines": ["lost rtsp://***@10.0.0.1/x?a=b@c, then rtsp://10.0.0.2/y@z", "a@b", "http://h"],
         });
         assert_eq!(without_secrets(value), expected);
-        assert_eq!(without_logins("rtsp://a@b@host"), "rtsp://***@host");
-        assert_eq!(without_logins(""), "");
     }
 }

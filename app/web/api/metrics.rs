@@ -122,6 +122,11 @@ fn frames(status: &Status, to: &mut Exposition) {
             &stats.dropped,
         ),
         (
+            "spotter_frames_skipped_total",
+            "Frames that the frame-rate limit left out before the model.",
+            &stats.skipped,
+        ),
+        (
             "spotter_frames_copied_total",
             "Inferred frames that the processor scaled or copied into the model's input.",
             &stats.copied,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tiny_http::Request;
 
 use crate::base::error::{Error, Kind, Result};
+use crate::base::text::count;
 use crate::live::model_choice::Upload;
 use crate::live::model_switch::Wanted;
 use crate::model::catalogue::store::UNVERIFIED;
@@ -73,7 +74,7 @@ fn received(request: &mut Request) -> Result<Option<Vec<u8>>> {
     }
     let read = body::reader(request).read_to_end(&mut body).map_err(unreadable)?;
     if length > read as u64 {
-        return Err(Error::new(Kind::Usage, format!("the upload was cut off after {read} bytes")));
+        return Err(Error::new(Kind::Usage, format!("the upload was cut off after {}", count(read, "byte"))));
     }
     Ok(Some(body))
 }
@@ -121,7 +122,7 @@ fn from_json(body: &[u8]) -> Result<(Wanted, Option<String>)> {
             continue;
         }
         let Value::String(text) = value else {
-            return Err(wrong(format!("{key} must be a text, not {value}")));
+            return Err(wrong(format!("{key} must be a string, not {value}")));
         };
         match key.as_str() {
             "model" | "name" => name = Some(text),
@@ -176,7 +177,7 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)
         }
         (None, None) => Err(Error::new(
             Kind::Usage,
-            "the form has no file \"model\"; send the .tflite file there, or the .bin file with its \"description\"",
+            "the form field \"model\" is missing; send the .tflite file there, or the .bin file with its \"description\"",
         )),
     }
 }
@@ -246,7 +247,7 @@ mod tests {
             (json, "", "{", "no JSON"),
             (json, "", "[]", "JSON object"),
             (json, "", "{}", "the field model is missing"),
-            (json, "", r#"{"model": 1}"#, "model must be a text"),
+            (json, "", r#"{"model": 1}"#, "model must be a string"),
             (json, "", r#"{"model": "x", "colour": "red"}"#, "no field \"colour\""),
             (json, "", r#"{"model": "x", "fit": "wide"}"#, "\"wide\" is no fit"),
             (json, "fit=x", r#"{"model": "x"}"#, "\"x\" is no fit"),
@@ -256,7 +257,7 @@ mod tests {
             assert!(error.to_string().contains(why), "{error}");
         }
         let (kind, body) = form(&[("labels", Some("l"), "a")]);
-        assert!(wanted(&kind, "", body).unwrap_err().to_string().contains("no file \"model\""));
+        assert!(wanted(&kind, "", body).unwrap_err().to_string().contains("field \"model\" is missing"));
         let (kind, body) = form(&[("description", Some("m.json"), "{}")]);
         assert!(
             wanted(&kind, "", body).unwrap_err().to_string().contains("send the .bin file that it describes")

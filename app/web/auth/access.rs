@@ -230,7 +230,7 @@ pub fn log_out(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
 }
 
 fn no_token() -> Reply {
-    response::problem_with(404, "this Spotter asks for no token; nobody need sign in")
+    response::problem_with(404, "this Spotter has no token; sign-in is disabled")
 }
 
 /// Who asks, as [`crate::web::http::limits::peer`] counts; the door tells.

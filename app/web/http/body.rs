@@ -8,6 +8,7 @@ use tiny_http::Request;
 use super::request_head::LENGTH;
 use super::response::header;
 use crate::base::error::{Error, Kind, Result};
+use crate::base::text::count;
 
 /// JSON that may be sent: settings with as many zones and labels as are taken, and room.
 const JSON_LIMIT: u64 = 256 * 1024;
@@ -34,10 +35,11 @@ pub fn json(request: &mut Request) -> Result<Value> {
     let read = reader(request).take(JSON_LIMIT + 1).read_to_end(&mut body);
     read.map_err(|error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error))?;
     if length > JSON_LIMIT {
-        return Err(wrong(format!("the request's body is larger than {JSON_LIMIT} bytes")));
+        let text = format!("the request's body has {length} bytes; JSON may have at most {JSON_LIMIT}");
+        return Err(Error::new(Kind::TooLarge, text));
     }
     if length > body.len() as u64 {
-        return Err(wrong(format!("the request's body was cut off after {} bytes", body.len())));
+        return Err(wrong(format!("the request's body was cut off after {}", count(body.len(), "byte"))));
     }
     serde_json::from_slice(&body).map_err(|error| wrong(format!("the request's body is no JSON: {error}")))
 }

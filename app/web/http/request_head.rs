@@ -79,7 +79,7 @@ impl Head {
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Refusal> {
         // A method, or the empty line that some clients leave before it. TLS begins with 22.
         if bytes.first().is_some_and(|first| !first.is_ascii_alphabetic() && !b"\r\n".contains(first)) {
-            return wrong(400, "this is no HTTP; Spotter speaks plain HTTP here, not https");
+            return wrong(400, "this is not an HTTP request; Spotter speaks plain HTTP here, not https");
         }
         let window = &bytes[..bytes.len().min(HEAD_LIMIT)];
         let mut lines = [httparse::EMPTY_HEADER; HEADERS];

@@ -123,7 +123,7 @@ pub fn see_other(place: &'static str) -> Reply {
 
 /// An error as problem JSON.
 pub fn problem(error: &Error) -> Reply {
-    problem_with(error.kind().http_status(), error.message())
+    problem_with(error.kind().http_status(), error.http_message())
 }
 
 /// A problem with a status of its own.

@@ -103,7 +103,7 @@ impl Head {
             listed.push(format!("{} more", outputs.len() - LISTED));
         }
         let text = format!(
-            "its outputs are no head Spotter knows: {}; it reads SSD (with {POST_PROCESS}, or raw with the \
+            "unsupported output format: {}; Spotter reads SSD (with {POST_PROCESS}, or raw with the \
              usual anchors), YOLOv5, classification [1,C] and segmentation [1,H,W]",
             if listed.is_empty() { "none".to_string() } else { listed.join(", ") }
         );

@@ -95,7 +95,7 @@ impl Labels {
     /// [`Kind::NotFound`] where there is none; [`Kind::Model`] where it cannot be read, is larger
     /// than 1 MiB, is no UTF-8 or does not fit `classes`.
     pub fn read(path: &Path, classes: Option<usize>) -> Result<Self> {
-        Self::fit(Self::rows(path)?, classes, &path.display().to_string())
+        Self::fit(Self::rows(path)?, classes, &file_name(path))
     }
 
     /// The rows of a label file.
@@ -112,10 +112,10 @@ impl Labels {
             return Err(Error::new(Kind::Model, format!("{shown} is no label file; give a text file")));
         }
         if about.len() > MAX_BYTES as u64 {
-            return Err(rows::too_large(&shown));
+            return Err(rows::too_large(&file_name(path)));
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
-        parse(&bytes, &shown)
+        parse(&bytes, &file_name(path))
     }
 
     /// The labels of a model: the user's file, else those inside the model, else those of the set `known`,
@@ -137,7 +137,7 @@ impl Labels {
             Self::fit(rows, classes.or(all), source)
         };
         if let Some(path) = file {
-            return fit(Self::rows(path)?, &path.display().to_string());
+            return fit(Self::rows(path)?, &file_name(path));
         }
         if let Some(rows) = &model.embedded_labels {
             match fit(rows.clone(), &format!("the label file inside {}", model.name)) {
@@ -195,6 +195,11 @@ impl Labels {
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
+}
+
+/// How a label file is called to those who look at Spotter: not where it lies.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 fn numbered(class: usize) -> String {

@@ -204,7 +204,7 @@ fn other_outputs_are_named() {
     let pose = signature(&[1, 224, 224, 3], &[("p", &[1, 1, 17, 3], DataType::F32)]);
     assert_eq!(
         Head::from_signature(&pose, &[], None).unwrap_err().to_string(),
-        "its outputs are no head Spotter knows: [1,1,17,3] float32; it reads SSD (with \
+        "unsupported output format: [1,1,17,3] float32; Spotter reads SSD (with \
          TFLite_Detection_PostProcess, or raw with the usual anchors), YOLOv5, classification [1,C] and \
          segmentation [1,H,W]"
     );
