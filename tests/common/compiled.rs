@@ -6,8 +6,6 @@ use spotter::model::format::file::{EDGE_TPU, ModelFile, POST_PROCESS};
 use spotter::model::format::flatbuffer::Table;
 use spotter::vision::tensor::{DataType, TensorInfo};
 
-#[path = "tflite_file.rs"]
-mod tflite_file;
 use crate::common::tflite_file::{Graph, Type};
 
 /// What the stand-in looks for, see its documentation.

@@ -215,7 +215,7 @@ pub fn commands() -> Vec<Command> {
                 // A remark is behind `#`, or behind three spaces.
                 let line = line.split(" #").next().unwrap_or("").split("   ").next().unwrap_or("").trim();
                 let known = PROGRAMS.contains(&program(line));
-                if known && line.contains(' ') || code.language != "inline" && known {
+                if known && (line.contains(' ') || code.language != "inline") {
                     let line = line.to_owned();
                     found.push(Command { page: page.path.clone(), code: code.clone(), line });
                 }

@@ -81,8 +81,10 @@ pub fn open(mock: &Mock) -> Option<Browser> {
         browser.eval("[innerWidth, innerHeight, matchMedia('(prefers-color-scheme: dark)').matches]"),
         json!([view.width, view.height, view.dark])
     );
-    browser
-        .wait_for("window.spotter?.framesShown > 2 && spotter.latencyMs !== null && !!spotter.settings", SOON);
+    browser.wait_for(
+        "window.spotter?.framesShown > 2 && spotter.latencyMs !== null && !!spotter.settings",
+        SOON,
+    );
     Some(browser)
 }
 

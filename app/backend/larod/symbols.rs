@@ -87,7 +87,8 @@ impl Symbols {
     }
 }
 
-#[cfg(all(test, target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(target_env = "gnu")]
 mod tests {
     use super::super::sys::{Api, DECLARED};
     use super::*;
