@@ -280,10 +280,7 @@ fn ranges_and_effects_of_settings_are_those_of_the_schema() {
     }
     let Some(mut browser) = tuned(&mock, "size-open") else { return };
     browser.wait_for(&format!("{effect}.startsWith('What acts after a restart says so')"), SOON);
-    assert_eq!(
-        browser.eval(later),
-        json!(["Zones  after a restart", "Resize mode after a restart"])
-    );
+    assert_eq!(browser.eval(later), json!(["Zones  after a restart", "Resize mode after a restart"]));
     assert_eq!(browser.eval(&range("iou")), json!(["0", "0.9", "0.01"]));
     assert_eq!(browser.eval(&range("fps-limit")), json!(["0.1", "240", "0.5"]));
     assert_eq!(browser.console_problems(), Vec::<String>::new());

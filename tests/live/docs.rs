@@ -207,7 +207,11 @@ fn commands_of_the_interface_work_as_they_stand() {
                 let elsewhere = line.contains("street.bin");
                 let how = if elsewhere { "" } else { "--fail-with-body " };
                 let answer = shell(&line.replacen("curl ", &format!("curl --silent --show-error {how}"), 1));
-                assert_eq!(elsewhere, answer.contains("CV25") && answer.contains("detail"), "{line}: {answer}");
+                assert_eq!(
+                    elsewhere,
+                    answer.contains("CV25") && answer.contains("detail"),
+                    "{line}: {answer}"
+                );
                 let saved = line.contains("> settings.json");
                 let answer =
                     if saved { std::fs::read_to_string(at("settings.json")).unwrap() } else { answer };
