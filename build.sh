@@ -583,6 +583,18 @@ check_dependencies() {
     "$deny" --workspace --locked check --disable-fetch advisories
 }
 
+# The unit tests of the page's modules. Node imports these as they are from 20.19 and 22.12 on.
+test_page() {
+    if ! has node; then
+        say "skipped: the page's unit tests: no node"
+    elif ! node -e 'process.exit(process.features.require_module ? 0 : 1)'; then
+        say "skipped: the page's unit tests: node $(node --version) is older than 20.19 or 22.12"
+    else
+        say "node --test: the page"
+        node --test --test-reporter=spec --disable-warning=MODULE_TYPELESS_PACKAGE_JSON tests/page/*.test.mjs
+    fi
+}
+
 run_tests() {
     local failed=()
     setup
@@ -591,6 +603,7 @@ run_tests() {
     setup_cross_tflite
     cd "$root"
     setup_cargo_deny
+    test_page || failed+=("node --test")
     # SPOTTER_SETUP_DONE: the tests may run `./build.sh setup`, it will install nothing.
     export SPOTTER_SETUP_DONE=1 SPOTTER_TESTS_SAID=$scratch/said
     if cargo nextest --version >/dev/null 2>&1; then

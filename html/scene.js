@@ -1,13 +1,13 @@
 // What is to be drawn of a scene at a given confidence.
 
 /** Whether a confidence of its label or zone holds for it, and not that for all. */
-function hasOwn(item, settings) {
-  const zones = (settings?.zones ?? []).filter((zone) => item.zones?.includes(zone.name));
-  return settings?.labels?.[item.class.type]?.confidence != null || zones.some((zone) => zone.confidence != null);
+function hasOwn({ class: { type }, zones }, settings) {
+  return settings.labels?.[type]?.confidence != null
+    || settings.zones?.some(({ name, confidence }) => confidence != null && zones?.includes(name));
 }
 
 /**
- * Sorts everything the detector reported for one frame by the settings of this page, so that the slider acts on the
+ * Sorts what the detector reported for one frame by the settings of this page, so that the slider acts on the
  * picture that is shown, without asking Spotter.
  */
 export function sift(scene, settings = null) {
@@ -15,16 +15,18 @@ export function sift(scene, settings = null) {
   const kept = [];
   const dropped = [];
   const sort = (item, reason) => {
-    const box = { label: item.class.type, index: item.class.index, score: item.class.score, rect: item.bounding_box };
+    const { type: label, index, score } = item.class;
+    const box = { label, index, score, rect: item.bounding_box };
+    const drop = (reason, group, short) => dropped.push({ ...box, reason, group, short });
     if (reason && reason.kind !== 'below_confidence') {
-      dropped.push({ ...box, reason: reason.text || reason.kind.replaceAll('_', ' '), group: reason.kind.replaceAll('_', ' ') });
-    } else if (confidence === null || (!reason && hasOwn(item, settings)) ? Boolean(reason) : box.score < confidence) {
-      const limit = confidence ?? reason.threshold;
-      const short = `${box.score.toFixed(2)} < ${limit.toFixed(2)}`;
-      dropped.push({ ...box, short, reason: `below confidence: ${short}`, group: 'below confidence' });
-    } else {
-      kept.push(box);
-    }
+      const kind = reason.kind.replaceAll('_', ' ');
+      drop(reason.text || kind, kind);
+    // Scores are told rounded: what was dropped at this very confidence stays so.
+    } else if (confidence === null || confidence === reason?.threshold || (!reason && hasOwn(item, settings)) ? reason : score < confidence) {
+      const short = `${score.toFixed(2)} < ${(confidence ?? reason.threshold).toFixed(2)}`;
+      drop(`below confidence: ${short}`, 'below confidence', short);
+    } else if (settings?.labels?.[label]?.on === false) drop(`label off: ${label}`, 'label off');
+    else kept.push(box);
   };
   for (const item of scene.frame.observations) sort(item, null);
   for (const item of scene.dropped ?? []) sort(item, item.reason);
@@ -33,10 +35,8 @@ export function sift(scene, settings = null) {
 
 /** Classes of the whole picture, best first, split at the confidence chosen on this page. */
 export function ranked(scene, settings) {
-  const confidence = settings?.confidence ?? null;
-  return (scene.classification ?? []).map(({ type, index, score }) => ({
-    label: type, index, score, sure: confidence === null || score >= confidence,
-  }));
+  const least = settings?.confidence ?? 0;
+  return (scene.classification ?? []).map(({ type, index, score }) => ({ label: type, index, score, sure: score >= least }));
 }
 
 /** How many of each label, in the order of the classes so that the list does not jump. */

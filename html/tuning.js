@@ -146,7 +146,7 @@ export class Tuning {
 
   async #import(file) {
     $('import-file').value = ''; // the same file may be chosen again
-    let wrong = '';
+    let wrong;
     try {
       const value = JSON.parse(await file.text());
       wrong = this.schema ? flaw(this.schema, value) : '';

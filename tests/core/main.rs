@@ -5,4 +5,5 @@
 mod allocation;
 mod allocation_decode;
 mod allocation_filter;
+mod confidence;
 mod preprocess;
