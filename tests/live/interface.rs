@@ -183,7 +183,13 @@ fn every_address_answers_as_the_document_says() {
             })
             .collect();
         if method == "GET" && !examples.is_empty() {
-            let answer = running.http_get(&format!("{path}?{}", examples.join("&")));
+            let place = format!("{path}?{}", examples.join("&"));
+            if is_stream(&operation) {
+                // It has no end to wait for.
+                assert!(head_of_stream(&running, &place).contains("200 OK"), "{place}");
+                continue;
+            }
+            let answer = running.http_get(&place);
             assert_eq!(answer.status, 200, "{path}: {}", answer.text());
             document.check_answer(&operation, &answer);
         }

@@ -166,7 +166,7 @@ fn what_cannot_run_changes_nothing_and_ends_nothing() {
     let post = |text: &str| request(&running, "POST", "", "application/json", text.as_bytes());
     refused(404, "no catalogue model", post(r#"{"model": "no-such-model"}"#));
     refused(404, "no catalogue model", post(&json!({ "model": first }).to_string()));
-    refused(400, "--accept-license AGPL-3.0", post(r#"{"model": "yolov5s-artpec8"}"#));
+    refused(400, "send accept_license: \"AGPL-3.0\"", post(r#"{"model": "yolov5s-artpec8"}"#));
     refused(400, "no JSON", post("{"));
     refused(405, "GET, HEAD, POST, DELETE", request(&running, "PUT", "", "", b""));
     // Another site's page may not, even where its form is right.

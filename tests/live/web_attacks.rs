@@ -367,7 +367,7 @@ fn bodies_that_lie_are_refused() {
     let body = "{\"confidence\":0.5}";
     assert_eq!(patch(&format!("Content-Length: {}\r\n", body.len()), body), Some(200));
     for (more, status) in [
-        ("Content-Length: 18446744073709551615\r\n", 400),
+        ("Content-Length: 18446744073709551615\r\n", 413),
         ("Content-Length: 99999999999999999999\r\n", 400),
         ("Content-Length: -1\r\n", 400),
         ("Content-Length: 18\r\nContent-Length: 18\r\n", 400),

@@ -514,7 +514,7 @@ fn check_cargo(line: &str, place: &str) {
         }
     }
     if let Some(package) = after("-p").or(after("--package")) {
-        let members = ["tests/camera", "."].map(|folder| files_named(folder, "Cargo.toml")).concat();
+        let members = ["app", "tests/camera", "."].map(|folder| files_named(folder, "Cargo.toml")).concat();
         let known = members.iter().any(|path| docs::read(path).contains(&format!("name = \"{package}\"")));
         assert!(known, "{place}: there is no package {package}");
     }

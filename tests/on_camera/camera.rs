@@ -475,8 +475,8 @@ fn the_page_works_behind_a_proxy_that_says_nothing_and_another_sites_does_not() 
     );
     let said = browser.eval("said");
     for (name, outcome) in [
-        // It goes, and Spotter refuses it; the page cannot read that.
-        ("plain", "opaque"),
+        // It goes, and Spotter refuses it; Cross-Origin-Resource-Policy keeps even that from the page.
+        ("plain", "failed"),
         ("marked", "failed"),
         ("patch", "failed"),
         ("ticket", "failed"),
