@@ -78,7 +78,7 @@ impl Counts {
         self.buckets[..(octave * PER_OCTAVE).min(BUCKETS)].iter().sum()
     }
 
-    /// How many durations are in each bucket that is told of, see [`told_limits`].
+    /// How many durations are in each bucket that is told of, see `told_limits`.
     pub fn told(&self) -> impl Iterator<Item = u64> {
         let sum = |buckets: &[u64]| buckets.iter().sum();
         let first = std::iter::once(sum(&self.buckets[..TOLD_FROM]));

@@ -39,7 +39,7 @@
 //! A fault at `load` may end with the name of a device, and is met there alone. How often the service
 //! has fallen over (`crash`) is the number of lines in the file `larod-falls`.
 //!
-//! A model for CV25 is a file of [`model::CV25_MARK`] and a TensorFlow Lite model behind it.
+//! A model for CV25 is a file of `model::CV25_MARK` and a TensorFlow Lite model behind it.
 
 mod device;
 mod faults;

@@ -151,7 +151,7 @@ impl Camera {
         faults
     }
 
-    /// The input behind a description: "The description map must contain exactly one [of] the following keys: view,
+    /// The input behind a description: "The description map must contain exactly one \[of\] the following keys: view,
     /// warp, input, channel". Channel 0 is an overview, which here is the first sensor's; view areas are not simulated,
     /// so that from 1 on a channel is the input of its number.
     pub fn input(&self, input: Option<u32>, channel: Option<u32>) -> Option<u32> {
