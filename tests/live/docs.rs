@@ -207,11 +207,8 @@ fn commands_of_the_interface_work_as_they_stand() {
                 let elsewhere = line.contains("street.bin");
                 let how = if elsewhere { "" } else { "--fail-with-body " };
                 let answer = shell(&line.replacen("curl ", &format!("curl --silent --show-error {how}"), 1));
-                assert_eq!(
-                    elsewhere,
-                    answer.contains("CV25") && answer.contains("detail"),
-                    "{line}: {answer}"
-                );
+                let refused = || serde_json::from_str::<Value>(&answer).unwrap()["detail"].is_string();
+                assert!(!elsewhere || refused() && answer.contains("CV25"), "{line}: {answer}");
                 let saved = line.contains("> settings.json");
                 let answer =
                     if saved { std::fs::read_to_string(at("settings.json")).unwrap() } else { answer };
@@ -224,7 +221,10 @@ fn commands_of_the_interface_work_as_they_stand() {
     assert!(ran > 10, "{ran}");
     // What they were to change is changed.
     let settings = open.http_get("/api/v1/settings").json();
-    assert_eq!((&settings["fps_limit"], &settings["labels"]["boat"]["on"]), (&json!(5.0), &json!(false)));
+    assert_eq!(
+        (settings["fps_limit"].as_f64(), &settings["labels"]["boat"]["on"]),
+        (Some(5.0), &json!(false))
+    );
     assert_eq!(guarded.as_ref().unwrap().http_get("/api/v1/status").status, 401);
     assert_eq!(open.http_get("/api/v1/model").json()["chosen_at"], Value::Null);
     open.stop(LIMIT);

@@ -12,7 +12,7 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Commands that no test runs, by how they begin, and why.
-const NOT_RUN: [(&str, &str); 16] = [
+const NOT_RUN: [(&str, &str); 17] = [
     ("git clone", "the address is that of whoever has Spotter"),
     ("./build.sh", "installs packages or needs a camera; its words and options are checked against its help"),
     ("cargo", "would compile for minutes; what it names is checked"),
@@ -28,6 +28,7 @@ const NOT_RUN: [(&str, &str); 16] = [
     ("ulimit -n", "is the shell's own, and shows a number"),
     ("spotter-package lint", "is run by the tests of the package"),
     ("SPOTTER_VDO=", "is run by the tests of the camera's video"),
+    ("npm --prefix tests/page", "fetches the linter; .ci/run runs it"),
     ("head -c 24", "is run in docs/api.md by tests/live/docs.rs"),
 ];
 
