@@ -69,32 +69,43 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock on which time passes faster, so that a test of the whole program need not wait for minutes.
+/// A clock on which time passes faster, so that a test of the whole program need not wait for minutes, or slower, for a
+/// program that runs under a tool.
 #[derive(Clone, Copy, Debug)]
-pub struct FastClock {
+pub struct ScaledClock {
     start: Instant,
-    rate: u32,
+    rate: f64,
 }
 
-impl Clock for FastClock {
+impl ScaledClock {
+    /// Seconds of this clock in a second, from a hundredth to a thousand.
+    const RATES: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
+    /// None where it would be slower or faster than it can be.
+    pub fn new(rate: f64) -> Option<Self> {
+        Self::RATES.contains(&rate).then(|| Self { start: Instant::now(), rate })
+    }
+}
+
+impl Clock for ScaledClock {
     fn now(&self) -> Instant {
-        self.start + self.start.elapsed() * self.rate
+        self.start + self.start.elapsed().mul_f64(self.rate)
     }
 
     fn wait(&self, time: Duration, stop: &Stop) -> bool {
-        stop.wait(time / self.rate)
+        stop.wait(self.sleep_for(time))
     }
 
     fn sleep_for(&self, time: Duration) -> Duration {
-        time / self.rate
+        Duration::try_from_secs_f64(time.as_secs_f64() / self.rate).unwrap_or(Duration::MAX)
     }
 }
 
 /// The machine's clock, or one that is so many times faster as the environment variable `SPOTTER_SIM_CLOCK` says.
 pub fn of_environment() -> Arc<dyn Clock> {
     let rate = std::env::var("SPOTTER_SIM_CLOCK").ok().and_then(|rate| rate.parse().ok());
-    match rate.filter(|rate| *rate > 1) {
-        Some(rate) => Arc::new(FastClock { start: Instant::now(), rate }),
+    match rate.and_then(ScaledClock::new) {
+        Some(clock) => Arc::new(clock),
         None => Arc::new(SystemClock),
     }
 }
@@ -157,5 +168,20 @@ mod tests {
         let thread = std::thread::spawn(move || other.wait(Duration::from_secs(60)));
         stop.set();
         assert!(thread.join().unwrap());
+    }
+
+    #[test]
+    fn a_scaled_clock_is_as_fast_as_it_says() {
+        for rate in [0.0, -1.0, 0.009, 1001.0, f64::NAN, f64::INFINITY] {
+            assert!(ScaledClock::new(rate).is_none(), "{rate}");
+        }
+        for (rate, sleep) in [(0.2, 5000), (1.0, 1000), (8.0, 125)] {
+            let clock = ScaledClock::new(rate).unwrap();
+            assert_eq!(clock.sleep_for(Duration::from_secs(1)), Duration::from_millis(sleep));
+            let (before, now, after) = (clock.start.elapsed(), clock.now(), clock.start.elapsed());
+            let passed = now - clock.start;
+            assert!(before.mul_f64(rate) <= passed && passed <= after.mul_f64(rate), "{rate}: {passed:?}");
+        }
+        assert_eq!(ScaledClock::new(0.01).unwrap().sleep_for(Duration::MAX), Duration::MAX);
     }
 }
