@@ -370,4 +370,9 @@ fn a_step_shows_one_picture_more() {
     browser.wait_for(&format!("spotter.framesShown > {before} + 10"), SOON);
 }
 
-crate::in_every_other_view!();
+crate::in_every_other_view!(
+    the_chips_that_a_model_suits_are_told,
+    the_camera_and_its_devices_are_told_and_tried_again,
+    health_is_shown_as_lines_and_as_the_log,
+    slider_acts_at_once_and_on_spotter,
+);

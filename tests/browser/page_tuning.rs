@@ -286,4 +286,7 @@ fn ranges_and_effects_of_settings_are_those_of_the_schema() {
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
-crate::in_every_other_view!();
+crate::in_every_other_view!(
+    zones_are_drawn_moved_named_and_taken_back,
+    labels_sizes_and_rates_are_set_refused_and_reset,
+);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tungstenite::{Message, WebSocket};
 
 const NAMES: [&str; 3] = ["/usr/bin/chromium", "chromium-browser", "google-chrome"];
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -19,29 +19,25 @@ const FLAGS: [&str; 10] = [
     "--disable-sync",
     "--remote-debugging-port=0",
     "--hide-scrollbars",
+    "--no-startup-window",
 ];
 const START: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// One browser with one page. It ends with this value.
-pub struct Browser {
+/// Where a browser listens that several tests share; unset where each has its own.
+pub const SHARED: &str = "SPOTTER_TEST_BROWSER";
+
+/// A browser that has no page yet. It ends with this value.
+pub struct Program {
     child: Child,
-    socket: WebSocket<TcpStream>,
-    session: Option<String>,
-    last_id: u64,
-    problems: Vec<String>,
-    /// What is typed where the browser asks for a password; none where nobody is there to type.
-    password: Option<(String, String)>,
-    /// Whether it is typed into every dialog, or into the next alone.
-    patient: bool,
-    /// Addresses for which the browser has asked for a password.
-    asked: Vec<String>,
-    profile: tempfile::TempDir,
+    _profile: tempfile::TempDir,
+    /// Of its debugging socket.
+    pub url: String,
 }
 
-impl Browser {
+impl Program {
     /// `None`, with a word on standard error, where no Chromium is installed. `$CHROMIUM` names one.
-    pub fn launch() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let profile = tempfile::tempdir().expect("a folder for the browser's profile");
         let named = std::env::var("CHROMIUM").ok();
         let names = named.iter().map(String::as_str).chain(NAMES);
@@ -50,25 +46,69 @@ impl Browser {
             return None;
         };
         // The child is owned from here on, so that a panic below still ends it.
-        let mut waiting = Starting(Some(child));
-        let (port, path) = debugger(profile.path(), waiting.0.as_mut().expect("just started"));
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the browser's debugging port");
-        stream.set_read_timeout(Some(ANSWER)).expect("a read timeout");
-        let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream)
-            .expect("the browser's debugging socket");
-        let child = waiting.0.take().expect("just started");
+        let mut program = Self { child, _profile: profile, url: String::new() };
+        program.url = debugger(program._profile.path(), &mut program.child);
+        Some(program)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Closing tells the renderers too; killing the first process alone leaves them to find out.
+        if let Some(mut socket) = connect(&self.url) {
+            let close = json!({ "id": 0, "method": "Browser.close" });
+            let _ = socket.send(Message::text(close.to_string()));
+            super::process::end(&mut self.child, Duration::from_secs(5));
+        } else {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// One page of a browser, which shares cookies and storage with no other. It ends with this value.
+pub struct Browser {
+    socket: WebSocket<TcpStream>,
+    session: Option<String>,
+    context: Value,
+    last_id: u64,
+    problems: Vec<String>,
+    /// What is typed where the browser asks for a password; none where nobody is there to type.
+    password: Option<(String, String)>,
+    /// Whether it is typed into every dialog, or into the next alone.
+    patient: bool,
+    /// Addresses for which the browser has asked for a password.
+    asked: Vec<String>,
+    /// None where it is somebody else's.
+    _program: Option<Program>,
+}
+
+impl Browser {
+    /// A page of the browser that [`SHARED`] names, or of one of its own. `None`, with a word on standard error, where
+    /// no Chromium is installed.
+    pub fn launch() -> Option<Self> {
+        let (program, url) = match std::env::var(SHARED) {
+            Ok(url) => (None, url),
+            Err(_) => {
+                let program = Program::start()?;
+                let url = program.url.clone();
+                (Some(program), url)
+            }
+        };
         let mut browser = Self {
-            child,
-            socket,
+            socket: connect(&url).expect("the browser's debugging socket"),
             session: None,
+            context: Value::Null,
             last_id: 0,
             problems: Vec::new(),
             password: None,
             patient: false,
             asked: Vec::new(),
-            profile,
+            _program: program,
         };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        browser.context = browser.call("Target.createBrowserContext", json!({}))["browserContextId"].take();
+        let page = json!({ "url": "about:blank", "browserContextId": browser.context });
+        let target = browser.call("Target.createTarget", page);
         let attached =
             browser.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
@@ -284,29 +324,31 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Closing tells the renderers too; killing the first process alone leaves them to find out.
-        let close = json!({ "id": 0, "method": "Browser.close" });
-        let _ = self.socket.send(Message::text(close.to_string()));
-        super::process::end(&mut self.child, Duration::from_secs(5));
+        // Its page goes with it. That has been done when there is an answer, so that whoever shares the browser next has
+        // it alone.
+        let context = json!({ "browserContextId": self.context });
+        let end = json!({ "id": 0, "method": "Target.disposeBrowserContext", "params": context });
+        let _ = self.socket.send(Message::text(end.to_string()));
+        while let Ok(message) = self.socket.read() {
+            let answer = message.to_text().ok().and_then(|text| serde_json::from_str::<Value>(text).ok());
+            if answer.is_some_and(|answer| answer["id"] == 0) {
+                break;
+            }
+        }
     }
 }
 
-struct Starting(Option<Child>);
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+fn connect(url: &str) -> Option<WebSocket<TcpStream>> {
+    let address = url.strip_prefix("ws://")?.split('/').next()?;
+    let stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(ANSWER)).expect("a read timeout");
+    tungstenite::client(url, stream).ok().map(|(socket, _)| socket)
 }
 
 fn start(name: &str, profile: &Path) -> Option<Child> {
     Command::new(name)
         .args(FLAGS)
         .arg(format!("--user-data-dir={}", profile.display()))
-        .arg("about:blank")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -314,16 +356,16 @@ fn start(name: &str, profile: &Path) -> Option<Child> {
         .ok()
 }
 
-/// The port and path that the browser writes down once it listens.
-fn debugger(profile: &Path, child: &mut Child) -> (u16, String) {
+/// The address of the debugging socket, whose port and path the browser writes down once it listens.
+fn debugger(profile: &Path, child: &mut Child) -> String {
     let deadline = Instant::now() + START;
     loop {
         let written = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap_or_default();
         if let Some((port, path)) = written.split_once('\n')
-            && let Ok(port) = port.trim().parse()
+            && let Ok(port) = port.trim().parse::<u16>()
             && path.starts_with('/')
         {
-            return (port, path.trim().to_owned());
+            return format!("ws://127.0.0.1:{port}{}", path.trim());
         }
         if let Ok(Some(status)) = child.try_wait() {
             panic!("the browser ended at once: {status}");

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::browser::Browser;
+use super::browser::{self, Browser, Program};
 use super::mock::Mock;
 use serde_json::{Value, json};
 
@@ -40,33 +40,36 @@ impl View {
         browser.set_viewport(self.width, self.height, 1.0, self.dark);
     }
 
-    /// Runs the tests of a module again in another view, all but its `views`, which call this.
-    pub fn again(module: &str, index: usize) {
-        if Browser::launch().is_none() {
-            return;
-        }
+    /// Runs tests of a module again in another view, in one browser.
+    pub fn again(module: &str, index: usize, names: &[&str]) {
+        let Some(browser) = Program::start() else { return };
         let Self { width, height, dark } = Self::all().nth(index).expect("there is such a view");
         let module = module.split_once("::").and_then(|(_, module)| module.strip_suffix("::views"));
         let module = module.expect("it is in views of a module of this program");
         let mut tests = Command::new(std::env::current_exe().expect("this program"));
-        tests.args([&format!("{module}::"), "--test-threads=1", "--skip", &format!("{module}::views::")]);
-        let output = tests.env(Self::VARIABLE, index.to_string()).output().expect("it runs");
+        tests.args(["--exact", "--test-threads=1"]);
+        tests.args(names.iter().map(|name| format!("{module}::{name}")));
+        tests.env(Self::VARIABLE, index.to_string()).env(browser::SHARED, &browser.url);
+        let output = tests.output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{width}x{height}, dark {dark}: {said}");
-        assert!(said.contains(" passed; 0 failed") && !said.contains("result: ok. 0 passed"), "{said}");
+        assert!(said.contains(&format!("{} passed; 0 failed", names.len())), "{said}");
     }
 }
 
-/// The tests of this module once more in each other view, see [`View`].
+/// These tests of this module once more in each other view, see [`View`]: those for which it matters how large the
+/// window is, or how its colours are.
 #[macro_export]
 macro_rules! in_every_other_view {
-    () => {
-        $crate::in_every_other_view!(dark_desktop 1, light_tablet 2, dark_tablet 3, light_phone 4, dark_phone 5);
-    };
-    ($($name:ident $index:literal),*) => {
+    ($($test:ident),* $(,)?) => {
         mod views {
             use $crate::common::{alone, page::View};
-            $(#[test] fn $name() { let _alone = alone(); View::again(module_path!(), $index); })*
+            const TESTS: &[&str] = &[$(stringify!($test)),*];
+            #[test] fn dark_desktop() { let _alone = alone(); View::again(module_path!(), 1, TESTS); }
+            #[test] fn light_tablet() { let _alone = alone(); View::again(module_path!(), 2, TESTS); }
+            #[test] fn dark_tablet() { let _alone = alone(); View::again(module_path!(), 3, TESTS); }
+            #[test] fn light_phone() { let _alone = alone(); View::again(module_path!(), 4, TESTS); }
+            #[test] fn dark_phone() { let _alone = alone(); View::again(module_path!(), 5, TESTS); }
         }
     };
 }
