@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -365,13 +366,28 @@ pub fn http_get(address: &str, path: &str) -> std::io::Result<Response> {
     http(address, "GET", path, &[], b"")
 }
 
-/// The first `bytes` bytes of a stream, head included; then the connection is closed.
-pub fn stream(address: &str, path: &str, bytes: usize) -> Vec<u8> {
+/// A connection on which GET has been sent: the answer, from its head on, can be read from it.
+pub fn ask(address: &str, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout above zero is taken");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("the server reads");
+    stream
+}
+
+/// Somebody who takes every picture of the live stream until `stop`.
+pub fn watch(address: &str, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let (address, stop) = (address.to_owned(), stop.clone());
+    std::thread::spawn(move || {
+        let mut stream = ask(&address, "/api/v1/live");
+        let mut scrap = vec![0; 1 << 16];
+        while !stop.load(Ordering::Relaxed) && stream.read(&mut scrap).is_ok_and(|read| read > 0) {}
+    })
+}
+
+/// The first `bytes` bytes of a stream, head included; then the connection is closed.
+pub fn stream(address: &str, path: &str, bytes: usize) -> Vec<u8> {
     let mut read = Vec::new();
-    stream.take(bytes as u64).read_to_end(&mut read).expect("the server sends");
+    ask(address, path).take(bytes as u64).read_to_end(&mut read).expect("the server sends");
     read
 }
 

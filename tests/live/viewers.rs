@@ -1,15 +1,13 @@
 //! Several viewers at once: each sees what happens, nobody waits for one who does not read, and nothing is left of many
 //! when they have gone. How fast all that is, `tests/measure` measures.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::common::browser::Browser;
-use crate::common::process::{Running, Weight, wait_until};
+use crate::common::process::{Running, Weight, ask, wait_until, watch};
 use crate::common::{alone, say};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -56,23 +54,6 @@ fn viewers(running: &Running) -> u64 {
 
 fn inferred(running: &Running) -> f64 {
     running.http_get("/api/v1/status").json()["frames"]["inferred"].as_f64().unwrap()
-}
-
-fn ask(address: &str, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
-    stream
-}
-
-/// Somebody who takes every picture until `stop`.
-fn watch(address: &str, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
-    let (address, stop) = (address.to_owned(), stop.clone());
-    std::thread::spawn(move || {
-        let mut stream = ask(&address, "/api/v1/live");
-        let mut scrap = vec![0; 1 << 16];
-        while !stop.load(Ordering::Relaxed) && stream.read(&mut scrap).is_ok_and(|read| read > 0) {}
-    })
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! What viewers get and cost: how old the picture is on the canvas, how soon the first one is there, what those do who do
 //! not read.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::common::browser::Browser;
-use crate::common::process::Running;
+use crate::common::process::{Running, ask, watch};
 use crate::record::Record;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -85,23 +83,6 @@ fn rate(running: &Running, time: Duration) -> f64 {
     let (before, begun) = (inferred(running), Instant::now());
     std::thread::sleep(time);
     (inferred(running) - before) / begun.elapsed().as_secs_f64()
-}
-
-fn ask(address: &str, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
-    stream
-}
-
-/// Somebody who takes every picture until `stop`.
-fn watch(address: &str, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
-    let (address, stop) = (address.to_owned(), stop.clone());
-    std::thread::spawn(move || {
-        let mut stream = ask(&address, "/api/v1/live");
-        let mut scrap = vec![0; 1 << 16];
-        while !stop.load(Ordering::Relaxed) && stream.read(&mut scrap).is_ok_and(|read| read > 0) {}
-    })
 }
 
 /// What a viewer who does not read costs those who do.
