@@ -35,6 +35,11 @@ pub trait Backend: Send {
     /// How it runs it ("XNNPACK, 2 threads").
     fn detail(&self) -> String;
 
+    /// Another number whenever [`Backend::name`] or [`Backend::detail`] would say something else.
+    fn changes(&self) -> u64 {
+        0
+    }
+
     /// How the devices of a camera stand with the model, where they are asked.
     fn devices(&self) -> Option<Arc<Ledger>> {
         None

@@ -12,15 +12,17 @@ use serde_json::{Value, json};
 use super::BenchArgs;
 use crate::base::clock::{Stop, SystemClock, milliseconds};
 use crate::base::error::{Error, Kind, Result};
+use crate::base::machine;
 use crate::capture::supervisor::{LONGEST_WAIT, Policy};
 use crate::capture::vdo::spec::View;
 use crate::capture::{self, Next, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::detect::detector::Detector;
 use crate::detect::loader::{LoadSpec, LoadedModel};
+use crate::live::context::Context;
 use crate::live::model_slot::Model;
 use crate::live::pipeline::{Parts, Pipeline};
-use crate::live::stats::STAGES;
-use crate::live::status::{SourceAbout, Status};
+use crate::live::stats::{STAGES, Stats};
+use crate::live::status::SourceInfo;
 use crate::model::decode::Thresholds;
 use crate::settings::{Settings, Values};
 use crate::vision::frame::Frame;
@@ -74,7 +76,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         whole.add(round.measured);
         cpu += round.cpu;
         dropped += round.dropped;
-        stages.push(round.status);
+        stages.push(round.stats);
     }
     let about = about.unwrap_or_default();
     let ratio = whole.per_second() / inference.per_second().max(1e-9);
@@ -90,7 +92,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         "end_to_end_ratio": rounded(ratio),
         "dropped": dropped,
         "cpu_ms_per_frame": rounded(cpu.as_secs_f64() * 1e3 / (whole.count.max(1)) as f64),
-        "peak_rss_mb": peak_rss_mb().map(rounded),
+        "peak_rss_mb": machine::peak_resident_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)).map(rounded),
         "stages": stages_json(&stages),
     });
     if args.json {
@@ -156,7 +158,7 @@ struct Round {
     measured: Measured,
     cpu: Duration,
     dropped: u64,
-    status: Arc<Status>,
+    stats: Arc<Stats>,
 }
 
 /// Everything as `spotter run` does it, but no frame left out and none waited for.
@@ -168,7 +170,7 @@ fn whole_pipeline(
 ) -> Result<Round> {
     let about = Arc::new(model.about(&mut detector));
     let running = Model { about: about.clone(), detector, labels: model.labels.clone() };
-    let status = Arc::new(Status::new(SourceAbout::default(), about, Settings::new(VALUES)));
+    let context = Arc::new(Context::new(SourceInfo::default(), about, Settings::new(VALUES)));
     let stop = Stop::new();
     let parts = Parts {
         opener: Box::new(SpecOpener {
@@ -186,47 +188,28 @@ fn whole_pipeline(
         workload: Arc::default(),
         clock: Arc::new(SystemClock),
     };
-    let pipeline = Pipeline::start(parts, status.clone(), &stop)?;
-    let inferred = || status.stats.inferred.load(Ordering::Relaxed);
+    let pipeline = Pipeline::start(parts, context.clone(), &stop)?;
+    let inferred = || context.stats.inferred.load(Ordering::Relaxed);
     let launched = Instant::now();
     while (inferred() == 0 || launched.elapsed() < WARM_UP.min(time / 2)) && !pipeline.done.is_set() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let (start, first, cpu) = (Instant::now(), inferred(), cpu_time());
+    let (start, first, cpu) = (Instant::now(), inferred(), machine::cpu_time());
     pipeline.done.wait(time);
     let measured = Measured { count: inferred() - first, time: start.elapsed() };
-    let cpu = cpu_time().saturating_sub(cpu);
+    let cpu = machine::cpu_time().saturating_sub(cpu);
     stop.set();
     pipeline.join()?;
-    let dropped = status.stats.dropped.load(Ordering::Relaxed);
-    Ok(Round { measured, cpu, dropped, status })
-}
-
-/// User and system time of the process so far, from /proc/self/stat (proc(5): fields 14 and 15 in ticks
-/// of 10 ms).
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the name in parentheses and may hold spaces.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-/// The most memory the process has had in RAM, from /proc/self/status.
-fn peak_rss_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
+    let dropped = context.stats.dropped.load(Ordering::Relaxed);
+    Ok(Round { measured, cpu, dropped, stats: context.stats.clone() })
 }
 
 /// The median over the rounds of each stage's percentiles.
-fn stages_json(rounds: &[Arc<Status>]) -> Value {
+fn stages_json(rounds: &[Arc<Stats>]) -> Value {
     let stages = STAGES.iter().enumerate().map(|(index, name)| {
         let all: Vec<[f64; 3]> = rounds
             .iter()
-            .map(|status| status.stats.stage(index).quantiles([0.5, 0.95, 0.99]).map(milliseconds))
+            .map(|stats| stats.stage(index).quantiles([0.5, 0.95, 0.99]).map(milliseconds))
             .collect();
         let middle = |which: usize| {
             let mut values: Vec<f64> = all.iter().map(|percentiles| percentiles[which]).collect();

@@ -1,7 +1,7 @@
 //! `spotter run`: a source in, live detections on a web page out.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,17 +15,19 @@ use crate::base::platform;
 use crate::capture::supervisor::{LONGEST_WAIT, LONGEST_WAIT_HERE, Policy};
 use crate::capture::vdo::frame_rate::Workload;
 use crate::capture::vdo::sensors::Choice;
+use crate::capture::vdo::spec::View;
 use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::detect::loader::{LOADING_LIMIT, LoadSpec};
+use crate::detect::model_info::ModelInfo;
+use crate::live::context::Context;
 use crate::live::history;
-use crate::live::model_choice::Keeper;
+use crate::live::model_choice::{self, Keeper};
 use crate::live::model_slot::Model;
 use crate::live::model_switch::{self, Switch};
 use crate::live::pipeline::{Parts, Pipeline};
-#[cfg(feature = "desktop")]
 use crate::live::publisher::Recorder;
-use crate::live::stats::STAGES;
-use crate::live::status::{ModelAbout, SourceAbout, Status};
+use crate::live::stats::{STAGES, Stats};
+use crate::live::status::SourceInfo;
 use crate::model::catalogue::Scope;
 use crate::model::catalogue::demo;
 use crate::publish::jsonl::JsonLines;
@@ -56,24 +58,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
         source.check()?;
     }
     let access = Access::new(args.listen, args.token_file.as_deref(), &args.hosts, on_camera.is_some())?;
-    let drawn = source.kind() == SourceKind::Demo;
-    let base = LoadSpec { drawn, ..LoadSpec::from(&args.model) };
+    let base = LoadSpec { drawn: source.kind() == SourceKind::Demo, ..LoadSpec::from(&args.model) };
     let keeper = Keeper::from_env();
-    let (mut model, chosen) = match model_switch::start(&base, keeper.as_ref()) {
-        Ok((loaded, chosen)) => (Model::load(&loaded)?, chosen),
-        Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
-            let (name, how) = (source.name(), no_default(&base));
-            let text = format!("there is no model for {name}: {error}");
-            // Whoever looks at the page can choose another model; a clip that is played once is to give a
-            // result.
-            if args.once {
-                return Err(Error::new(Kind::Download, format!("{text}; {how}")));
-            }
-            log::error!("{text}");
-            (Model::none(how), None)
-        }
-        Err(error) => return Err(error),
-    };
+    let (mut model, chosen) = first_model(&base, keeper.as_ref(), &source, args.once)?;
     if args.once {
         model.detector.wait_until_ready(LOADING_LIMIT)?;
     }
@@ -82,69 +69,138 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let record = args.record.as_deref().map(recorder).transpose()?;
     #[cfg(not(feature = "desktop"))]
     let record = None;
-    let about = model.about.clone();
-    let origin = SourceAbout { name: source.name(), kind: source.kind().word() };
-    let sensor = match &source {
-        SourceSpec::Vdo(spec) => Some(spec.view),
-        _ => None,
-    };
-    let given = Values { confidence: args.confidence, iou: args.iou, sensor: sensor.unwrap_or_default() };
-    let file = args.settings.clone().or_else(|| Some(on_camera?.join("settings.json")));
-    let (mut kept, settings) = match file.clone().map(|path| SettingsFile::open(path, given)) {
-        Some((file, settings)) => (Some(file), settings),
-        None => (None, Settings::new(given)),
-    };
-    // What was chosen on the page holds over restarts.
-    let sensor = sensor.map(|_| Arc::new(Choice::new(settings.values().sensor)));
-    let mut status = Status::new(origin, about.clone(), settings);
-    status.sensor.clone_from(&sensor);
-    status.settings_file = file;
-    let status = Arc::new(status);
-    if let Some(output) = &output {
-        // Nobody else sets it.
-        let _ = status.output.set(output.output());
-    }
-    status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
-    let switch = Arc::new(Switch::new(status.clone(), base, keeper, chosen));
-    let server = WebServer::start(args.listen, access, status.clone(), switch, Arc::new(SystemClock))?;
+    let (mut kept, settings) = settings(args, &source, on_camera);
+    let context = Arc::new(Context {
+        settings_file: kept.as_ref().map(|kept| kept.path().to_owned()),
+        output: output.as_ref().map(JsonLines::output),
+        // What was chosen on the page holds over restarts.
+        sensor: given_sensor(&source).map(|_| Arc::new(Choice::new(settings.values().sensor))),
+        ..Context::new(SourceInfo::of(&source), model.about.clone(), settings)
+    });
+    context.status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
+    let switch = Arc::new(Switch::new(context.clone(), base, keeper, chosen));
+    let server = WebServer::start(args.listen, access, context.clone(), switch, Arc::new(SystemClock))?;
     let stop = Stop::new();
     stop_on_signals(&stop)?;
-    history::start(status.clone(), stop.clone())?;
+    history::start(context.stats.clone(), context.history.clone(), stop.clone())?;
+    announce(&source, &context, &server);
 
+    let started = Instant::now();
+    let parts = parts(args.once, source, model, output, record, context.sensor.as_ref());
+    let pipeline = Pipeline::start(parts, context.clone(), &stop)?;
+    while !stop.is_set() && !pipeline.done.is_set() {
+        stop.wait(Duration::from_millis(50));
+        if let Some(sensor) = &context.sensor {
+            sensor.want(context.settings.values().sensor);
+        }
+        if let Some(kept) = &mut kept {
+            kept.keep(&context.settings.document(), Instant::now());
+            context.status.set_unsaved(kept.trouble());
+        }
+    }
+    if let Some(kept) = &mut kept {
+        kept.keep_now(&context.settings.document());
+    }
+    let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
+    let result = if ended { pipeline.join() } else { pipeline.outcome() };
+    if args.once || stop.is_set() {
+        println!("{}", summary(&context.stats, started.elapsed()));
+    }
+    result
+}
+
+/// The model to start with, and the choice that names it where one was made on the page. None is no error where it
+/// cannot be downloaded: whoever looks at the page can choose another; but a clip that is played once is to give a
+/// result.
+fn first_model(
+    base: &LoadSpec,
+    keeper: Option<&Keeper>,
+    source: &SourceSpec,
+    once: bool,
+) -> Result<(Model, Option<model_choice::Choice>)> {
+    match model_switch::start(base, keeper) {
+        Ok((loaded, chosen)) => Ok((Model::load(&loaded)?, chosen)),
+        Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
+            let (name, how) = (source.name(), no_default(base));
+            let text = format!("there is no model for {name}: {error}");
+            if once {
+                return Err(Error::new(Kind::Download, format!("{text}; {how}")));
+            }
+            log::error!("{text}");
+            Ok((Model::none(how), None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The sensor that the command line names.
+fn given_sensor(source: &SourceSpec) -> Option<View> {
+    match source {
+        SourceSpec::Vdo(spec) => Some(spec.view),
+        _ => None,
+    }
+}
+
+/// The settings to start with, and the file that keeps them: one that is named, else on a camera one in `localdata`.
+fn settings(
+    args: &RunArgs,
+    source: &SourceSpec,
+    localdata: Option<PathBuf>,
+) -> (Option<SettingsFile>, Settings) {
+    let sensor = given_sensor(source).unwrap_or_default();
+    let given = Values { confidence: args.confidence, iou: args.iou, sensor };
+    let path = args.settings.clone().or_else(|| Some(localdata?.join("settings.json")));
+    match path.map(|path| SettingsFile::open(path, given)) {
+        Some((file, settings)) => (Some(file), settings),
+        None => (None, Settings::new(given)),
+    }
+}
+
+/// Tells the log what runs on what, and where the page is.
+fn announce(source: &SourceSpec, context: &Context, server: &WebServer) {
     log::info!("source   {source}");
-    if let Some(chosen) =
-        sensor.as_ref().map(|sensor| sensor.wanted()).filter(|chosen| *chosen != given.sensor)
-    {
+    let sensor = context.sensor.as_ref().map(|sensor| sensor.wanted());
+    if let Some(chosen) = sensor.filter(|chosen| Some(*chosen) != given_sensor(source)) {
         log::info!("sensor   {chosen}, chosen on the page");
     }
-    match &about.missing {
+    let model = context.status.model();
+    match &model.missing {
         Some(why) => {
             log::warn!("model    none yet: the page shows the picture alone and offers models; {why}")
         }
         None => {
-            log::info!("model    {about}");
-            log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
+            log::info!("model    {model}");
+            log::info!("backend  {} ({})", model.backend_name, model.backend_detail);
         }
     }
-    if let Some(warning) = misfit(&about, drawn) {
+    if let Some(warning) = misfit(&model, source.kind() == SourceKind::Demo) {
         log::warn!("{warning}");
     }
     if server.listens() {
         log::info!("page     {}", page(server.address()));
     }
+}
 
+/// What the pipeline is made of.
+fn parts(
+    once: bool,
+    source: SourceSpec,
+    model: Model,
+    output: Option<JsonLines>,
+    record: Option<Box<dyn Recorder>>,
+    sensor: Option<&Arc<Choice>>,
+) -> Parts {
     let kind = source.kind();
     let longest_wait = if kind == SourceKind::Camera { LONGEST_WAIT_HERE } else { LONGEST_WAIT };
-    let policy = Policy { once: args.once, live: kind != SourceKind::File, longest_wait };
-    let source = source.suited_to(model.detector.input());
-    let workload = Arc::new(Workload::default());
-    let pictures = capture::pictures(&source, sensor.as_ref());
-    let parts = Parts {
+    let policy = Policy { once, live: kind != SourceKind::File, longest_wait };
+    let spec = source.suited_to(model.detector.input());
+    let (workload, pictures) = (Arc::new(Workload::default()), capture::pictures(&spec, sensor));
+    Parts {
         opener: Box::new(SpecOpener {
-            spec: source,
+            spec,
             pace: Pace::Real,
             workload: Some(workload.clone()),
-            sensor: sensor.clone(),
+            sensor: sensor.cloned(),
         }),
         policy,
         lossless: false,
@@ -154,28 +210,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         pictures,
         workload,
         clock: Arc::new(SystemClock),
-    };
-    let started = Instant::now();
-    let pipeline = Pipeline::start(parts, status.clone(), &stop)?;
-    while !stop.is_set() && !pipeline.done.is_set() {
-        stop.wait(Duration::from_millis(50));
-        if let Some(sensor) = &sensor {
-            sensor.want(status.settings.values().sensor);
-        }
-        if let Some(kept) = &mut kept {
-            kept.keep(&status.settings.document(), Instant::now());
-            status.set_unsaved(kept.trouble());
-        }
     }
-    if let Some(kept) = &mut kept {
-        kept.keep_now(&status.settings.document());
-    }
-    let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
-    let result = if ended { pipeline.join() } else { pipeline.outcome() };
-    if args.once || stop.is_set() {
-        println!("{}", summary(&status, started.elapsed()));
-    }
-    result
 }
 
 #[cfg(feature = "desktop")]
@@ -211,7 +246,7 @@ fn no_default(base: &LoadSpec) -> String {
 }
 
 /// What a model and a source have against each other, where one of them is drawn and the other real.
-fn misfit(model: &ModelAbout, drawn: bool) -> Option<String> {
+fn misfit(model: &ModelInfo, drawn: bool) -> Option<String> {
     let name = &model.title;
     match (model.scope, drawn) {
         (Some(Scope::Demo), false) => Some(format!(
@@ -226,8 +261,7 @@ fn misfit(model: &ModelAbout, drawn: bool) -> Option<String> {
 }
 
 /// One line: frames, rate, stage times.
-fn summary(status: &Status, time: Duration) -> String {
-    let stats = &status.stats;
+fn summary(stats: &Stats, time: Duration) -> String {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let inferred = count(&stats.inferred);
     let skipped = count(&stats.skipped);

@@ -111,7 +111,15 @@ impl BackendChoice {
         let otherwise = (self.falls_back_to_tflite() && file.check_runnable_on_cpu().is_ok())
             .then(|| (file.clone(), threads));
         let (wanted, ledger) = (larod.wanted().clone(), larod.ledger().clone());
-        Ok(Box::new(Chain { current: Box::new(larod), on_larod: true, wanted, ledger, clock, otherwise }))
+        Ok(Box::new(Chain {
+            current: Box::new(larod),
+            on_larod: true,
+            wanted,
+            ledger,
+            clock,
+            otherwise,
+            changes: 0,
+        }))
     }
 }
 
@@ -123,6 +131,15 @@ struct Chain {
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     otherwise: Option<(ModelFile, usize)>,
+    /// Those of all that ran before.
+    changes: u64,
+}
+
+impl Chain {
+    fn set_current(&mut self, backend: Box<dyn Backend>, on_larod: bool) {
+        self.changes += self.current.changes() + 1;
+        (self.current, self.on_larod) = (backend, on_larod);
+    }
 }
 
 impl Backend for Chain {
@@ -134,6 +151,10 @@ impl Backend for Chain {
         self.current.detail()
     }
 
+    fn changes(&self) -> u64 {
+        self.changes + self.current.changes()
+    }
+
     fn devices(&self) -> Option<Arc<Ledger>> {
         Some(self.ledger.clone())
     }
@@ -141,7 +162,7 @@ impl Backend for Chain {
     fn readiness(&mut self) -> Result<Readiness> {
         if !self.on_larod && self.ledger.call().is_some() {
             let larod = LarodBackend::with(self.wanted.clone(), self.ledger.clone(), self.clock.clone())?;
-            (self.current, self.on_larod) = (Box::new(larod), true);
+            self.set_current(Box::new(larod), true);
         }
         let refused = match self.current.readiness() {
             Ok(readiness) => return Ok(readiness),
@@ -152,7 +173,8 @@ impl Backend for Chain {
         };
         log::warn!("{refused}; TensorFlow Lite runs it on the processor");
         self.on_larod = false;
-        self.current = Box::new(TfliteBackend::new(file.bytes.clone(), *threads)?);
+        let backend = TfliteBackend::new(file.bytes.clone(), *threads)?;
+        self.set_current(Box::new(backend), false);
         self.current.readiness()
     }
 

@@ -14,7 +14,7 @@ use crate::backend::edgetpu::{self, EdgeTpuBackend};
 use crate::backend::larod;
 use crate::backend::tflite::TfliteBackend;
 use crate::base::error::{Error, Kind, Result};
-use crate::live::status::ModelAbout;
+use crate::detect::model_info::ModelInfo;
 use crate::model::catalogue::demo;
 use crate::model::catalogue::store::{Places, Store};
 use crate::model::catalogue::{Catalogue, Entry, Scope};
@@ -290,13 +290,13 @@ impl LoadedModel {
     }
 
     /// What a person is told of the model and what runs it.
-    pub fn about(&self, detector: &mut Detector) -> ModelAbout {
+    pub fn about(&self, detector: &mut Detector) -> ModelInfo {
         let input = self.file.signature.inputs.first();
         let backend = detector.backend();
         let devices = backend.as_ref().and_then(|backend| backend.devices());
         let backend = backend.map(|backend| (backend.name(), backend.detail()));
         let (backend_name, backend_detail) = backend.unwrap_or_default();
-        ModelAbout {
+        ModelInfo {
             name: self.file.name.clone(),
             title: self.title.clone().unwrap_or_else(|| self.file.name.clone()),
             head: self.head.title().to_owned(),

@@ -4,4 +4,5 @@ pub mod backend_choice;
 pub mod cpu_variant;
 pub mod detector;
 pub mod loader;
+pub mod model_info;
 pub mod sandbox;

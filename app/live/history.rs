@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::stats::{Counts, STAGES, Stage, Stats};
-use super::status::Status;
 use crate::base::clock::{Stop, milliseconds};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::machine;
@@ -142,12 +141,12 @@ impl History {
 ///
 /// # Errors
 /// `Kind::Internal` where the system gives no thread.
-pub fn start(status: Arc<Status>, stop: Stop) -> Result<()> {
+pub fn start(stats: Arc<Stats>, history: Arc<History>, stop: Stop) -> Result<()> {
     let work = move || {
-        let mut before = Before::of(&status.stats, Instant::now());
+        let mut before = Before::of(&stats, Instant::now());
         while !stop.wait(INTERVAL) {
-            let (sample, after) = before.sample(&status.stats, Instant::now());
-            status.history.add(sample);
+            let (sample, after) = before.sample(&stats, Instant::now());
+            history.add(sample);
             before = after;
         }
     };

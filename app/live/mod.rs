@@ -1,5 +1,6 @@
 //! A live run: the threads from capture to publishing, and the state that they share.
 
+pub mod context;
 pub mod frame_limiter;
 pub mod frame_pacing;
 pub mod history;
@@ -10,4 +11,5 @@ pub mod pipeline;
 pub mod publisher;
 pub mod stats;
 pub mod status;
+pub mod status_report;
 pub mod watchdog;

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::status::ModelAbout;
 use crate::base::error::{Error, Kind, Result};
 use crate::detect::detector::Detector;
 use crate::detect::loader::LoadedModel;
+use crate::detect::model_info::ModelInfo;
 use crate::model::labels::Labels;
 use crate::vision::frame::Frame;
 
@@ -22,7 +22,7 @@ pub struct Model {
     /// Names of its classes.
     pub labels: Arc<Labels>,
     /// What a person is told of it.
-    pub about: Arc<ModelAbout>,
+    pub about: Arc<ModelInfo>,
 }
 
 impl Model {
@@ -38,7 +38,7 @@ impl Model {
 
     /// No model, and why: the picture is shown, and nothing is found in it.
     pub fn none(why: String) -> Self {
-        let about = Arc::new(ModelAbout::none(why));
+        let about = Arc::new(ModelInfo::none(why));
         Self { detector: Detector::default(), labels: Arc::default(), about }
     }
 }
@@ -53,16 +53,16 @@ struct State {
     closed: bool,
 }
 
-/// The place of the exchange. One model is offered at a time.
+/// Holds the model that is offered; one at a time.
 #[derive(Default)]
-pub struct Exchange {
+pub struct ModelSlot {
     state: Mutex<State>,
     changed: Condvar,
     /// True where the inference thread has something to do here: it looks before every frame.
     waiting: AtomicBool,
 }
 
-impl Exchange {
+impl ModelSlot {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,7 +111,7 @@ impl Exchange {
         }
     }
 
-    /// True where [`Exchange::take`] or [`Exchange::show`] have something to do: one atomic read.
+    /// True where [`ModelSlot::take`] or [`ModelSlot::show`] have something to do: one atomic read.
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Acquire)
     }

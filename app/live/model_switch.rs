@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::context::Context;
 use super::model_choice::{Choice, Keeper, Upload};
 use super::model_slot::Model;
-use super::status::{ModelAbout, Status};
 use crate::backend::edgetpu;
 use crate::base::error::{Error, Kind, Result};
 use crate::detect::backend_choice::BackendChoice;
 use crate::detect::cpu_variant;
 use crate::detect::loader::{LOADING_LIMIT, LoadSpec, LoadedModel};
+use crate::detect::model_info::ModelInfo;
 use crate::inspect::suitability::Suitability;
 use crate::model::catalogue::Catalogue;
 use crate::model::catalogue::demo;
@@ -58,7 +59,7 @@ pub enum Wanted {
 
 /// Switches models; one at a time.
 pub struct Switch {
-    status: Arc<Status>,
+    context: Arc<Context>,
     /// What the command line asked for.
     base: LoadSpec,
     keeper: Option<Keeper>,
@@ -112,11 +113,16 @@ pub fn start(base: &LoadSpec, keeper: Option<&Keeper>) -> Result<(LoadedModel, O
 }
 
 impl Switch {
-    /// A switch for what runs in `status`, started as `base` says, with `chosen` where [`start`] found
+    /// A switch for what runs in `context`, started as `base` says, with `chosen` where [`start`] found
     /// one.
-    pub fn new(status: Arc<Status>, base: LoadSpec, keeper: Option<Keeper>, chosen: Option<Choice>) -> Self {
+    pub fn new(
+        context: Arc<Context>,
+        base: LoadSpec,
+        keeper: Option<Keeper>,
+        chosen: Option<Choice>,
+    ) -> Self {
         Self {
-            status,
+            context,
             base,
             keeper,
             chosen: Mutex::new(chosen),
@@ -143,7 +149,7 @@ impl Switch {
     /// # Errors
     /// What is wrong with the model; the one that ran runs on. [`Kind::Busy`] where another switch is
     /// under way.
-    pub fn switch(&self, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelAbout>> {
+    pub fn switch(&self, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
         let _busy = self.lock()?;
         let Some(keeper) = &self.keeper else {
             let text = "there is no folder to keep a model in (HOME is not set); start Spotter with SPOTTER_STATE=FOLDER";
@@ -157,7 +163,7 @@ impl Switch {
         outcome
     }
 
-    fn change(&self, keeper: &Keeper, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelAbout>> {
+    fn change(&self, keeper: &Keeper, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
         let mut base = self.base.clone();
         let mut choice = match wanted {
             Wanted::Catalogue { name, accepted } => {
@@ -183,7 +189,7 @@ impl Switch {
     ///
     /// # Errors
     /// As for [`Switch::switch`].
-    pub fn back(&self) -> Result<Arc<ModelAbout>> {
+    pub fn back(&self) -> Result<Arc<ModelInfo>> {
         let _busy = self.lock()?;
         let about = self.hand_over(&LoadedModel::open(self.base.clone())?)?;
         *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -204,17 +210,17 @@ impl Switch {
     }
 
     /// Loads the model, tries it on the picture that is there, and gives it to the inference thread.
-    fn hand_over(&self, loaded: &LoadedModel) -> Result<Arc<ModelAbout>> {
+    fn hand_over(&self, loaded: &LoadedModel) -> Result<Arc<ModelInfo>> {
         let mut model = Model::load(loaded)?;
         model.detector.wait_until_ready(LOADING_LIMIT).map_err(|error| error.context(&model.about.name))?;
         model.about = Arc::new(loaded.about(&mut model.detector));
         let about = model.about.clone();
-        if let Some(frame) = self.status.exchange.frame(FRAME_WAIT) {
-            let values = self.status.settings.values();
+        if let Some(frame) = self.context.model_slot.frame(FRAME_WAIT) {
+            let values = self.context.settings.values();
             let thresholds = Thresholds::live(values.confidence, values.iou);
             model.detector.detect(&frame, &thresholds).map_err(|error| error.context(&about.name))?;
         }
-        self.status.exchange.offer(model, HANDOVER)?;
+        self.context.model_slot.offer(model, HANDOVER)?;
         Ok(about)
     }
 
@@ -256,7 +262,7 @@ impl Switch {
     }
 
     /// Which chips the model suits: the camera's own, elsewhere all. It is judged when that is first asked.
-    fn suitability_json(&self, model: &ModelAbout) -> Value {
+    fn suitability_json(&self, model: &ModelInfo) -> Value {
         let Some(file) = &model.file else { return Value::Null };
         let backend = &self.base.backend;
         let here = match file.needs_edge_tpu() && !backend.is_larod() {
@@ -269,7 +275,7 @@ impl Switch {
 
     /// What runs and why.
     pub fn to_json(&self) -> Value {
-        let model = self.status.model();
+        let model = self.context.status.model();
         let chosen = self.chosen();
         let mut value = model.to_json();
         value["backend"] = model.backend_json();

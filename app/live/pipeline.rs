@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::context::Context;
 use super::frame_limiter::Limiter;
 use super::frame_pacing::Patience;
 use super::model_slot::Model;
 use super::publisher::{Publisher, Recorder};
 use super::stats::Stage;
-use super::status::{ModelAbout, Status};
+use super::status::BackendState;
 use super::watchdog::Worker;
 use crate::backend::{Readiness, larod};
 use crate::base::clock::{Clock, Stop};
@@ -19,12 +20,14 @@ use crate::base::slot::{Slot, Taken};
 use crate::capture::supervisor::{Policy, Supervisor};
 use crate::capture::vdo::frame_rate::Workload;
 use crate::capture::{Opener, Pictures};
+use crate::detect::model_info::ModelInfo;
 use crate::filter::Filter;
 use crate::model::decode::Thresholds;
 use crate::publish::jsonl::JsonLines;
 use crate::scene::{Scene, Timing};
 use crate::settings::Reader;
 use crate::vision::frame::Frame;
+use crate::vision::geometry::Fit;
 
 /// How long the inference thread waits for a frame before it looks whether it should end.
 const POLL: Duration = Duration::from_millis(100);
@@ -81,7 +84,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// `Kind::Internal` where the system gives no thread.
-    pub fn start(parts: Parts, status: Arc<Status>, stop: &Stop) -> Result<Self> {
+    pub fn start(parts: Parts, context: Arc<Context>, stop: &Stop) -> Result<Self> {
         let Parts { opener, policy, lossless, model, output, record, pictures, workload, clock } = parts;
         let frames: Arc<Slot<Frame>> = Arc::default();
         let scenes: Arc<Slot<(Frame, Arc<Scene>)>> = Arc::default();
@@ -90,24 +93,23 @@ impl Pipeline {
 
         let publish = {
             let (scenes, done) = (scenes.clone(), done.clone());
-            let publisher = Publisher::new(status.clone(), pictures, record);
-            let (result, status) = (result.clone(), status.clone());
+            let publisher = Publisher::new(context.clone(), pictures, record);
+            let (result, context) = (result.clone(), context.clone());
             spawn("publish", move || {
                 keep(&result, publisher.run(&scenes));
-                status.pulses.end(Worker::Publish);
+                context.heartbeats.end(Worker::Publish);
                 done.set();
             })?
         };
         let inference = {
-            let (frames, status, stop) = (frames.clone(), status.clone(), stop.clone());
+            let (frames, context, stop) = (frames.clone(), context.clone(), stop.clone());
             let result = result.clone();
             spawn("inference", move || {
                 let (patience, reader) = (Patience::default(), Reader::default());
-                let filter = Filter::new(status.settings.document().tuning().clone(), &model.labels);
-                let broken = None;
+                let filter = Filter::new(context.settings.document().tuning().clone(), &model.labels);
                 let mut inference = Inference {
                     model,
-                    status,
+                    context,
                     stop,
                     lossless,
                     output,
@@ -115,11 +117,13 @@ impl Pipeline {
                     patience,
                     reader,
                     filter,
-                    broken,
+                    backend: BackendState::default(),
+                    described: None,
+                    broken: None,
                 };
                 keep(&result, inference.run(&frames, &scenes));
-                inference.status.exchange.close();
-                inference.status.pulses.end(Worker::Inference);
+                inference.context.model_slot.close();
+                inference.context.heartbeats.end(Worker::Inference);
                 // The file is whole before the publisher reports the end.
                 keep(&result, inference.output.take().map_or(Ok(()), JsonLines::finish));
                 scenes.close();
@@ -128,9 +132,9 @@ impl Pipeline {
         let capture = {
             let (result, stop) = (result.clone(), stop.clone());
             spawn("capture", move || {
-                let outcome = capture(opener.as_ref(), policy, clock, &stop, lossless, &frames, &status);
+                let outcome = capture(opener.as_ref(), policy, clock, &stop, lossless, &frames, &context);
                 keep(&result, outcome);
-                status.pulses.end(Worker::Capture);
+                context.heartbeats.end(Worker::Capture);
                 frames.close();
             })?
         };
@@ -167,23 +171,23 @@ fn capture(
     stop: &Stop,
     lossless: bool,
     frames: &Slot<Frame>,
-    status: &Status,
+    context: &Context,
 ) -> Result<()> {
     let supervisor = Supervisor { opener, policy, clock, stop: stop.clone() };
     let mut picture = None;
     let (mut limiter, mut reader) = (Limiter::default(), Reader::default());
     supervisor.run(
         |frame, frame_rate| {
-            let stats = &status.stats;
+            let stats = &context.stats;
             stats.captured.fetch_add(1, Ordering::Relaxed);
             stats.capture_rate.add(frame.arrived);
             stats.time(Stage::Capture, frame.capture);
             let size = (frame.layout.width, frame.layout.height);
             if picture != Some((size, frame_rate)) {
                 picture = Some((size, frame_rate));
-                status.set_picture(size, frame_rate);
+                context.status.set_picture(size, frame_rate);
             }
-            if let Some(tuning) = reader.news(&status.settings) {
+            if let Some(tuning) = reader.news(&context.settings) {
                 limiter.set(tuning.fps_limit);
             }
             if !limiter.takes(frame.arrived) {
@@ -196,14 +200,14 @@ fn capture(
                 stats.dropped.fetch_add(1, Ordering::Relaxed);
             }
         },
-        |state| status.set_source(state),
-        || status.pulses.beat(Worker::Capture),
+        |state| context.status.set_source(state),
+        || context.heartbeats.beat(Worker::Capture),
     )
 }
 
 struct Inference {
     model: Model,
-    status: Arc<Status>,
+    context: Arc<Context>,
     stop: Stop,
     lossless: bool,
     output: Option<JsonLines>,
@@ -212,6 +216,10 @@ struct Inference {
     reader: Reader,
     /// The settings made ready for the model.
     filter: Filter,
+    /// What was told last of how the backend stands.
+    backend: BackendState,
+    /// Which [`Backend::changes`](crate::backend::Backend::changes) and fit were told last; none of another model.
+    described: Option<(u64, Fit)>,
     /// Why only a new process helps, where that is so.
     broken: Option<String>,
 }
@@ -219,7 +227,7 @@ struct Inference {
 impl Inference {
     fn run(&mut self, frames: &Slot<Frame>, scenes: &Slot<(Frame, Arc<Scene>)>) -> Result<()> {
         loop {
-            self.status.pulses.beat(Worker::Inference);
+            self.context.heartbeats.beat(Worker::Inference);
             // On a stop, frames that wait are left; capture may be blocked on handing one over.
             if self.stop.is_set() {
                 frames.close();
@@ -243,10 +251,8 @@ impl Inference {
                         let _ = if self.lossless { scenes.put(pair) } else { scenes.replace(pair) };
                     }
                     Err(error) => {
-                        self.status.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                        if self.status.set_backend_error(Some(error.to_string())) {
-                            log::error!("{error}; trying again with the next frames");
-                        }
+                        self.context.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                        self.tell_backend(BackendState::Failed(error.to_string()));
                         self.stop.wait(BACKEND_WAIT);
                     }
                 },
@@ -280,26 +286,26 @@ impl Inference {
         self.patience.waited(begun.elapsed());
         let Taken::Item(frame) = &newer else { return taken };
         self.patience.with(frame.seq, frame.arrived, Instant::now());
-        self.status.stats.dropped.fetch_add(1, Ordering::Relaxed);
+        self.context.stats.dropped.fetch_add(1, Ordering::Relaxed);
         newer
     }
 
     fn offered(&self) -> Option<Model> {
-        let exchange = &self.status.exchange;
+        let exchange = &self.context.model_slot;
         if exchange.is_waiting() { exchange.take() } else { None }
     }
 
     /// The model that runs now stays; the one before is given back.
     fn accept(&self, before: Model) {
         log::info!("model    {}", self.model.about);
-        self.status.set_model(self.model.about.clone());
-        self.status.exchange.answer(Ok(()), before);
+        self.context.status.set_model(self.model.about.clone());
+        self.context.model_slot.answer(Ok(()), before);
     }
 
     /// Sees the frame with a model that is offered; where that fails, with the one before.
     fn see_with_newest_model(&mut self, frame: &Frame) -> Result<Scene> {
-        if self.status.exchange.is_waiting() {
-            self.status.exchange.show(frame);
+        if self.context.model_slot.is_waiting() {
+            self.context.model_slot.show(frame);
         }
         let Some(offered) = self.offered() else { return self.see(frame) };
         let before = self.exchange(offered);
@@ -311,7 +317,7 @@ impl Inference {
             Err(error) => {
                 let failed = self.exchange(before);
                 log::warn!("{} failed ({error}); {} runs on", failed.about.title, self.model.about.title);
-                self.status.exchange.answer(Err(error), failed);
+                self.context.model_slot.answer(Err(error), failed);
                 self.see(frame)
             }
         }
@@ -319,42 +325,48 @@ impl Inference {
 
     /// Whether the model can see a frame now; if not, that is told, and the picture is shown without it.
     fn is_ready(&mut self) -> bool {
-        let readiness = self.model.detector.readiness();
-        let (loading, failed) = match readiness {
-            Ok(Readiness::Ready) => (None, None),
-            Ok(Readiness::Loading(how)) => (Some(how), None),
-            Ok(Readiness::Failed(why) | Readiness::Resting(why)) => (None, Some(why)),
+        let state = match self.model.detector.readiness() {
+            Ok(Readiness::Ready) => {
+                // While a backend that failed only says that it is ready again, nothing is known to work.
+                if let BackendState::Loading(_) = self.backend {
+                    self.tell_backend(BackendState::Works);
+                }
+                self.tell_changes();
+                return true;
+            }
+            Ok(Readiness::Loading(how)) => BackendState::Loading(how),
+            Ok(Readiness::Failed(why) | Readiness::Resting(why)) => BackendState::Failed(why),
             Ok(Readiness::Broken(why)) => {
                 self.broken = Some(why.clone());
-                (None, Some(why))
+                BackendState::Failed(why)
             }
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => BackendState::Failed(error.to_string()),
         };
-        let ready = loading.is_none() && failed.is_none();
-        if let Some(why) = failed {
-            // While the backend only says that it is ready again, nothing is known to work.
-            if self.status.set_backend_error(Some(why.clone())) {
-                log::error!("{why}; trying again");
-            }
+        self.tell_backend(state);
+        false
+    }
+
+    /// Tells how the backend stands, where that is not as it was told last.
+    fn tell_backend(&mut self, state: BackendState) {
+        use BackendState::{Failed, Loading, Works};
+        if state == self.backend {
+            return;
         }
-        if ready {
-            self.tell_changes();
+        match (&self.backend, &state) {
+            // Once, whatever else it says meanwhile.
+            (Failed(_), Failed(_)) => {}
+            (_, Failed(why)) => log::error!("{why}; trying again"),
+            (_, Loading(how)) => log::info!("{how}"),
+            (Failed(_), Works) => log::info!("inference works again"),
+            (_, Works) => {}
         }
-        if let Some(how) = &loading {
-            // What failed before is being mended: one of the two is told.
-            self.status.set_backend_error(None);
-            if self.status.set_loading(loading.clone()) {
-                log::info!("{how}");
-            }
-        } else {
-            self.status.set_loading(None);
-        }
-        ready
+        self.context.status.set_backend(state.clone());
+        self.backend = state;
     }
 
     /// Makes ready what was set since the frame before. Costs one atomic read where that is nothing.
     fn follow_settings(&mut self) {
-        if let Some(tuning) = self.reader.news(&self.status.settings) {
+        if let Some(tuning) = self.reader.news(&self.context.settings) {
             self.filter = Filter::new(tuning, &self.model.labels);
         }
         self.model.detector.set_fit(self.filter.tuning().fit);
@@ -363,22 +375,28 @@ impl Inference {
     /// Another model runs from now on; gives back the one before.
     fn exchange(&mut self, model: Model) -> Model {
         self.filter = Filter::new(self.filter.tuning().clone(), &model.labels);
+        self.described = None;
         std::mem::replace(&mut self.model, model)
     }
 
     /// Tells how frames are fitted into the model's input, and what runs it, where that has become known or another.
     fn tell_changes(&mut self) {
-        let about = &self.model.about;
-        let fit = self.model.detector.input().map_or("", |input| input.fit.word());
+        let Some(fit) = self.model.detector.input().map(|input| input.fit) else { return };
         let Some(backend) = self.model.detector.backend() else { return };
+        let described = Some((backend.changes(), fit));
+        if self.described == described {
+            return;
+        }
+        self.described = described;
+        let (about, fit) = (&self.model.about, fit.word());
         let (name, detail) = (backend.name(), backend.detail());
         let same_backend = (&name, &detail) == (&about.backend_name, &about.backend_detail);
         if same_backend && about.fit == fit {
             return;
         }
         // A model that is only tried is told of when it stays.
-        let runs = Arc::ptr_eq(&self.status.model(), about);
-        let about = ModelAbout {
+        let runs = Arc::ptr_eq(&self.context.status.model(), about);
+        let about = ModelInfo {
             fit: fit.to_owned(),
             backend_name: name,
             backend_detail: detail,
@@ -391,7 +409,7 @@ impl Inference {
             if !same_backend {
                 log::info!("backend  {} ({})", about.backend_name, about.backend_detail);
             }
-            self.status.set_model(about.clone());
+            self.context.status.set_model(about.clone());
         }
     }
 
@@ -418,7 +436,7 @@ impl Inference {
         if self.model.about.missing.is_some() {
             return Ok(scene);
         }
-        let stats = &self.status.stats;
+        let stats = &self.context.stats;
         stats.time(Stage::Preprocess, times.preprocess);
         stats.time(Stage::Inference, times.inference);
         stats.time(Stage::Decode, times.decode);
@@ -427,9 +445,7 @@ impl Inference {
             stats.copied.fetch_add(1, Ordering::Relaxed);
         }
         stats.inference_rate.add(Instant::now());
-        if self.status.set_backend_error(None) {
-            log::info!("inference works again");
-        }
+        self.tell_backend(BackendState::Works);
         Ok(scene)
     }
 }

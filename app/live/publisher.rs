@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::context::Context;
 use super::stats::Stage;
-use super::status::Status;
+use super::status_report::status_json;
 use super::watchdog::Worker;
 use crate::base::error::{Error, Result};
 use crate::base::slot::{Slot, Taken};
@@ -130,7 +131,7 @@ impl std::ops::Not for Pictured {
 
 /// Publishes what was seen.
 pub struct Publisher {
-    status: Arc<Status>,
+    context: Arc<Context>,
     scaler: ViewScaler,
     view: I420Buffer,
     annotated: I420Buffer,
@@ -145,9 +146,9 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes into `status`' hub, with the pictures that the source makes by itself, and keeps them with `recorder`.
+    /// Publishes into the hub, with the pictures that the source makes by itself, and keeps them with `recorder`.
     pub fn new(
-        status: Arc<Status>,
+        context: Arc<Context>,
         pictures: Option<Box<dyn Pictures>>,
         recorder: Option<Box<dyn Recorder>>,
     ) -> Self {
@@ -157,7 +158,7 @@ impl Publisher {
             picture: I420Buffer::new(),
         });
         Self {
-            status,
+            context,
             scaler: ViewScaler::new(),
             view: I420Buffer::new(),
             annotated: I420Buffer::new(),
@@ -178,24 +179,24 @@ impl Publisher {
     /// Where a recording was not kept to its end.
     pub fn run(mut self, slot: &Slot<(Frame, Arc<Scene>)>) -> Result<()> {
         loop {
-            self.status.pulses.beat(Worker::Publish);
+            self.context.heartbeats.beat(Worker::Publish);
             match slot.take(POLL) {
                 Taken::Item((frame, scene)) => {
                     let start = Instant::now();
                     self.publish(frame, scene);
-                    self.status.stats.time(Stage::Publish, start.elapsed());
+                    self.context.stats.time(Stage::Publish, start.elapsed());
                 }
                 Taken::Nothing => self.idle(),
                 Taken::Closed => break,
             }
         }
         self.heartbeat();
-        self.status.hub.close();
+        self.context.hub.close();
         self.recording.map_or(Ok(()), |recording| recording.recorder.finish())
     }
 
     fn publish(&mut self, frame: Frame, scene: Arc<Scene>) {
-        let published = self.status.hub.publish_scene(scene.clone());
+        let published = self.context.hub.publish_scene(scene.clone());
         if let Some(recording) = &mut self.recording
             && let Err(error) = recording.add(&frame, &scene)
         {
@@ -219,7 +220,7 @@ impl Publisher {
 
     /// Encodes the last frame for those who watch and have not got it.
     fn show(&mut self) {
-        let hub = &self.status.hub;
+        let hub = &self.context.hub;
         hub.forget_unwatched();
         let watched = Pictured::watched(hub);
         // Whoever comes when the last viewer has gone begins anew, also with the same frame.
@@ -259,20 +260,20 @@ impl Publisher {
         if wanted.still {
             let mut jpeg = Vec::new();
             self.encoder.encode(&self.view, &mut jpeg)?;
-            self.status.hub.publish_bytes(Watch::Still, jpeg);
+            self.context.hub.publish_bytes(Watch::Still, jpeg);
         }
         if wanted.mjpeg {
             self.annotated.clone_from(&self.view);
             overlay::draw(scene, &mut self.annotated);
             let mut jpeg = Vec::new();
             self.encoder.encode(&self.annotated, &mut jpeg)?;
-            self.status.hub.publish_bytes(Watch::Mjpeg, jpeg);
+            self.context.hub.publish_bytes(Watch::Mjpeg, jpeg);
         }
         if wanted.live {
             let counter = if made.is_some() {
-                &self.status.stats.pictures_given
+                &self.context.stats.pictures_given
             } else {
-                &self.status.stats.pictures_made
+                &self.context.stats.pictures_made
             };
             counter.fetch_add(1, Ordering::Relaxed);
             let jpeg = match made {
@@ -298,17 +299,17 @@ impl Publisher {
 
     /// The JSON of a message with this scene (JSON too) and the status.
     fn with_status(&self, scene: &str) -> String {
-        format!("{{\"scene\":{scene},\"status\":{}}}", self.status.to_json())
+        format!("{{\"scene\":{scene},\"status\":{}}}", status_json(&self.context))
     }
 
     fn send(&mut self, json: &str, jpeg: &[u8]) {
-        self.status.hub.publish_bytes(Watch::Live, message(json, jpeg));
+        self.context.hub.publish_bytes(Watch::Live, message(json, jpeg));
         self.last_message = Instant::now();
     }
 
     /// No frame came: serves viewers that came meanwhile, tells the page how things are.
     fn idle(&mut self) {
-        let hub = &self.status.hub;
+        let hub = &self.context.hub;
         if !Pictured::watched(hub).any() {
             if let Some(pictures) = &mut self.pictures {
                 pictures.watch(false);
@@ -324,7 +325,7 @@ impl Publisher {
     }
 
     fn heartbeat(&mut self) {
-        if self.status.hub.viewers(Watch::Live) > 0 {
+        if self.context.hub.viewers(Watch::Live) > 0 {
             let text = self.with_status("null");
             self.send(&text, &[]);
         }

@@ -26,19 +26,19 @@ const AT_REST: u64 = 0;
 
 /// When each thread gave its last sign of life. Giving one is an atomic store.
 #[derive(Debug)]
-pub struct Pulses {
+pub struct Heartbeats {
     started: Instant,
     /// Milliseconds since `started` and one; [`AT_REST`].
     last: [AtomicU64; WORKERS.len()],
 }
 
-impl Default for Pulses {
+impl Default for Heartbeats {
     fn default() -> Self {
         Self { started: Instant::now(), last: [const { AtomicU64::new(AT_REST) }; WORKERS.len()] }
     }
 }
 
-impl Pulses {
+impl Heartbeats {
     fn milliseconds(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
@@ -69,27 +69,27 @@ pub(crate) mod tests {
     use super::*;
 
     /// One thread that gave a sign so long ago.
-    pub(crate) fn silent_for(time: Duration, worker: Worker) -> Pulses {
-        let mut pulses = Pulses::default();
-        pulses.beat(worker);
-        pulses.started = pulses.started.checked_sub(time).expect("the machine has run for a while");
-        pulses
+    pub(crate) fn silent_for(time: Duration, worker: Worker) -> Heartbeats {
+        let mut heartbeats = Heartbeats::default();
+        heartbeats.beat(worker);
+        heartbeats.started = heartbeats.started.checked_sub(time).expect("the machine has run for a while");
+        heartbeats
     }
 
     #[test]
     fn a_silent_thread_is_told_and_one_that_ended_is_not() {
-        let pulses = Pulses::default();
+        let heartbeats = Heartbeats::default();
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
-        assert_eq!(pulses.stuck(after(1000), STUCK), None, "none has begun");
-        pulses.beat(Worker::Publish);
+        assert_eq!(heartbeats.stuck(after(1000), STUCK), None, "none has begun");
+        heartbeats.beat(Worker::Publish);
         std::thread::sleep(Duration::from_millis(5));
-        pulses.beat(Worker::Inference);
-        assert_eq!(pulses.stuck(after(59), STUCK), None);
-        let (name, silent) = pulses.stuck(after(61), STUCK).unwrap();
+        heartbeats.beat(Worker::Inference);
+        assert_eq!(heartbeats.stuck(after(59), STUCK), None);
+        let (name, silent) = heartbeats.stuck(after(61), STUCK).unwrap();
         assert_eq!((name, silent.as_secs()), ("publish", 61));
-        pulses.end(Worker::Publish);
-        assert_eq!(pulses.stuck(after(61), STUCK).unwrap().0, "inference");
-        pulses.beat(Worker::Inference);
-        assert_eq!(pulses.stuck(after(59), STUCK), None);
+        heartbeats.end(Worker::Publish);
+        assert_eq!(heartbeats.stuck(after(61), STUCK).unwrap().0, "inference");
+        heartbeats.beat(Worker::Inference);
+        assert_eq!(heartbeats.stuck(after(59), STUCK), None);
     }
 }

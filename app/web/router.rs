@@ -12,8 +12,8 @@ use super::http::response;
 use super::http::response::Reply;
 use super::routes::{self, Answer, Ask, Verb};
 use crate::base::error::{Error, Kind, Result};
+use crate::live::context::Context;
 use crate::live::model_switch::Switch;
-use crate::live::status::Status;
 
 /// The header that the page's own scripts send with changes.
 const OWN: &str = "X-Requested-With";
@@ -41,7 +41,7 @@ pub(super) fn place(path: &str, on_camera: bool) -> Place<'_> {
 }
 
 /// Answers one request; a stream is served until its viewer has gone.
-pub fn handle(mut request: Request, access: &Access, status: &Status, switch: &Switch, gone: &AtomicBool) {
+pub fn handle(mut request: Request, access: &Access, context: &Context, switch: &Switch, gone: &AtomicBool) {
     let url = request.url().to_owned();
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
     let Place { path, may_change } = place(path, access.behind_camera());
@@ -60,7 +60,7 @@ pub fn handle(mut request: Request, access: &Access, status: &Status, switch: &S
         Some(refusal) if may_change => (false, refusal),
         _ => (may_change, NOT_HERE.to_owned()),
     };
-    let ask = Ask { query, may_change, status, switch, access, gone };
+    let ask = Ask { query, may_change, context, switch, access, gone };
     let Some(address) = address else {
         let answer = match reading || may_change {
             true => no_address(&path, reading),

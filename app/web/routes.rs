@@ -9,8 +9,8 @@ use super::api::{bundle, health, metrics, model, scene, settings, stream};
 use super::auth::access::{self, Access};
 use super::http::response::Reply;
 use crate::base::error::Result;
+use crate::live::context::Context;
 use crate::live::model_switch::Switch;
-use crate::live::status::Status;
 
 /// What a request asks for beside its address, and of whom.
 pub struct Ask<'a> {
@@ -19,7 +19,7 @@ pub struct Ask<'a> {
     /// Changes are taken at this address.
     pub may_change: bool,
     /// The state of everything.
-    pub status: &'a Status,
+    pub context: &'a Context,
     /// Runs other models.
     pub switch: &'a Switch,
     /// Who may ask.

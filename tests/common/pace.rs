@@ -13,9 +13,11 @@ use spotter::capture::supervisor::{LONGEST_WAIT_HERE, Policy};
 use spotter::capture::vdo::frame_rate::Workload;
 use spotter::capture::{Pace, SourceSpec, SpecOpener};
 use spotter::detect::detector::Detector;
+use spotter::detect::model_info::ModelInfo;
+use spotter::live::context::Context;
 use spotter::live::model_slot::Model;
 use spotter::live::pipeline::{Parts, Pipeline};
-use spotter::live::status::{ModelAbout, SourceAbout, Status};
+use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
 use spotter::preprocess::Preprocessor;
@@ -93,7 +95,7 @@ impl Decoder for Blind {
 
 /// Detection on the camera's frames, which goes on until its end.
 pub struct Live {
-    pub status: Arc<Status>,
+    pub context: Arc<Context>,
     pub counts: Arc<Counts>,
     pipeline: Pipeline,
     stop: Stop,
@@ -111,10 +113,10 @@ impl Live {
         let preprocessor = Preprocessor::new(&info(&[1, 96, 96, 3]), Fit::Stretch).unwrap();
         let detector =
             Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![info(&[1])]).unwrap();
-        let about = Arc::new(ModelAbout::default());
+        let about = Arc::new(ModelInfo::default());
         let model = Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };
         let settings = Settings::new(Values { confidence: 0.5, iou: 0.5, ..Values::default() });
-        let status = Arc::new(Status::new(SourceAbout::default(), about, settings));
+        let context = Arc::new(Context::new(SourceInfo::default(), about, settings));
         let stop = Stop::new();
         let spec = "vdo:format=nv12".parse::<SourceSpec>().unwrap().suited_to(model.detector.input());
         let workload = Arc::new(Workload::default());
@@ -134,8 +136,8 @@ impl Live {
             workload,
             clock: Arc::new(SystemClock),
         };
-        let pipeline = Pipeline::start(parts, status.clone(), &stop).unwrap();
-        Self { status, counts, pipeline, stop }
+        let pipeline = Pipeline::start(parts, context.clone(), &stop).unwrap();
+        Self { context, counts, pipeline, stop }
     }
 
     pub fn end(self) {

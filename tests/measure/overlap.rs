@@ -38,7 +38,7 @@ pub fn inside() {
         std::thread::sleep(Duration::from_secs(3));
         let (mut ages, mut after, begun) = (Vec::new(), None, Instant::now());
         while begun.elapsed() < Duration::from_secs(10) {
-            let scene = live.status.hub.wait_scene(after, LIMIT).expect("scenes go on");
+            let scene = live.context.hub.wait_scene(after, LIMIT).expect("scenes go on");
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64() * 1e3;
             let frame: Value = serde_json::from_str(scene.json()).unwrap();
             ages.push(now - frame["frame"]["captured_ms"].as_f64().unwrap());

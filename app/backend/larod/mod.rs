@@ -40,7 +40,7 @@ use fault::{Fault, Remedy};
 use given_up::Memory;
 use ledger::{Call, Ledger};
 use memory::Access;
-use prepare::{Preference, Preparation};
+use prepare::{Preference, Preparation, Preparer};
 use worker::{Phase, Task, Worker};
 
 /// What larod is to load.
@@ -130,6 +130,10 @@ pub struct LarodBackend {
     /// Who prepares frames that do not fit.
     preparation: Option<Preparation>,
     preference: Preference,
+    /// See [`Backend::changes`].
+    changes: u64,
+    /// Who prepared frames when they were last counted.
+    counted: Option<Preparer>,
     /// Outputs without the gaps that the device leaves; empty where there are none.
     packed: Vec<Vec<u8>>,
 }
@@ -168,6 +172,8 @@ impl LarodBackend {
             offered: None,
             preparation: None,
             preference: Preference::default(),
+            changes: 0,
+            counted: None,
             packed: Vec::new(),
         })
     }
@@ -234,9 +240,14 @@ impl LarodBackend {
         };
         CHIP.get_or_init(|| device::chip_here(Some(&ports.listed), None));
         (self.ports, self.frame, self.unfit) = (Some(ports), None, None);
+        self.changes += 1;
         if let Some(preparation) = &mut self.preparation {
             preparation.forget_device();
         }
+    }
+
+    fn prepares(&self) -> Option<Preparer> {
+        self.preparation.as_ref().and_then(Preparation::settled)
     }
 
     fn ports(&mut self) -> Result<&mut Ports> {
@@ -316,10 +327,14 @@ impl Backend for LarodBackend {
             },
             None => "loading".to_owned(),
         };
-        match self.preparation.as_ref().and_then(Preparation::detail) {
-            Some(prepares) => format!("{runs}, {prepares}"),
+        match self.prepares() {
+            Some(by) => format!("{runs}, frames prepared {by}"),
             None => runs,
         }
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes
     }
 
     fn devices(&self) -> Option<Arc<Ledger>> {
@@ -331,6 +346,10 @@ impl Backend for LarodBackend {
         let (phase, ports) = self.worker.look();
         if let Some(ports) = ports {
             self.take_ports(ports);
+        }
+        if self.counted != self.prepares() {
+            self.counted = self.prepares();
+            self.changes += 1;
         }
         let named = |fault| Error::from(fault).context(&self.wanted.name);
         Ok(match phase {

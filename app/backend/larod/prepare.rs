@@ -1,5 +1,6 @@
 //! Who prepares the frames of a capture: a device of larod or the processor, whichever is faster.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Wanted;
@@ -27,6 +28,24 @@ pub enum Way {
     Device,
     /// The processor.
     Processor,
+}
+
+/// Who prepares frames from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preparer {
+    /// This device of larod.
+    Device(&'static str),
+    /// The processor.
+    Processor,
+}
+
+impl fmt::Display for Preparer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(device) => write!(f, "by {device}"),
+            Self::Processor => f.write_str("on the processor"),
+        }
+    }
 }
 
 /// Who is to prepare frames.
@@ -143,10 +162,10 @@ impl Preparation {
     }
 
     /// Who prepares, where that is settled.
-    pub fn detail(&self) -> Option<String> {
+    pub fn settled(&self) -> Option<Preparer> {
         match (&self.choice, self.loaded) {
-            (Choice::Made(Way::Device), Some(device)) => Some(format!("frames prepared by {device}")),
-            (Choice::Made(Way::Processor), _) => Some("frames prepared on the processor".to_owned()),
+            (Choice::Made(Way::Device), Some(device)) => Some(Preparer::Device(device)),
+            (Choice::Made(Way::Processor), _) => Some(Preparer::Processor),
             _ => None,
         }
     }

@@ -30,6 +30,11 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// The most bytes of memory that the process has held.
+pub fn peak_resident_bytes() -> Option<u64> {
+    Some(named(&read("/proc/self/status")?, "VmHWM")? << 10)
+}
+
 /// Processor time of all threads of the process so far.
 pub fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);

@@ -72,6 +72,11 @@ impl SettingsFile {
         (file, Settings::holding(document, given))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What a person should know of the file: that it cannot be written, or could not be read.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref().or(self.damage.as_deref())

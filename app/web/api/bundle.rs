@@ -13,8 +13,9 @@ use crate::base::secrets::{HIDDEN, is_secret, without_logins};
 use crate::base::time::timestamp;
 use crate::base::{logging, machine};
 use crate::inspect::report::Report;
+use crate::live::context::Context;
 use crate::live::history::KEPT_SAMPLES;
-use crate::live::status::Status;
+use crate::live::status_report::status_json;
 use crate::model::catalogue::Catalogue;
 use crate::web::http::response::{self, Reply};
 use crate::web::http::zip_writer::Archive;
@@ -24,20 +25,20 @@ use crate::web::routes::Ask;
 pub fn get(ask: &Ask<'_>) -> Result<Reply> {
     let now = SystemTime::now();
     let time = timestamp(now);
-    let status = ask.status;
+    let context = ask.context;
     let mut archive = Archive::new(now);
     for (name, value) in [
-        ("settings.json", status.settings.document().to_json().clone()),
-        ("status.json", status.to_json()),
-        ("stats.json", stats_json(status, KEPT_SAMPLES, 0)),
+        ("settings.json", context.settings.document().to_json().clone()),
+        ("status.json", status_json(context)),
+        ("stats.json", stats_json(context, KEPT_SAMPLES, 0)),
         ("log.json", logging::to_json(Level::Debug)),
-        ("model.json", model(status)),
+        ("model.json", model(context)),
         ("chosen.json", ask.switch.to_json()),
-        ("system.json", system(status, &time)),
+        ("system.json", system(context, &time)),
     ] {
         archive.add(name, pretty(&without_secrets(value))?.as_bytes());
     }
-    archive.add("metrics.txt", metrics::text(status).as_bytes());
+    archive.add("metrics.txt", metrics::text(context).as_bytes());
     let name = format!("attachment; filename=\"spotter-{}.zip\"", time.replace(':', "-"));
     Ok(response::bytes(200, "application/zip", archive.finish()).with("Content-Disposition", name))
 }
@@ -48,8 +49,8 @@ fn pretty(value: &Value) -> Result<String> {
 }
 
 /// The model as `spotter inspect --json` tells of it.
-fn model(status: &Status) -> Value {
-    let model = status.model();
+fn model(context: &Context) -> Value {
+    let model = context.status.model();
     let Some(file) = &model.file else { return json!({ "missing": model.missing }) };
     match Report::of(file, Catalogue::embedded(), || edgetpu::devices().is_ok()) {
         Ok(report) => report.to_json(model.chip),
@@ -58,8 +59,8 @@ fn model(status: &Status) -> Value {
 }
 
 /// Versions and the machine.
-fn system(status: &Status, time: &str) -> Value {
-    let model = status.model();
+fn system(context: &Context, time: &str) -> Value {
+    let model = context.status.model();
     json!({
         "time": time,
         "versions": {

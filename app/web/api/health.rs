@@ -5,42 +5,43 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::base::error::Result;
-use crate::live::status::Status;
+use crate::live::context::Context;
+use crate::live::status_report::status_json;
 use crate::live::watchdog::STUCK;
 use crate::web::http::response::{self, Reply};
 use crate::web::routes::Ask;
 
 /// Which thread hangs, as a sentence.
-fn trouble(status: &Status) -> Option<String> {
-    let (name, silent) = status.pulses.stuck(Instant::now(), STUCK)?;
+fn trouble(context: &Context) -> Option<String> {
+    let (name, silent) = context.heartbeats.stuck(Instant::now(), STUCK)?;
     Some(format!("the {name} thread has given no sign of life for {} s; restart Spotter", silent.as_secs()))
 }
 
 /// 200 while the threads work; the source may be away, which the body says.
 pub fn live(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(answer(ask.status, trouble(ask.status)))
+    Ok(answer(ask.context, trouble(ask.context)))
 }
 
 /// 200 only while frames come and go through the model.
 pub fn ready(ask: &Ask<'_>) -> Result<Reply> {
-    let why = trouble(ask.status).or_else(|| {
-        let value = ask.status.to_json();
+    let why = trouble(ask.context).or_else(|| {
+        let value = status_json(ask.context);
         let told = value["message"].as_str().map(str::to_owned);
         let why = || {
             told.unwrap_or_else(|| format!("nothing is detected yet, the state is {}", text(&value["state"])))
         };
-        (!ask.status.is_detecting()).then(why)
+        (!ask.context.is_detecting()).then(why)
     });
-    Ok(answer(ask.status, why))
+    Ok(answer(ask.context, why))
 }
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("not known")
 }
 
-fn answer(status: &Status, trouble: Option<String>) -> Reply {
-    let value = status.to_json();
-    let detecting = status.is_detecting();
+fn answer(context: &Context, trouble: Option<String>) -> Reply {
+    let value = status_json(context);
+    let detecting = context.is_detecting();
     let more = json!({ "detecting": detecting, "state": value["state"], "message": value["message"] });
     match trouble {
         Some(why) => response::problem_about(503, &why, more),
@@ -60,31 +61,33 @@ mod tests {
     use std::time::Duration;
 
     use crate::capture::supervisor::SourceState;
-    use crate::live::status::{ModelAbout, SourceAbout};
+    use crate::detect::model_info::ModelInfo;
+    use crate::live::status::SourceInfo;
     use crate::live::watchdog::Worker;
     use crate::settings::{Settings, Values};
 
     #[test]
     fn health_and_readiness_are_told_apart() {
         let settings = Settings::new(Values { confidence: 0.5, iou: 0.45, ..Values::default() });
-        let mut status = Status::new(SourceAbout::default(), Arc::<ModelAbout>::default(), settings);
+        let mut context = Context::new(SourceInfo::default(), Arc::<ModelInfo>::default(), settings);
         let reconnecting = SourceState::Reconnecting { message: "lost".into(), wait: Duration::from_secs(9) };
-        status.set_source(reconnecting);
-        assert_eq!(trouble(&status), None);
-        assert!(!status.is_detecting());
-        status.set_source(SourceState::Live { detail: None });
-        status.stats.inferred.fetch_add(1, Ordering::Relaxed);
-        assert!(status.is_detecting());
-        status.pulses.beat(Worker::Inference);
-        assert_eq!(trouble(&status), None);
+        context.status.set_source(reconnecting);
+        assert_eq!(trouble(&context), None);
+        assert!(!context.is_detecting());
+        context.status.set_source(SourceState::Live { detail: None });
+        context.stats.inferred.fetch_add(1, Ordering::Relaxed);
+        assert!(context.is_detecting());
+        context.heartbeats.beat(Worker::Inference);
+        assert_eq!(trouble(&context), None);
         // A thread that was alive two minutes ago.
-        status.pulses = crate::live::watchdog::tests::silent_for(Duration::from_secs(120), Worker::Inference);
-        let why = trouble(&status).unwrap();
+        context.heartbeats =
+            crate::live::watchdog::tests::silent_for(Duration::from_secs(120), Worker::Inference);
+        let why = trouble(&context).unwrap();
         assert!(why.starts_with("the inference thread has given no sign of life for 12"), "{why}");
-        let reply = answer(&status, Some(why));
+        let reply = answer(&context, Some(why));
         let body: Value = serde_json::from_slice(reply.body()).unwrap();
         assert_eq!((reply.status(), &body["status"], &body["state"]), (503, &json!(503), &json!("live")));
-        let body: Value = serde_json::from_slice(answer(&status, None).body()).unwrap();
+        let body: Value = serde_json::from_slice(answer(&context, None).body()).unwrap();
         assert_eq!((&body["status"], &body["detecting"]), (&json!("ok"), &json!(true)));
     }
 }

@@ -10,8 +10,9 @@ use log::Level;
 use crate::base::error::Result;
 use crate::base::time::unix_milliseconds;
 use crate::base::{logging, machine};
+use crate::live::context::Context;
 use crate::live::stats::STAGES;
-use crate::live::status::{STATES, Status};
+use crate::live::status::STATES;
 use crate::publish::hub::Watch;
 use crate::web::http::response::{self, Reply};
 use crate::web::routes::Ask;
@@ -68,22 +69,22 @@ fn escaped(value: &str) -> String {
 
 /// The metrics of this moment.
 pub fn get(ask: &Ask<'_>) -> Result<Reply> {
-    let text = text(ask.status);
+    let text = text(ask.context);
     Ok(response::bytes(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes()))
 }
 
 /// The same as text.
-pub fn text(status: &Status) -> String {
+pub fn text(context: &Context) -> String {
     let mut to = Exposition::default();
-    about(status, &mut to);
-    frames(status, &mut to);
-    stages(status, &mut to);
-    surroundings(status, &mut to);
+    about(context, &mut to);
+    frames(context, &mut to);
+    stages(context, &mut to);
+    surroundings(context, &mut to);
     to.text
 }
 
-fn about(status: &Status, to: &mut Exposition) {
-    let model = status.model();
+fn about(context: &Context, to: &mut Exposition) {
+    let model = context.status.model();
     let chip = model.chip.map_or("", crate::model::chip::Chip::name);
     to.family("spotter_build_info", "gauge", "The program; always 1.").sample(
         "",
@@ -96,7 +97,7 @@ fn about(status: &Status, to: &mut Exposition) {
             &[("name", &model.name), ("head", &model.head), ("backend", &model.backend_name)],
             u8::from(model.missing.is_none()),
         );
-    let state = status.state();
+    let state = context.status.now().state();
     let mut states =
         to.family("spotter_state", "gauge", "1 for the state that Spotter is in, 0 for the others.");
     for known in STATES {
@@ -106,12 +107,12 @@ fn about(status: &Status, to: &mut Exposition) {
         "spotter_detecting",
         "gauge",
         "1 while frames go through the model.",
-        u8::from(status.is_detecting()),
+        u8::from(context.is_detecting()),
     );
 }
 
-fn frames(status: &Status, to: &mut Exposition) {
-    let stats = &status.stats;
+fn frames(context: &Context, to: &mut Exposition) {
+    let stats = &context.stats;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     for (name, help, counter) in [
         ("spotter_frames_captured_total", "Frames that reached Spotter.", &stats.captured),
@@ -144,19 +145,19 @@ fn frames(status: &Status, to: &mut Exposition) {
     rates.sample("", &[("stage", "inference")], stats.inference_rate.per_second(now));
     let mut viewers = to.family("spotter_viewers", "gauge", "Streams that are being watched.");
     for (name, watch) in [("live", Watch::Live), ("mjpeg", Watch::Mjpeg), ("events", Watch::Events)] {
-        viewers.sample("", &[("stream", name)], status.hub.viewers(watch));
+        viewers.sample("", &[("stream", name)], context.hub.viewers(watch));
     }
-    if let Some(output) = status.output.get() {
+    if let Some(output) = &context.output {
         let mut lines = to.family("spotter_output_lines_total", "counter", "Scenes for the --output file.");
         lines.sample("", &[("result", "written")], count(&output.written));
         lines.sample("", &[("result", "lost")], count(&output.lost));
     }
 }
 
-fn stages(status: &Status, to: &mut Exposition) {
+fn stages(context: &Context, to: &mut Exposition) {
     let mut stages = to.family("spotter_stage_seconds", "histogram", "Time of a frame in each stage.");
     for (index, stage) in STAGES.iter().enumerate() {
-        let counts = status.stats.stage(index).counts();
+        let counts = context.stats.stage(index).counts();
         for octave in OCTAVES {
             let limit = ((1u64 << octave) as f64 / 1e6).to_string();
             stages.sample("_bucket", &[("stage", stage), ("le", &limit)], counts.below(octave));
@@ -167,12 +168,12 @@ fn stages(status: &Status, to: &mut Exposition) {
     }
 }
 
-fn surroundings(status: &Status, to: &mut Exposition) {
+fn surroundings(context: &Context, to: &mut Exposition) {
     let mut lines = to.family("spotter_log_lines_total", "counter", "Lines of the log, by level.");
     for (name, level) in [("error", Level::Error), ("warning", Level::Warn)] {
         lines.sample("", &[("level", name)], logging::count(level));
     }
-    let started = unix_milliseconds(SystemTime::now()) / 1e3 - status.started.elapsed().as_secs_f64();
+    let started = unix_milliseconds(SystemTime::now()) / 1e3 - context.started.elapsed().as_secs_f64();
     to.one(
         "process_start_time_seconds",
         "gauge",

@@ -35,7 +35,7 @@ pub fn delete(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
 
 /// The devices of the camera that do not run the model are tried again, whatever is known of them.
 pub fn retry(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let model = ask.status.model();
+    let model = ask.context.status.model();
     let devices = model.devices.as_ref().ok_or_else(|| {
         let text = "no device of a camera runs a model here, so there is none to try again";
         Error::new(Kind::NotFound, text)

@@ -9,8 +9,9 @@ use crate::base::error::{Error, Kind, Result};
 use crate::base::logging;
 use crate::capture::vdo::sensors;
 use crate::capture::vdo::spec::View;
+use crate::live::context::Context;
 use crate::live::history::KEPT_SAMPLES;
-use crate::live::status::Status;
+use crate::live::status_report::status_json;
 use crate::publish::hub::Watch;
 use crate::web::http::response::{self, Reply};
 use crate::web::router::{number, parameter};
@@ -34,7 +35,7 @@ pub fn scene(ask: &Ask<'_>) -> Result<Reply> {
         None if after.is_some() => LONGEST_POLL,
         None => Duration::ZERO,
     };
-    let hub = &ask.status.hub;
+    let hub = &ask.context.hub;
     match hub.wait_scene(after, wait) {
         Some(scene) => Ok(response::json_text(200, scene.json())),
         // Nothing newer in the time given is no error: the client asks again.
@@ -53,7 +54,7 @@ pub fn snapshot(ask: &Ask<'_>) -> Result<Reply> {
             return Err(Error::new(Kind::Usage, text));
         }
     };
-    let hub = &ask.status.hub;
+    let hub = &ask.context.hub;
     // For as long as it takes this is a viewer like others.
     let _viewer = hub.join(watch)?;
     match hub.wait_bytes(watch, 0, PICTURE_WAIT) {
@@ -64,7 +65,7 @@ pub fn snapshot(ask: &Ask<'_>) -> Result<Reply> {
 
 /// The classes of the model that runs.
 pub fn labels(ask: &Ask<'_>) -> Result<Reply> {
-    let model = ask.status.model();
+    let model = ask.context.status.model();
     let names = &model.names;
     let rows = (0u32..).zip(names.names()).map(|(index, name)| {
         json!({ "index": index, "name": name, "named": names.is_named(index), "background": names.is_background(index) })
@@ -85,7 +86,7 @@ pub fn models(ask: &Ask<'_>) -> Result<Reply> {
 
 /// The sensors of the camera that can be looked at, which one is wanted, and which one is shown.
 pub fn sensors(ask: &Ask<'_>) -> Result<Reply> {
-    let Some(choice) = &ask.status.sensor else {
+    let Some(choice) = &ask.context.sensor else {
         return Ok(response::json(200, &json!({ "sensors": [], "wanted": null, "shown": null })));
     };
     let title = |view: &View| {
@@ -106,7 +107,7 @@ pub fn access(ask: &Ask<'_>) -> Result<Reply> {
 
 /// How everything is.
 pub fn status(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &ask.status.to_json()))
+    Ok(response::json(200, &status_json(ask.context)))
 }
 
 /// How it was in the last minutes.
@@ -117,13 +118,13 @@ pub fn stats(ask: &Ask<'_>) -> Result<Reply> {
         return Err(Error::new(Kind::Usage, text));
     }
     let after = number(ask.query, "after")?.unwrap_or(0);
-    Ok(response::json(200, &stats_json(ask.status, minutes as usize * 60, after)))
+    Ok(response::json(200, &stats_json(ask.context, minutes as usize * 60, after)))
 }
 
 /// The newest `count` samples of those after `after` (milliseconds since 1970), and the stages' histograms.
-pub fn stats_json(status: &Status, count: usize, after: u64) -> Value {
-    let mut value = status.history.to_json(count, after);
-    value["histograms"] = status.stats.histograms_json();
+pub fn stats_json(context: &Context, count: usize, after: u64) -> Value {
+    let mut value = context.history.to_json(count, after);
+    value["histograms"] = context.stats.histograms_json();
     value
 }
 

@@ -19,27 +19,27 @@ fn answer(document: &Document) -> Reply {
 
 /// The settings.
 pub fn get(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(answer(&ask.status.settings.document()))
+    Ok(answer(&ask.context.settings.document()))
 }
 
 /// What they may be, as JSON Schema.
 pub fn schema(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &ask.status.settings.schema()))
+    Ok(response::json(200, &ask.context.settings.schema()))
 }
 
 /// Changes some: a JSON merge patch.
 pub fn patch(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    change(request, &ask.status.settings, Settings::patch)
+    change(request, &ask.context.settings, Settings::patch)
 }
 
 /// Takes others in their place.
 pub fn put(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    change(request, &ask.status.settings, Settings::replace)
+    change(request, &ask.context.settings, Settings::replace)
 }
 
 /// Back to the defaults.
 pub fn delete(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let settings = &ask.status.settings;
+    let settings = &ask.context.settings;
     Ok(answer(&*settings.reset(expected(request, settings).as_deref())?))
 }
 
@@ -50,12 +50,12 @@ fn zones(document: &Document) -> Reply {
 
 /// The zones alone.
 pub fn get_zones(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(zones(&ask.status.settings.document()))
+    Ok(zones(&ask.context.settings.document()))
 }
 
 /// Takes other zones in place of all that there are.
 pub fn put_zones(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let settings = &ask.status.settings;
+    let settings = &ask.context.settings;
     let patch = json!({ "zones": body::json(request)? });
     Ok(zones(&*settings.patch(&patch, expected(request, settings).as_deref())?))
 }

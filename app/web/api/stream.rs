@@ -23,12 +23,12 @@ const BOUNDARY: &str = "spotter-frame";
 
 /// Whether there is something to stream, and somebody who watches.
 fn goes_on(ask: &Ask<'_>) -> bool {
-    !ask.status.hub.is_closed() && !ask.gone.load(Ordering::Relaxed)
+    !ask.context.hub.is_closed() && !ask.gone.load(Ordering::Relaxed)
 }
 
 /// Gives each publication to `send` until the hub closes, the viewer goes, or `send` fails.
 fn follow(ask: &Ask<'_>, watch: Watch, mut send: impl FnMut(&[u8]) -> bool) {
-    let hub = &ask.status.hub;
+    let hub = &ask.context.hub;
     let mut seen = 0;
     while goes_on(ask) {
         if let Some(published) = hub.wait_bytes(watch, seen, POLL) {
@@ -59,7 +59,7 @@ fn live_websocket(request: Request, ask: &Ask<'_>) {
         response::problem_with(400, "a WebSocket needs the header Sec-WebSocket-Key").send(request);
         return;
     };
-    let viewer = match ask.status.hub.join(Watch::Live) {
+    let viewer = match ask.context.hub.join(Watch::Live) {
         Ok(viewer) => viewer,
         Err(error) => {
             response::problem(&error).send(request);
@@ -89,7 +89,7 @@ fn stream(request: Request, hub: &Hub, watch: Watch, kind: &str, body: impl FnOn
 
 /// Picture and scene as a plain stream of the same messages, for browsers without a WebSocket.
 fn live_fetch(request: Request, ask: &Ask<'_>) {
-    stream(request, &ask.status.hub, Watch::Live, "application/octet-stream", |writer| {
+    stream(request, &ask.context.hub, Watch::Live, "application/octet-stream", |writer| {
         follow(ask, Watch::Live, |bytes| writer.write_all(bytes).and_then(|()| writer.flush()).is_ok());
     });
 }
@@ -97,7 +97,7 @@ fn live_fetch(request: Request, ask: &Ask<'_>) {
 /// Pictures with the boxes drawn in, for `<img>` and video players.
 pub fn mjpeg(request: Request, ask: &Ask<'_>) {
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
-    stream(request, &ask.status.hub, Watch::Mjpeg, &kind, |writer| {
+    stream(request, &ask.context.hub, Watch::Mjpeg, &kind, |writer| {
         // The boundary goes out right after each picture: players show a part when the next one begins.
         let mut first = format!("--{BOUNDARY}\r\n");
         follow(ask, Watch::Mjpeg, |jpeg| {
@@ -115,7 +115,7 @@ pub fn mjpeg(request: Request, ask: &Ask<'_>) {
 
 /// Scenes as server-sent events; the event's id is the frame's number.
 pub fn events(request: Request, ask: &Ask<'_>) {
-    let hub = &ask.status.hub;
+    let hub = &ask.context.hub;
     stream(request, hub, Watch::Events, "text/event-stream", |writer| {
         let mut seen = None;
         let mut last = Instant::now();

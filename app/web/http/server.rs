@@ -20,8 +20,8 @@ use super::upstream::{Folder, Handle, Inside, Matters};
 use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::folders::localdata;
+use crate::live::context::Context;
 use crate::live::model_switch::Switch;
-use crate::live::status::Status;
 use crate::web::auth::access::Access;
 use crate::web::router;
 
@@ -89,7 +89,7 @@ impl WebServer {
     pub fn start(
         address: SocketAddr,
         access: Access,
-        status: Arc<Status>,
+        context: Arc<Context>,
         switch: Arc<Switch>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
@@ -97,7 +97,7 @@ impl WebServer {
         let access = Arc::new(access);
         let handle: Handle = {
             let access = access.clone();
-            Arc::new(move |request, gone| router::handle(request, &access, &status, &switch, &gone))
+            Arc::new(move |request, gone| router::handle(request, &access, &context, &switch, &gone))
         };
         let serve = move || {
             let (address, serving) = Serving::start(address, handle.clone(), on_camera)?;

@@ -10,9 +10,11 @@ use spotter::base::error::{Error, Kind, Result};
 use spotter::capture::supervisor::{LONGEST_WAIT, Policy};
 use spotter::capture::{FrameSource, Next, Opener};
 use spotter::detect::detector::Detector;
+use spotter::detect::model_info::ModelInfo;
+use spotter::live::context::Context;
 use spotter::live::model_slot::Model;
 use spotter::live::pipeline::{Parts, Pipeline};
-use spotter::live::status::{ModelAbout, SourceAbout, Status};
+use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
 use spotter::preprocess::Preprocessor;
@@ -24,6 +26,8 @@ use spotter::vision::predictions::Findings;
 use spotter::vision::tensor::{DataType, TensorInfo};
 
 const WAIT: Duration = Duration::from_secs(10);
+/// From so many runs on a [`Device`] says something else of itself.
+const WARM_FROM: usize = 5;
 
 /// Frames every few milliseconds, or none at all.
 struct Source {
@@ -65,6 +69,7 @@ struct Device {
     input: Vec<u8>,
     output: [u8; 1],
     runs: Arc<AtomicUsize>,
+    described: Arc<AtomicUsize>,
     fails_from: usize,
     dropped: Arc<AtomicUsize>,
 }
@@ -81,7 +86,12 @@ impl Backend for Device {
     }
 
     fn detail(&self) -> String {
-        String::new()
+        self.described.fetch_add(1, Ordering::SeqCst);
+        if self.changes() == 0 { "cold".into() } else { "warm".into() }
+    }
+
+    fn changes(&self) -> u64 {
+        u64::from(self.runs.load(Ordering::SeqCst) >= WARM_FROM)
     }
 
     fn input_mut(&mut self) -> Result<&mut [u8]> {
@@ -115,6 +125,7 @@ impl Decoder for Reader {
 struct Made {
     model: Model,
     runs: Arc<AtomicUsize>,
+    described: Arc<AtomicUsize>,
     dropped: Arc<AtomicUsize>,
 }
 
@@ -126,23 +137,29 @@ fn model(number: u8, fails_from: usize) -> Made {
         quantisation: None,
     };
     let input = info(&[1, 4, 4, 3]);
-    let (runs, dropped) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let [runs, described, dropped] = std::array::from_fn(|_| Arc::<AtomicUsize>::default());
     let device = Device {
         input: vec![0; 48],
         output: [number],
         runs: runs.clone(),
+        described: described.clone(),
         fails_from,
         dropped: dropped.clone(),
     };
     let preprocessor = Preprocessor::new(&input, Fit::Stretch).unwrap();
     let detector = Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![info(&[1])]).unwrap();
-    let about = Arc::new(ModelAbout { name: format!("model {number}"), ..ModelAbout::default() });
-    Made { model: Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about }, runs, dropped }
+    let about = Arc::new(ModelInfo { name: format!("model {number}"), ..ModelInfo::default() });
+    Made {
+        model: Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about },
+        runs,
+        described,
+        dropped,
+    }
 }
 
-fn start(model: Model, silent: bool) -> (Pipeline, Arc<Status>, Stop) {
+fn start(model: Model, silent: bool) -> (Pipeline, Arc<Context>, Stop) {
     let settings = Settings::new(Values { confidence: 0.5, iou: 0.5, ..Values::default() });
-    let status = Arc::new(Status::new(SourceAbout::default(), model.about.clone(), settings));
+    let context = Arc::new(Context::new(SourceInfo::default(), model.about.clone(), settings));
     let stop = Stop::new();
     let parts = Parts {
         opener: Box::new(Open { silent }),
@@ -155,15 +172,15 @@ fn start(model: Model, silent: bool) -> (Pipeline, Arc<Status>, Stop) {
         workload: Arc::default(),
         clock: Arc::new(SystemClock),
     };
-    (Pipeline::start(parts, status.clone(), &stop).unwrap(), status, stop)
+    (Pipeline::start(parts, context.clone(), &stop).unwrap(), context, stop)
 }
 
 /// The class that the newest scene shows.
-fn shown(status: &Status) -> u64 {
+fn shown(context: &Context) -> u64 {
     let seen =
-        status.hub.scene().map(|scene| serde_json::from_str::<serde_json::Value>(scene.json()).unwrap());
+        context.hub.scene().map(|scene| serde_json::from_str::<serde_json::Value>(scene.json()).unwrap());
     let after = seen.map(|scene| scene["frame"]["seq"].as_u64().unwrap() + 1);
-    let scene = status.hub.wait_scene(after, WAIT).expect("scenes go on");
+    let scene = context.hub.wait_scene(after, WAIT).expect("scenes go on");
     let scene: serde_json::Value = serde_json::from_str(scene.json()).unwrap();
     scene["frame"]["observations"][0]["class"]["index"].as_u64().unwrap()
 }
@@ -171,31 +188,44 @@ fn shown(status: &Status) -> u64 {
 #[test]
 fn a_model_that_works_takes_over_and_the_one_before_is_freed() {
     let (first, second) = (model(1, usize::MAX), model(2, usize::MAX));
-    let (pipeline, status, stop) = start(first.model, false);
-    assert_eq!(shown(&status), 1);
-    let frame = status.exchange.frame(WAIT).expect("a copy of a frame");
+    let (pipeline, context, stop) = start(first.model, false);
+    assert_eq!(shown(&context), 1);
+    let frame = context.model_slot.frame(WAIT).expect("a copy of a frame");
     assert_eq!((frame.layout.width, frame.pixels.plane(0)), (8, (&[90u8; 64][..], 8)));
-    status.exchange.offer(second.model, WAIT).unwrap();
+    context.model_slot.offer(second.model, WAIT).unwrap();
     assert_eq!(first.dropped.load(Ordering::SeqCst), 1);
-    assert_eq!((status.model().name.as_str(), shown(&status)), ("model 2", 2));
+    assert_eq!((context.status.model().name.as_str(), shown(&context)), ("model 2", 2));
     stop.set();
     pipeline.join().unwrap();
     // Nobody is left to take one.
-    let error = status.exchange.offer(model(3, usize::MAX).model, WAIT).unwrap_err();
+    let error = context.model_slot.offer(model(3, usize::MAX).model, WAIT).unwrap_err();
     assert_eq!(error.to_string(), "detection has ended, so no other model can run");
-    assert!(status.exchange.frame(WAIT).is_none());
+    assert!(context.model_slot.frame(WAIT).is_none());
+}
+
+#[test]
+fn what_runs_the_model_is_described_anew_only_where_it_says_so() {
+    let made = model(1, usize::MAX);
+    let (pipeline, context, stop) = start(made.model, false);
+    while made.runs.load(Ordering::SeqCst) < WARM_FROM + 3 {
+        shown(&context);
+    }
+    assert_eq!(context.status.model().backend_detail, "warm");
+    assert_eq!(made.described.load(Ordering::SeqCst), 2, "once at the start, once when it changed");
+    stop.set();
+    pipeline.join().unwrap();
 }
 
 #[test]
 fn where_the_new_model_fails_the_one_before_sees_the_same_frame() {
     let (first, second) = (model(1, usize::MAX), model(2, 0));
-    let (pipeline, status, stop) = start(first.model, false);
-    assert_eq!(shown(&status), 1);
-    let (runs, inferred) = (first.runs.clone(), || status.stats.inferred.load(Ordering::SeqCst) as usize);
-    let error = status.exchange.offer(second.model, WAIT).unwrap_err();
+    let (pipeline, context, stop) = start(first.model, false);
+    assert_eq!(shown(&context), 1);
+    let (runs, inferred) = (first.runs.clone(), || context.stats.inferred.load(Ordering::SeqCst) as usize);
+    let error = context.model_slot.offer(second.model, WAIT).unwrap_err();
     assert_eq!(error.to_string(), "the device is gone");
     assert_eq!((second.runs.load(Ordering::SeqCst), second.dropped.load(Ordering::SeqCst)), (1, 1));
-    assert_eq!((status.model().name.as_str(), shown(&status)), ("model 1", 1));
+    assert_eq!((context.status.model().name.as_str(), shown(&context)), ("model 1", 1));
     stop.set();
     pipeline.join().unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), inferred(), "no frame was lost to the model that failed");
@@ -204,14 +234,14 @@ fn where_the_new_model_fails_the_one_before_sees_the_same_frame() {
 #[test]
 fn without_frames_the_model_is_taken_as_it_is() {
     let (first, second) = (model(1, usize::MAX), model(2, usize::MAX));
-    let (pipeline, status, stop) = start(first.model, true);
-    assert!(status.exchange.frame(Duration::from_millis(300)).is_none());
+    let (pipeline, context, stop) = start(first.model, true);
+    assert!(context.model_slot.frame(Duration::from_millis(300)).is_none());
     // It does not wait for a frame: that would be an hour.
     let (told, taken) = std::sync::mpsc::channel();
-    let (offered, to) = (second.model, status.clone());
-    std::thread::spawn(move || told.send(to.exchange.offer(offered, Duration::from_secs(3600))));
+    let (offered, to) = (second.model, context.clone());
+    std::thread::spawn(move || told.send(to.model_slot.offer(offered, Duration::from_secs(3600))));
     taken.recv_timeout(Duration::from_secs(60)).expect("it is taken").unwrap();
-    assert_eq!((status.model().name.as_str(), second.runs.load(Ordering::SeqCst)), ("model 2", 0));
+    assert_eq!((context.status.model().name.as_str(), second.runs.load(Ordering::SeqCst)), ("model 2", 0));
     assert_eq!(first.dropped.load(Ordering::SeqCst), 1);
     stop.set();
     pipeline.join().unwrap();
