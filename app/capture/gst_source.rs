@@ -13,6 +13,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
+use super::decoder::{self, Use};
 #[cfg(feature = "desktop")]
 use super::demo;
 use super::vdo;
@@ -90,7 +91,12 @@ impl Drop for GstSource {
     }
 }
 
-fn element(factory: &str) -> Result<gst::Element> {
+/// What a file is decoded for.
+fn use_of(pace: Pace) -> Use {
+    if pace == Pace::Real { Use::Paced } else { Use::Unpaced }
+}
+
+pub(super) fn element(factory: &str) -> Result<gst::Element> {
     gst::ElementFactory::make(factory).build().map_err(|_| {
         let hint = if cfg!(feature = "desktop") {
             "install its base and good plugins (./build.sh setup)"
@@ -128,52 +134,6 @@ fn appsink(spec: &SourceSpec, pace: Pace) -> gst_app::AppSink {
         .build()
 }
 
-/// Links the first video pad of `from` to `to`; other streams of the source are left alone.
-fn link_first_video_pad(from: &gst::Element, to: &gst::Element) {
-    let to = to.downgrade();
-    from.connect_pad_added(move |_, pad| {
-        let Some(sink) = to.upgrade().and_then(|element| element.static_pad("sink")) else { return };
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|structure| structure.name().starts_with("video/"));
-        if is_video && !sink.is_linked() {
-            // A pad that does not link is reported by its own element as "not linked".
-            let _ = pad.link(&sink);
-        }
-    });
-}
-
-/// Settings of elements that the decoder bin makes by itself.
-fn tune_inner_elements(bin: &gst::Element, live: bool) {
-    let Ok(bin) = bin.clone().downcast::<gst::Bin>() else { return };
-    bin.connect_deep_element_added(move |_, _, element| {
-        let Some(factory) = element.factory() else { return };
-        let name = factory.name();
-        // Frame threads hold back a frame each: wrong for a live picture. Elsewhere two are enough for
-        // 4K and leave the cores to inference.
-        if name.starts_with("avdec_") && element.find_property("max-threads").is_some() {
-            element.set_property("max-threads", if live { 1i32 } else { 2i32 });
-        }
-        if name == "rtspsrc" {
-            element.set_property("latency", 0u32);
-            element.set_property_from_str("protocols", "tcp");
-            element.set_property("tcp-timeout", 5_000_000u64);
-        }
-    });
-}
-
-/// Opens and decodes a URI; its video goes to `first`.
-fn uri_decoder(uri: &str, live: bool, first: &gst::Element) -> Result<gst::Element> {
-    let decoder = element("uridecodebin")?;
-    decoder.set_property("uri", uri);
-    decoder.set_property("expose-all-streams", false);
-    // Without ANY, decodebin 1.22 finds no decoder for some of the streams it can decode.
-    let video = gst::Caps::builder("video/x-raw").any_features().build();
-    decoder.set_property("caps", video);
-    tune_inner_elements(&decoder, live);
-    link_first_video_pad(&decoder, first);
-    Ok(decoder)
-}
-
 /// A pipeline of the camera's video. No element of any plugin: this runs wherever GStreamer itself does.
 fn build_camera(
     spec: &vdo::spec::VdoSpec,
@@ -202,9 +162,8 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
     }
     let convert = element("videoconvert")?;
     let mut chain = vec![convert, sink.clone().upcast()];
-    // Phones turn the picture by a tag.
     if let Ok(flip) = element("videoflip") {
-        flip.set_property_from_str("video-direction", "auto");
+        decoder::turn_where_a_tag_says_so(&flip);
         chain.insert(0, flip);
     }
     pipeline.add_many(&chain).map_err(wiring)?;
@@ -212,15 +171,15 @@ fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSi
     let first = chain[0].clone();
     match spec {
         SourceSpec::File(path) => {
-            pipeline.add(&uri_decoder(&file_uri(path)?, false, &first)?).map_err(wiring)?;
+            pipeline.add(&decoder::of_uri(&file_uri(path)?, use_of(pace), &first)?).map_err(wiring)?;
         }
-        SourceSpec::Uri(uri) => pipeline.add(&uri_decoder(uri, true, &first)?).map_err(wiring)?,
+        SourceSpec::Uri(uri) => pipeline.add(&decoder::of_uri(uri, Use::Live, &first)?).map_err(wiring)?,
         SourceSpec::Device(path) => {
             let device = element("v4l2src")?;
             device.set_property("device", path.to_string_lossy().as_ref());
             let decoder = element("decodebin")?;
-            tune_inner_elements(&decoder, true);
-            link_first_video_pad(&decoder, &first);
+            decoder::tune(&decoder, Use::Live);
+            decoder::link_first_video_pad(&decoder, &first);
             pipeline.add_many([&device, &decoder]).map_err(wiring)?;
             device.link(&decoder).map_err(wiring)?;
         }

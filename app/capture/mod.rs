@@ -7,6 +7,7 @@ use crate::base::error::Result;
 use crate::vision::frame::Frame;
 
 pub mod container;
+mod decoder;
 #[cfg(feature = "desktop")]
 pub mod demo;
 pub mod gst_source;

@@ -28,6 +28,7 @@ pub mod demo;
 pub mod detect;
 #[cfg(feature = "desktop")]
 pub mod eval;
+mod heap;
 pub mod inspect;
 #[cfg(feature = "desktop")]
 pub mod models;
@@ -385,6 +386,7 @@ pub fn execute(cli: Cli) -> Result<()> {
 
 /// Parses, runs, reports: the whole program. Returns the exit code.
 pub fn main() -> u8 {
+    heap::give_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -96,6 +96,22 @@ pub fn wide_pixels_mp4() -> Option<PathBuf> {
     clip("wide_pixels.mp4", &format!("{source} ! {X264} ! mp4mux"))
 }
 
+/// H.264 in MP4 that is to be shown turned by 90 degrees, as phones write it: the matrix of the track header says so
+/// (ISO/IEC 14496-12, 8.3.2).
+pub fn turned_mp4() -> Option<PathBuf> {
+    let (upright, path) = (h264_mp4()?, directory().join("turned.mp4"));
+    put(&path, |part| {
+        let mut bytes = std::fs::read(upright).map_err(|error| error.to_string())?;
+        let header = bytes.windows(4).position(|window| window == b"tkhd").ok_or("no track header")?;
+        let matrix = [0, 0x1_0000, 0, -0x1_0000, 0, 0, 0, 0, 0x4000_0000_i32];
+        for (number, to) in matrix.iter().zip(bytes[header + 44..].chunks_exact_mut(4)) {
+            to.copy_from_slice(&number.to_be_bytes());
+        }
+        std::fs::write(part, bytes).map_err(|error| error.to_string())
+    });
+    Some(path)
+}
+
 /// 313x239: neither side is even, so planes of colour are rounded up.
 pub fn odd_size_webm() -> Option<PathBuf> {
     let source = SOURCE.replace("width=320,height=240", "width=313,height=239");

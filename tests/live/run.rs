@@ -88,6 +88,17 @@ fn every_container_and_codec_is_read() {
 }
 
 #[test]
+fn the_clip_of_a_phone_is_turned_as_its_tag_says() {
+    let (Some(model), Some(clip)) = (ssd(), data::turned_mp4()) else { return };
+    let finished = process::run([Path::new("detect"), Path::new("--model"), &model, &clip], LIMIT);
+    let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), data::CLIP_FRAMES, "{finished:#?}");
+    for line in lines {
+        assert_eq!((&line["width"], &line["height"]), (&json!(240), &json!(320)));
+    }
+}
+
+#[test]
 fn a_looped_clip_is_served_and_ends_within_a_second_of_sigterm() {
     let (Some(model), Some(clip)) = (ssd(), data::h264_mp4()) else { return };
     let running = start(clip.to_str().unwrap(), &model, &[]);
