@@ -15,8 +15,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(code, "    Asset {{ path: {name:?}, bytes: include_bytes!({path:?}) }},")?;
     }
     code.push_str("];\n");
+    name_the_commit();
     std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join("assets.rs"), code)?;
     Ok(())
+}
+
+/// Lets a desktop's release say which commit it was built from; records of its speed name it. A build for a camera is
+/// the same bytes wherever it is made, and one for tests is not made anew with each commit.
+fn name_the_commit() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let wanted = |name: &str| std::env::var(name).unwrap_or_default();
+    if wanted("PROFILE") != "release" || std::env::var_os("CARGO_FEATURE_DESKTOP").is_none() {
+        return;
+    }
+    // Git adds a line to it with each commit and each checkout.
+    let log = Path::new(&wanted("CARGO_MANIFEST_DIR")).join(".git/logs/HEAD");
+    if log.is_file() {
+        println!("cargo::rerun-if-changed={}", log.display());
+    }
+    let git = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    if let Ok(output) = git.as_ref()
+        && output.status.success()
+    {
+        println!("cargo::rustc-env=SPOTTER_COMMIT={}", String::from_utf8_lossy(&output.stdout).trim());
+    }
 }
 
 fn collect(

@@ -80,6 +80,10 @@ enum Command {
         /// The model file
         file: PathBuf,
     },
+    /// Take processor time until standard input ends: what `bench --busy` starts
+    #[command(hide = true)]
+    #[cfg(feature = "desktop")]
+    KeepBusy,
     /// What this build leaves out
     #[cfg(not(feature = "desktop"))]
     #[command(external_subcommand)]
@@ -223,6 +227,12 @@ pub struct BenchArgs {
     /// How long to measure, all in all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=3600))]
     pub seconds: u32,
+    /// Processes that keep the machine busy meanwhile, a processor each
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub busy: u16,
+    /// Add the figures to a file, a line of JSON each time, with the machine and the program that measured
+    #[arg(long, value_name = "FILE")]
+    pub record_to: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -371,6 +381,8 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Compare(args) => compare::compare_models(&args),
         #[cfg(feature = "desktop")]
         Command::Demo(args) => demo::demo(&args),
+        #[cfg(feature = "desktop")]
+        Command::KeepBusy => bench::keep_busy(),
         Command::TryModel { file } => sandbox::try_model(&file),
         Command::Inspect(args) => inspect::inspect(&args),
         #[cfg(not(feature = "desktop"))]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
+use spotter::base::machine::processors;
 use spotter::base::time::timestamp;
 
 /// The figures of one part of a run.
@@ -33,7 +34,7 @@ impl Record {
 
     /// Prints the figures beside those of the run before on this machine, and adds them to the file.
     pub fn end(self) {
-        let (path, machine) = (file(), machine());
+        let (path, machine) = (file(), processors());
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let before = text
             .lines()
@@ -72,11 +73,4 @@ fn file() -> PathBuf {
 fn commit() -> String {
     let git = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     git.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("{count} x {}", model.map_or("unknown", |(_, name)| name))
 }

@@ -42,6 +42,14 @@ pub fn cpu_time() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// How many processors of which kind: "2 x AMD EPYC 9R14".
+pub fn processors() -> String {
+    let text = read("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("{count} x {}", model.map_or(std::env::consts::ARCH, |(_, name)| name))
+}
+
 /// Threads of the process.
 pub fn threads() -> Option<u64> {
     named(&read("/proc/self/status")?, "Threads")

@@ -1,13 +1,19 @@
 //! `spotter bench`: how fast a clip goes through a model on this machine.
 //!
 //! Decoding alone, inference alone and the whole pipeline are measured in one run, in turns, so that
-//! their ratios hold on a machine whose speed drifts.
+//! their ratios hold on a machine whose speed drifts. `limit.rs` says what the machine could do at best, `busy.rs` loads
+//! it, `record.rs` keeps the figures.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+mod busy;
+mod limit;
+mod record;
 
 use super::BenchArgs;
 use crate::base::clock::{Stop, SystemClock, milliseconds};
@@ -26,6 +32,9 @@ use crate::live::status::SourceInfo;
 use crate::model::decode::Thresholds;
 use crate::settings::{Settings, Values};
 use crate::vision::frame::Frame;
+use busy::Busy;
+pub use busy::keep_busy;
+use limit::{Measured, limit};
 
 /// How often inference alone and the whole pipeline take turns.
 const ROUNDS: u32 = 4;
@@ -33,24 +42,6 @@ const ROUNDS: u32 = 4;
 const WARM_UP: Duration = Duration::from_millis(300);
 /// Running values of `spotter run`.
 const VALUES: Values = Values { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
-
-/// Events over time.
-#[derive(Clone, Copy, Debug, Default)]
-struct Measured {
-    count: u64,
-    time: Duration,
-}
-
-impl Measured {
-    fn add(&mut self, other: Self) {
-        self.count += other.count;
-        self.time += other.time;
-    }
-
-    fn per_second(&self) -> f64 {
-        self.count as f64 / self.time.as_secs_f64().max(1e-9)
-    }
-}
 
 /// Measures and prints.
 ///
@@ -62,23 +53,26 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let model = LoadedModel::open(LoadSpec { drawn, ..LoadSpec::from(&args.model) })?;
     let total = Duration::from_secs(u64::from(args.seconds));
     let first = first_frame(&args.source)?;
-    let capture = capture_alone(&args.source, total / 8)?;
-    let turn = (total - total / 8) / (2 * ROUNDS);
-    let (mut inference, mut whole) = (Measured::default(), Measured::default());
-    let (mut cpu, mut dropped) = (Duration::ZERO, 0);
+    let turn = total / (3 * ROUNDS);
+    let (mut decoding, mut inference, mut whole) =
+        (Measured::default(), Measured::default(), Measured::default());
+    let mut dropped = 0;
     let mut stages = Vec::new();
     let mut about = None;
+    let _busy = Busy::start(args.busy)?;
     for _ in 0..ROUNDS {
+        decoding.add(decoding_alone(&args.source, turn)?);
         let mut detector = model.ready_detector()?;
         about.get_or_insert_with(|| model.about(&mut detector));
         inference.add(inference_alone(&mut detector, &first, turn)?);
         let round = whole_pipeline(&args.source, detector, &model, turn)?;
         whole.add(round.measured);
-        cpu += round.cpu;
         dropped += round.dropped;
         stages.push(round.stats);
     }
     let about = about.unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let limit = limit(&decoding, &inference, processors);
     let ratio = whole.per_second() / inference.per_second().max(1e-9);
     let report = json!({
         "source": args.source.to_string(),
@@ -88,13 +82,19 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         "frames": whole.count,
         "end_to_end_fps": rounded(whole.per_second()),
         "inference_only_fps": rounded(inference.per_second()),
-        "capture_only_fps": rounded(capture.per_second()),
+        "capture_only_fps": rounded(decoding.per_second()),
         "end_to_end_ratio": rounded(ratio),
+        "limit_fps": rounded(limit),
+        "share_of_limit": rounded(whole.per_second() / limit.max(1e-9)),
+        "busy": args.busy,
         "dropped": dropped,
-        "cpu_ms_per_frame": rounded(cpu.as_secs_f64() * 1e3 / (whole.count.max(1)) as f64),
+        "cpu_ms_per_frame": rounded(whole.cpu_each() * 1e3),
         "peak_rss_mb": machine::peak_resident_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)).map(rounded),
         "stages": stages_json(&stages),
     });
+    if let Some(file) = &args.record_to {
+        record::append(file, &report)?;
+    }
     if args.json {
         println!("{report:#}");
     } else {
@@ -119,10 +119,10 @@ fn first_frame(spec: &SourceSpec) -> Result<Frame> {
 }
 
 /// Decoding alone: frames are mapped and dropped.
-fn capture_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
+fn decoding_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
     let mut source = capture::open(spec, Pace::Unpaced)?;
     let mut count = 0;
-    let mut start = Instant::now();
+    let (mut start, mut cpu) = (Instant::now(), machine::cpu_time());
     let mut warm = false;
     while !warm || start.elapsed() < time {
         match source.next(Duration::from_millis(100))? {
@@ -131,10 +131,10 @@ fn capture_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
             Next::End => source.rewind()?,
         }
         if !warm && start.elapsed() >= WARM_UP.min(time / 2) {
-            (warm, count, start) = (true, 0, Instant::now());
+            (warm, count, start, cpu) = (true, 0, Instant::now(), machine::cpu_time());
         }
     }
-    Ok(Measured { count, time: start.elapsed() })
+    Ok(Measured { count, time: start.elapsed(), cpu: machine::cpu_time().saturating_sub(cpu) })
 }
 
 /// The model alone, again and again on the first frame.
@@ -146,17 +146,16 @@ fn inference_alone(detector: &mut Detector, frame: &Frame, time: Duration) -> Re
     }
     let backend =
         detector.backend().ok_or_else(|| Error::new(Kind::Internal, "there is no model to measure"))?;
-    let (start, mut count) = (Instant::now(), 0);
+    let (start, cpu, mut count) = (Instant::now(), machine::cpu_time(), 0);
     while start.elapsed() < time {
         backend.run()?;
         count += 1;
     }
-    Ok(Measured { count, time: start.elapsed() })
+    Ok(Measured { count, time: start.elapsed(), cpu: machine::cpu_time().saturating_sub(cpu) })
 }
 
 struct Round {
     measured: Measured,
-    cpu: Duration,
     dropped: u64,
     stats: Arc<Stats>,
 }
@@ -196,12 +195,15 @@ fn whole_pipeline(
     }
     let (start, first, cpu) = (Instant::now(), inferred(), machine::cpu_time());
     pipeline.done.wait(time);
-    let measured = Measured { count: inferred() - first, time: start.elapsed() };
-    let cpu = machine::cpu_time().saturating_sub(cpu);
+    let measured = Measured {
+        count: inferred() - first,
+        time: start.elapsed(),
+        cpu: machine::cpu_time().saturating_sub(cpu),
+    };
     stop.set();
     pipeline.join()?;
     let dropped = context.stats.dropped.load(Ordering::Relaxed);
-    Ok(Round { measured, cpu, dropped, stats: context.stats.clone() })
+    Ok(Round { measured, dropped, stats: context.stats.clone() })
 }
 
 /// The median over the rounds of each stage's percentiles.
@@ -234,6 +236,11 @@ fn print_report(report: &Value) {
     );
     println!("inference alone {:.1} fps", number("inference_only_fps"));
     println!("decoding alone  {:.1} fps", number("capture_only_fps"));
+    println!(
+        "the machine     {:.1} fps at best; {:.0} % of it reached",
+        number("limit_fps"),
+        number("share_of_limit") * 100.0
+    );
     println!(
         "CPU             {:.1} ms a frame; memory at most {:.0} MB",
         number("cpu_ms_per_frame"),
