@@ -8,7 +8,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
 use spotter::filter::{Filter, Sorted};
 use spotter::model::labels::Labels;
-use spotter::settings::{Settings, Values};
+use spotter::settings::Overrides;
+use spotter::settings::shared::SharedSettings;
 use spotter::vision::detection::Detection;
 use spotter::vision::geometry::Rect;
 use spotter::vision::predictions::Findings;
@@ -34,10 +35,10 @@ fn filter(criterion: &mut Criterion) {
     });
     let found = Findings { detections: detections.collect(), ..Findings::default() };
     for anchor in ["bottom-centre", "overlap"] {
-        let settings = Settings::new(Values::default());
+        let settings = SharedSettings::new(Overrides::default());
         let zones: Vec<Value> = (0..16).map(|index| zone(index, anchor)).collect();
         let document = settings.patch(&json!({ "zones": zones }), None).unwrap();
-        let filter = Filter::new(document.tuning().clone(), &Labels::numbers(Some(80)));
+        let filter = Filter::new(document.settings().clone(), &Labels::numbers(Some(80)));
         let mut sorted = Sorted::default();
         criterion.bench_function(&format!("100 detections, 16 zones of 16 corners, {anchor}"), |b| {
             b.iter(|| {

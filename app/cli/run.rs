@@ -33,8 +33,9 @@ use crate::model::catalogue::demo;
 use crate::publish::jsonl::JsonLines;
 #[cfg(feature = "desktop")]
 use crate::publish::record::Record;
+use crate::settings::Overrides;
 use crate::settings::file::SettingsFile;
-use crate::settings::{Settings, Values};
+use crate::settings::shared::SharedSettings;
 use crate::web::WebServer;
 use crate::web::auth::access::Access;
 
@@ -74,7 +75,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         settings_file: kept.as_ref().map(|kept| kept.path().to_owned()),
         output: output.as_ref().map(JsonLines::output),
         // What was chosen on the page holds over restarts.
-        sensor: given_sensor(&source).map(|_| Arc::new(Choice::new(settings.values().sensor))),
+        sensor: given_sensor(&source).map(|_| Arc::new(Choice::new(settings.now().sensor))),
         ..Context::new(SourceInfo::of(&source), model.about.clone(), settings)
     });
     context.status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
@@ -91,15 +92,15 @@ pub fn run(args: &RunArgs) -> Result<()> {
     while !stop.is_set() && !pipeline.done.is_set() {
         stop.wait(Duration::from_millis(50));
         if let Some(sensor) = &context.sensor {
-            sensor.want(context.settings.values().sensor);
+            sensor.want(context.settings.now().sensor);
         }
         if let Some(kept) = &mut kept {
-            kept.keep(&context.settings.document(), Instant::now());
+            kept.keep(&context.settings.revision(), Instant::now());
             context.status.set_unsaved(kept.trouble());
         }
     }
     if let Some(kept) = &mut kept {
-        kept.keep_now(&context.settings.document());
+        kept.keep_now(&context.settings.revision());
     }
     let ended = if stop.is_set() { pipeline.done.wait(LAST_WAIT) } else { true };
     let result = if ended { pipeline.join() } else { pipeline.outcome() };
@@ -146,13 +147,13 @@ fn settings(
     args: &RunArgs,
     source: &SourceSpec,
     localdata: Option<PathBuf>,
-) -> (Option<SettingsFile>, Settings) {
+) -> (Option<SettingsFile>, SharedSettings) {
     let sensor = given_sensor(source).unwrap_or_default();
-    let given = Values { confidence: args.confidence, iou: args.iou, sensor };
+    let overrides = Overrides { confidence: args.confidence, iou: args.iou, sensor };
     let path = args.settings.clone().or_else(|| Some(localdata?.join("settings.json")));
-    match path.map(|path| SettingsFile::open(path, given)) {
+    match path.map(|path| SettingsFile::open(path, overrides)) {
         Some((file, settings)) => (Some(file), settings),
-        None => (None, Settings::new(given)),
+        None => (None, SharedSettings::new(overrides)),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::capture::vdo::sensors::Choice;
 use crate::detect::model_info::ModelInfo;
 use crate::publish::hub::Hub;
 use crate::publish::jsonl::Output;
-use crate::settings::Settings;
+use crate::settings::shared::SharedSettings;
 
 /// All that is shared.
 pub struct Context {
@@ -25,7 +25,7 @@ pub struct Context {
     /// Where frames come from.
     pub origin: SourceInfo,
     /// What the user can turn.
-    pub settings: Settings,
+    pub settings: SharedSettings,
     /// The file that keeps the settings; none where nothing does.
     pub settings_file: Option<PathBuf>,
     /// State of source, model and backend.
@@ -48,7 +48,7 @@ pub struct Context {
 
 impl Context {
     /// All before the first frame, without files and sensors.
-    pub fn new(origin: SourceInfo, model: Arc<ModelInfo>, settings: Settings) -> Self {
+    pub fn new(origin: SourceInfo, model: Arc<ModelInfo>, settings: SharedSettings) -> Self {
         Self {
             started: Instant::now(),
             origin,

@@ -216,8 +216,8 @@ impl Switch {
         model.about = Arc::new(loaded.about(&mut model.detector));
         let about = model.about.clone();
         if let Some(frame) = self.context.model_slot.frame(FRAME_WAIT) {
-            let values = self.context.settings.values();
-            let thresholds = Thresholds::live(values.confidence, values.iou);
+            let settings = self.context.settings.now();
+            let thresholds = Thresholds::live(settings.confidence as f32, settings.iou as f32);
             model.detector.detect(&frame, &thresholds).map_err(|error| error.context(&about.name))?;
         }
         self.context.model_slot.offer(model, HANDOVER)?;

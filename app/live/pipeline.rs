@@ -25,7 +25,7 @@ use crate::filter::Filter;
 use crate::model::decode::Thresholds;
 use crate::publish::jsonl::JsonLines;
 use crate::scene::{Scene, Timing};
-use crate::settings::Reader;
+use crate::settings::shared::Reader;
 use crate::vision::frame::Frame;
 use crate::vision::geometry::Fit;
 
@@ -106,7 +106,7 @@ impl Pipeline {
             let result = result.clone();
             spawn("inference", move || {
                 let (patience, reader) = (Patience::default(), Reader::default());
-                let filter = Filter::new(context.settings.document().tuning().clone(), &model.labels);
+                let filter = Filter::new(context.settings.now(), &model.labels);
                 let mut inference = Inference {
                     model,
                     context,
@@ -187,8 +187,8 @@ fn capture(
                 picture = Some((size, frame_rate));
                 context.status.set_picture(size, frame_rate);
             }
-            if let Some(tuning) = reader.news(&context.settings) {
-                limiter.set(tuning.fps_limit);
+            if let Some(settings) = reader.news(&context.settings) {
+                limiter.set(settings.fps_limit);
             }
             if !limiter.takes(frame.arrived) {
                 stats.skipped.fetch_add(1, Ordering::Relaxed);
@@ -274,7 +274,7 @@ impl Inference {
         let Taken::Item(frame) = &taken else { return taken };
         // Where no frame may be lost, and none grows old, there is nothing to wait for; nor where the next frame is one
         // that a limit leaves out.
-        if self.lossless || frame.still || self.filter.tuning().fps_limit.is_some() {
+        if self.lossless || frame.still || self.filter.settings().fps_limit.is_some() {
             return taken;
         }
         let begun = Instant::now();
@@ -366,15 +366,15 @@ impl Inference {
 
     /// Makes ready what was set since the frame before. Costs one atomic read where that is nothing.
     fn follow_settings(&mut self) {
-        if let Some(tuning) = self.reader.news(&self.context.settings) {
-            self.filter = Filter::new(tuning, &self.model.labels);
+        if let Some(settings) = self.reader.news(&self.context.settings) {
+            self.filter = Filter::new(settings, &self.model.labels);
         }
-        self.model.detector.set_fit(self.filter.tuning().fit);
+        self.model.detector.set_fit(self.filter.settings().fit.fit());
     }
 
     /// Another model runs from now on; gives back the one before.
     fn exchange(&mut self, model: Model) -> Model {
-        self.filter = Filter::new(self.filter.tuning().clone(), &model.labels);
+        self.filter = Filter::new(self.filter.settings().clone(), &model.labels);
         self.described = None;
         std::mem::replace(&mut self.model, model)
     }
@@ -415,19 +415,19 @@ impl Inference {
 
     fn see(&mut self, frame: &Frame) -> Result<Scene> {
         self.follow_settings();
-        let tuning = self.filter.tuning().clone();
+        let settings = self.filter.settings().clone();
         if !self.is_ready() {
-            let mut scene = Scene::of(frame, self.model.labels.clone(), tuning);
+            let mut scene = Scene::of(frame, self.model.labels.clone(), settings);
             scene.timing.queue = frame.arrived.elapsed();
             return Ok(scene);
         }
-        let thresholds = Thresholds::live(self.filter.floor(), tuning.iou);
+        let thresholds = Thresholds::live(self.filter.floor(), settings.iou as f32);
         let queue = frame.arrived.elapsed();
         let (found, times) = self.model.detector.detect(frame, &thresholds)?;
         let time = times.preprocess + times.inference + times.decode;
         self.workload.add(time);
         self.patience.detected(time);
-        let mut scene = Scene::of(frame, self.model.labels.clone(), tuning);
+        let mut scene = Scene::of(frame, self.model.labels.clone(), settings);
         self.filter.run(found, &mut scene.sorted);
         scene.classes.clone_from(&found.classes);
         scene.mask.clone_from(&found.mask);

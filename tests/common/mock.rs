@@ -2,7 +2,8 @@
 //! picture carries its own number as a bar code, and a bright square where its box has to be.
 
 use serde_json::{Value, json};
-use spotter::settings::{Settings, Values};
+use spotter::settings::Overrides;
+use spotter::settings::shared::SharedSettings;
 use spotter::web::http::response::OF_PAGE;
 use std::io::Write;
 use std::net::TcpListener;
@@ -109,7 +110,7 @@ impl Mock {
             notices: Vec::new(),
             settings_file: json!("settings.json"),
             unsaved: Value::Null,
-            schema: Settings::new(Values::default()).schema(),
+            schema: SharedSettings::new(Overrides::default()).schema(),
             suitability: Value::Null,
             camera: Value::Null,
             state: "live",

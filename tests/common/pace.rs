@@ -21,7 +21,8 @@ use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
 use spotter::preprocess::Preprocessor;
-use spotter::settings::{Settings, Values};
+use spotter::settings::Overrides;
+use spotter::settings::shared::SharedSettings;
 use spotter::vision::geometry::Fit;
 use spotter::vision::predictions::Findings;
 use spotter::vision::tensor::{DataType, TensorInfo};
@@ -115,7 +116,7 @@ impl Live {
             Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![info(&[1])]).unwrap();
         let about = Arc::new(ModelInfo::default());
         let model = Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };
-        let settings = Settings::new(Values { confidence: 0.5, iou: 0.5, ..Values::default() });
+        let settings = SharedSettings::new(Overrides { confidence: 0.5, iou: 0.5, ..Overrides::default() });
         let context = Arc::new(Context::new(SourceInfo::default(), about, settings));
         let stop = Stop::new();
         let spec = "vdo:format=nv12".parse::<SourceSpec>().unwrap().suited_to(model.detector.input());

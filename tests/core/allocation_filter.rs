@@ -4,7 +4,8 @@ use allocation_counter::measure;
 use serde_json::{Value, json};
 use spotter_core::filter::{Filter, Sorted};
 use spotter_core::model::labels::Labels;
-use spotter_core::settings::{Reader, Settings, Values};
+use spotter_core::settings::Overrides;
+use spotter_core::settings::shared::{Reader, SharedSettings};
 use spotter_core::vision::detection::Detection;
 use spotter_core::vision::geometry::Rect;
 use spotter_core::vision::predictions::{Findings, Suppressed};
@@ -27,7 +28,7 @@ fn a_warm_filter_allocates_nothing() {
                     "confidence": if zone % 5 == 0 { json!(0.6) } else { json!(null) } })
         })
         .collect();
-    let settings = Settings::new(Values::default());
+    let settings = SharedSettings::new(Overrides::default());
     let labels = json!({ "class 2": { "on": false }, "class 3": { "confidence": 0.9 } });
     settings.patch(&json!({ "zones": zones, "labels": labels, "size": { "min": 0.05 } }), None).unwrap();
     let mut reader = Reader::default();

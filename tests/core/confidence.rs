@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use spotter_core::filter::tuning::Tuning;
+
 use spotter_core::filter::{Filter, Sorted};
 use spotter_core::model::labels::Labels;
 use spotter_core::scene::{Scene, Timing};
-use spotter_core::settings::{Settings, Values};
+use spotter_core::settings::Overrides;
+use spotter_core::settings::shared::SharedSettings;
 use spotter_core::vision::detection::Detection;
 use spotter_core::vision::geometry::Rect;
 use spotter_core::vision::predictions::{Findings, Mask, Suppressed};
@@ -46,10 +47,10 @@ fn found(case: &Value) -> Findings {
 
 /// What the filter makes of it, as the scene tells it.
 fn scene(found: &Findings, settings: &Value, labels: &Arc<Labels>) -> Value {
-    let document = Settings::new(Values::default()).patch(settings, None).unwrap();
-    let tuning: Arc<Tuning> = document.tuning().clone();
+    let document = SharedSettings::new(Overrides::default()).patch(settings, None).unwrap();
+    let now = document.settings().clone();
     let mut sorted = Sorted::default();
-    Filter::new(tuning.clone(), labels).run(found, &mut sorted);
+    Filter::new(now.clone(), labels).run(found, &mut sorted);
     let scene = Scene {
         seq: 1,
         captured: SystemTime::UNIX_EPOCH,
@@ -57,7 +58,7 @@ fn scene(found: &Findings, settings: &Value, labels: &Arc<Labels>) -> Value {
         size: (640, 360),
         display: (640, 360),
         sorted,
-        tuning,
+        settings: now,
         classes: Vec::new(),
         mask: Mask::default(),
         timing: Timing::default(),

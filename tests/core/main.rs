@@ -7,3 +7,4 @@ mod allocation_decode;
 mod allocation_filter;
 mod confidence;
 mod preprocess;
+mod settings;

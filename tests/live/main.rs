@@ -11,7 +11,7 @@ mod interface;
 mod model_slot;
 mod record;
 mod run;
+mod settings;
 mod switch;
-mod tuning;
 mod viewers;
 mod web_attacks;

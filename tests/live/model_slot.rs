@@ -18,7 +18,8 @@ use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
 use spotter::preprocess::Preprocessor;
-use spotter::settings::{Settings, Values};
+use spotter::settings::Overrides;
+use spotter::settings::shared::SharedSettings;
 use spotter::vision::detection::Detection;
 use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 use spotter::vision::geometry::{Fit, Rect};
@@ -158,7 +159,7 @@ fn model(number: u8, fails_from: usize) -> Made {
 }
 
 fn start(model: Model, silent: bool) -> (Pipeline, Arc<Context>, Stop) {
-    let settings = Settings::new(Values { confidence: 0.5, iou: 0.5, ..Values::default() });
+    let settings = SharedSettings::new(Overrides { confidence: 0.5, iou: 0.5, ..Overrides::default() });
     let context = Arc::new(Context::new(SourceInfo::default(), model.about.clone(), settings));
     let stop = Stop::new();
     let parts = Parts {

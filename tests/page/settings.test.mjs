@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { Settings, difference, flaw, merged } from '../../html/settings.js';
@@ -70,6 +71,14 @@ test('a document that Spotter would refuse is told, with the place, the value an
   assert.equal(wrong({ labels: 'x'.repeat(500) }).length, 'labels must be of type object, not '.length + 60);
   // At both ends, and what the schema does not know.
   assert.equal(wrong({ confidence: 0, fps_limit: 240, newer: { than: 'this page' } }), '');
+});
+
+test('what the shared examples say is refused is refused here, or by Spotter; what Spotter takes is never refused here', async () => {
+  const read = async (path) => JSON.parse(await readFile(new URL(`../../${path}`, import.meta.url)));
+  const schema = await read('app/core/settings/schema.json');
+  for (const { name, document, error, page: verdict } of (await read('tests/vectors/settings.json')).documents) {
+    assert.equal(flaw(schema, document) === '', error === null || verdict === 'sent', name);
+  }
 });
 
 /** Settings at a page of which Spotter is made up; timers go on by hand. */

@@ -30,7 +30,8 @@ use crate::live::pipeline::{Parts, Pipeline};
 use crate::live::stats::{STAGES, Stats};
 use crate::live::status::SourceInfo;
 use crate::model::decode::Thresholds;
-use crate::settings::{Settings, Values};
+use crate::settings::Overrides;
+use crate::settings::shared::SharedSettings;
 use crate::vision::frame::Frame;
 use busy::Busy;
 pub use busy::keep_busy;
@@ -41,7 +42,7 @@ const ROUNDS: u32 = 4;
 /// What runs before the clock does: caches, thread pools, decoder start.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// Running values of `spotter run`.
-const VALUES: Values = Values { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
+const OVERRIDES: Overrides = Overrides { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
 
 /// Measures and prints.
 ///
@@ -139,7 +140,7 @@ fn decoding_alone(spec: &SourceSpec, time: Duration) -> Result<Measured> {
 
 /// The model alone, again and again on the first frame.
 fn inference_alone(detector: &mut Detector, frame: &Frame, time: Duration) -> Result<Measured> {
-    let thresholds = Thresholds::live(VALUES.confidence, VALUES.iou);
+    let thresholds = Thresholds::live(OVERRIDES.confidence, OVERRIDES.iou);
     let start = Instant::now();
     while start.elapsed() < WARM_UP.min(time / 2) {
         detector.detect(frame, &thresholds)?;
@@ -169,7 +170,7 @@ fn whole_pipeline(
 ) -> Result<Round> {
     let about = Arc::new(model.about(&mut detector));
     let running = Model { about: about.clone(), detector, labels: model.labels.clone() };
-    let context = Arc::new(Context::new(SourceInfo::default(), about, Settings::new(VALUES)));
+    let context = Arc::new(Context::new(SourceInfo::default(), about, SharedSettings::new(OVERRIDES)));
     let stop = Stop::new();
     let parts = Parts {
         opener: Box::new(SpecOpener {

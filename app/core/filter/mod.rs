@@ -5,17 +5,17 @@ pub mod polygon;
 pub mod reason;
 #[cfg(test)]
 mod tests;
-pub mod tuning;
 pub mod zone;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::filter::tuning::Tuning;
 use crate::model::labels::Labels;
+use crate::settings::{Settings, ZoneKind};
 use crate::vision::detection::Detection;
 use crate::vision::predictions::Findings;
 use reason::{Dropped, Reason, Whose};
-use zone::ZoneKind;
+use zone::Zone;
 
 /// Detections below this score are not worth telling of, even as dropped ones; the lowest confidence the
 /// page offers.
@@ -49,7 +49,9 @@ pub struct Sorted {
 /// The settings made ready for the classes of one model.
 #[derive(Debug)]
 pub struct Filter {
-    tuning: Arc<Tuning>,
+    settings: Arc<Settings>,
+    zones: Vec<Zone>,
+    size: RangeInclusive<f32>,
     /// By class.
     rules: Vec<Rule>,
     /// For classes without a name.
@@ -71,37 +73,39 @@ fn bits(mut set: u32) -> impl Iterator<Item = usize> {
 
 impl Filter {
     /// The filter for a model with these labels.
-    pub fn new(tuning: Arc<Tuning>, labels: &Labels) -> Self {
+    pub fn new(settings: Arc<Settings>, labels: &Labels) -> Self {
+        let zones: Vec<Zone> = settings.zones.iter().map(Zone::new).collect();
+        // The zones, as bits, of which something holds.
+        let bits_of = |holds: &dyn Fn(&Zone) -> bool| {
+            let those = zones.iter().enumerate().filter(|(_, zone)| zone.on && holds(zone));
+            those.fold(0, |set, (place, _)| set | 1u32.checked_shl(place as u32).unwrap_or(0))
+        };
+        let confidence = settings.confidence as f32;
         let rule = |label: Option<&str>| {
-            let special = tuning.labels.iter().find(|rule| Some(rule.name.as_str()) == label);
-            let own = special.and_then(|rule| rule.confidence);
-            let zones = |kind: ZoneKind| {
-                let about = tuning.zones.iter().enumerate().filter(|(_, zone)| {
-                    zone.kind == kind && label.map_or(zone.labels.is_empty(), |label| zone.is_about(label))
-                });
-                about.fold(0, |set, (place, _)| set | 1u32.checked_shl(place as u32).unwrap_or(0))
-            };
+            let special = label.and_then(|label| settings.labels.get(label));
+            let own = special.and_then(|special| special.confidence);
+            let of_kind = |kind: ZoneKind| bits_of(&|zone| zone.kind == kind && zone.is_about(label));
             Rule {
-                on: special.is_none_or(|rule| rule.on),
-                confidence: own.unwrap_or(tuning.confidence),
+                on: special.is_none_or(|special| special.on),
+                confidence: own.map_or(confidence, |own| own as f32),
                 whose: if own.is_some() { Whose::Label } else { Whose::All },
-                include: zones(ZoneKind::Include),
-                exclude: zones(ZoneKind::Exclude),
+                include: of_kind(ZoneKind::Include),
+                exclude: of_kind(ZoneKind::Exclude),
             }
         };
         let rules: Vec<Rule> = labels.names().iter().map(|label| rule(Some(label))).collect();
         let other = rule(None);
-        let own = tuning.zones.iter().enumerate().filter(|(_, zone)| zone.confidence.is_some());
-        let own = own.fold(0, |set, (place, _)| set | 1u32.checked_shl(place as u32).unwrap_or(0));
-        let of_zones = tuning.zones.iter().filter_map(|zone| zone.confidence);
+        let own = bits_of(&|zone| zone.confidence.is_some());
+        let of_zones = zones.iter().filter(|zone| zone.on).filter_map(|zone| zone.confidence);
         let all = rules.iter().map(|rule| rule.confidence).chain(of_zones);
         let floor = all.fold(FLOOR.min(other.confidence), f32::min);
-        Self { tuning, rules, other, own, floor }
+        let size = settings.size.min as f32..=settings.size.max as f32;
+        Self { settings, zones, size, rules, other, own, floor }
     }
 
     /// The settings that it was made of.
-    pub fn tuning(&self) -> &Arc<Tuning> {
-        &self.tuning
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// The lowest score that it wants to know of.
@@ -143,7 +147,7 @@ impl Filter {
         if *score < rule.confidence && rule.include & self.own == 0 {
             return Err(Reason::BelowConfidence { threshold: rule.confidence, whose: rule.whose });
         }
-        let zones = &self.tuning.zones;
+        let zones = &self.zones;
         let inside = bits(rule.include)
             .filter(|place| zones[*place].contains(rect))
             .fold(0, |set, place| set | 1 << place);
@@ -167,7 +171,7 @@ impl Filter {
         if !rule.on {
             return Err(Reason::LabelOff);
         }
-        let (least, most) = self.tuning.size;
+        let (least, most) = (*self.size.start(), *self.size.end());
         let size = rect.area().sqrt();
         if size < least {
             return Err(Reason::TooSmall { size, limit: least });

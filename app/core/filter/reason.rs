@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::filter::tuning::Tuning;
 use crate::model::labels::Labels;
+use crate::settings::Settings;
 use crate::vision::detection::Detection;
 
 /// Whose confidence a detection did not reach.
@@ -17,7 +17,7 @@ pub enum Whose {
     Zone(u8),
 }
 
-/// Why a detection was dropped: the first of these that holds. Zones are places in [`Tuning::zones`].
+/// Why a detection was dropped: the first of these that holds. Zones are places in [`Settings::zones`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {
     /// A better one of its class overlaps it.
@@ -93,18 +93,18 @@ fn percent(value: f32) -> String {
 }
 
 /// Names of the zones whose bits are set.
-pub fn names(tuning: &Tuning, zones: u32) -> Vec<&str> {
-    let set = tuning.zones.iter().enumerate().filter(|(place, _)| zones >> (*place).min(31) & 1 == 1);
+pub fn names(settings: &Settings, zones: u32) -> Vec<&str> {
+    let set = settings.zones.iter().enumerate().filter(|(place, _)| zones >> (*place).min(31) & 1 == 1);
     set.map(|(_, zone)| zone.name.as_str()).collect()
 }
 
-fn name(tuning: &Tuning, zone: u8) -> &str {
-    tuning.zones.get(usize::from(zone)).map_or("", |zone| &zone.name)
+fn name(settings: &Settings, zone: u8) -> &str {
+    settings.zones.get(usize::from(zone)).map_or("", |zone| &zone.name)
 }
 
 impl Dropped {
     /// The reason as JSON, under the settings that it was found with.
-    pub fn reason_json(&self, tuning: &Tuning, labels: &Labels) -> Value {
+    pub fn reason_json(&self, settings: &Settings, labels: &Labels) -> Value {
         let Detection { class, score, .. } = self.detection;
         let label = labels.name(class);
         match self.reason {
@@ -120,7 +120,7 @@ impl Dropped {
                     Whose::All => ("below_confidence", String::new()),
                     Whose::Label => ("below_label_confidence", format!(" of {label}")),
                     Whose::Zone(zone) => {
-                        ("below_zone_confidence", format!(" of zone \"{}\"", name(tuning, zone)))
+                        ("below_zone_confidence", format!(" of zone \"{}\"", name(settings, zone)))
                     }
                 };
                 let mut value = json!({
@@ -129,7 +129,7 @@ impl Dropped {
                     "text": format!("below confidence{of}: {below}"),
                 });
                 if let Whose::Zone(zone) = whose {
-                    value["zone"] = json!(name(tuning, zone));
+                    value["zone"] = json!(name(settings, zone));
                 }
                 value
             }
@@ -147,7 +147,7 @@ impl Dropped {
                 "text": format!("larger than {}", percent(limit)),
             }),
             Reason::OutsideZones { zones } => {
-                let names = names(tuning, zones);
+                let names = names(settings, zones);
                 let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
                 let zone = if names.len() == 1 { "zone" } else { "zones" };
                 json!({
@@ -157,7 +157,7 @@ impl Dropped {
                 })
             }
             Reason::InsideZone { zone, threshold } => {
-                let name = name(tuning, zone);
+                let name = name(settings, zone);
                 let score =
                     threshold.map_or(String::new(), |threshold| format!(": {}", below(score, threshold)));
                 json!({

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::settings::{Settings, Values};
+use crate::settings::Overrides;
+use crate::settings::shared::SharedSettings;
 use crate::vision::geometry::Rect;
 use crate::vision::predictions::Suppressed;
 
@@ -11,9 +12,9 @@ fn labels() -> Labels {
 }
 
 fn filter(patch: Value) -> Filter {
-    let settings = Settings::new(Values::default());
+    let settings = SharedSettings::new(Overrides::default());
     let document = settings.patch(&patch, None).unwrap();
-    Filter::new(document.tuning().clone(), &labels())
+    Filter::new(document.settings().clone(), &labels())
 }
 
 fn detection(class: u32, score: f32, rect: [f32; 4]) -> Detection {
@@ -27,9 +28,11 @@ fn judged(filter: &Filter, detection: Detection) -> Result<Vec<String>, (String,
     filter.run(&found, &mut sorted);
     assert_eq!(sorted.kept.len() + sorted.dropped.len(), 1);
     match sorted.dropped.first() {
-        None => Ok(reason::names(filter.tuning(), sorted.zones[0]).into_iter().map(str::to_owned).collect()),
+        None => {
+            Ok(reason::names(filter.settings(), sorted.zones[0]).into_iter().map(str::to_owned).collect())
+        }
         Some(dropped) => {
-            let value = dropped.reason_json(filter.tuning(), &labels());
+            let value = dropped.reason_json(filter.settings(), &labels());
             let text = |name: &str| value[name].as_str().unwrap().to_owned();
             Err((text("kind"), text("text")))
         }
@@ -187,7 +190,7 @@ fn what_is_told_is_bounded_and_begins_with_what_nms_suppressed() {
     filter.run(&found, &mut sorted);
     assert_eq!((sorted.kept.len(), sorted.zones.len()), (1, 1));
     assert_eq!(sorted.dropped.len(), 2 + DROPPED_LIMIT, "what is below the floor is not told");
-    let json = sorted.dropped[0].reason_json(filter.tuning(), &labels());
+    let json = sorted.dropped[0].reason_json(filter.settings(), &labels());
     assert_eq!(json["by"], json!({ "type": "0", "index": 0, "score": 0.9 }));
     assert_eq!(json["text"], "suppressed by NMS: overlaps 0 0.90 by 0.75");
     assert_eq!(sorted.dropped[2].detection.score, 0.4);

@@ -12,8 +12,8 @@ use crate::base::clock::milliseconds;
 use crate::base::time::{timestamp, unix_milliseconds};
 use crate::filter::Sorted;
 use crate::filter::reason::{names, rounded};
-use crate::filter::tuning::Tuning;
 use crate::model::labels::Labels;
+use crate::settings::Settings;
 use crate::vision::detection::Detection;
 use crate::vision::frame::Frame;
 use crate::vision::geometry::Rect;
@@ -48,7 +48,7 @@ pub struct Scene {
     /// Detections kept and dropped, normalised to the frame.
     pub sorted: Sorted,
     /// The settings that they were sorted with.
-    pub tuning: Arc<Tuning>,
+    pub settings: Arc<Settings>,
     /// Classes of the whole picture, best first, where the model is a classifier.
     pub classes: Vec<ClassScore>,
     /// Class of every pixel; empty where the model gives none.
@@ -70,7 +70,7 @@ fn bounding_box(rect: &Rect) -> Value {
 
 impl Scene {
     /// An empty scene of a frame.
-    pub fn of(frame: &Frame, labels: Arc<Labels>, tuning: Arc<Tuning>) -> Self {
+    pub fn of(frame: &Frame, labels: Arc<Labels>, settings: Arc<Settings>) -> Self {
         let (width, height) = frame.layout.display_size();
         Self {
             seq: frame.seq,
@@ -79,7 +79,7 @@ impl Scene {
             size: (frame.layout.width, frame.layout.height),
             display: (width.round() as usize, height.round() as usize),
             sorted: Sorted::default(),
-            tuning,
+            settings,
             classes: Vec::new(),
             mask: Mask::default(),
             timing: Timing::default(),
@@ -117,12 +117,12 @@ impl Scene {
         let Sorted { kept, zones, dropped } = &self.sorted;
         let observations = kept.iter().zip(zones).map(|(detection, zones)| {
             let mut value = self.observation(detection);
-            value["zones"] = json!(names(&self.tuning, *zones));
+            value["zones"] = json!(names(&self.settings, *zones));
             value
         });
         let dropped = dropped.iter().map(|dropped| {
             let mut value = self.observation(&dropped.detection);
-            value["reason"] = dropped.reason_json(&self.tuning, &self.labels);
+            value["reason"] = dropped.reason_json(&self.settings, &self.labels);
             value
         });
         let mut value = json!({

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::document::{Document, defaults, migrated};
-use super::{Settings, Values};
+use super::Overrides;
+use super::revision::{Revision, migrated};
+use super::shared::SharedSettings;
 use crate::base::atomic_file;
 
 /// A slider that is being dragged changes many times a second, and flash memory wears out: what has not changed
@@ -17,15 +18,13 @@ const RETRY: Duration = Duration::from_secs(5);
 /// In the file, beside the settings: what the command line said when they were changed. With another one the
 /// command line is the newer decision.
 pub(super) const INSTEAD_OF: &str = "instead_of";
-/// The settings that the command line says too.
-const GIVEN: [&str; 3] = ["confidence", "iou", "sensor"];
 
 /// `settings.json`: written a moment after a change, atomically, and a second time beside it as the last good copy.
 #[derive(Debug)]
 pub struct SettingsFile {
     path: PathBuf,
     /// What the command line says.
-    given: Value,
+    overrides: Overrides,
     /// ETag of what the file says, or of what holds without it.
     written: String,
     /// ETag of what is to be written, and when.
@@ -43,21 +42,16 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn named(values: &Value) -> Value {
-    GIVEN.iter().map(|name| ((*name).to_owned(), values[*name].clone())).collect()
-}
-
 impl SettingsFile {
-    /// The file at `path`, and the settings to start with where the command line says `given`. A damaged file is
-    /// told of, and its last good copy taken.
-    pub fn open(path: PathBuf, given: Values) -> (Self, Settings) {
-        let given = defaults(given);
+    /// The file at `path`, and the settings to start with where the command line says `overrides`. A damaged file
+    /// is told of, and its last good copy taken.
+    pub fn open(path: PathBuf, overrides: Overrides) -> (Self, SharedSettings) {
         let copy = beside(&path, ".bak");
-        let (found, damage) = match read(&path, &given) {
+        let (found, damage) = match read(&path, overrides) {
             Ok(found) => (found, None),
             Err(why) => {
                 let file = path.display();
-                let (found, then) = match read(&copy, &given) {
+                let (found, then) = match read(&copy, overrides) {
                     Ok(Some(found)) => (Some(found), format!("its last good copy {} is", copy.display())),
                     _ => (None, "the defaults hold".to_owned()),
                 };
@@ -66,10 +60,10 @@ impl SettingsFile {
                 (found, Some(text))
             }
         };
-        let document = found.unwrap_or_else(|| Document::of(given.clone()));
-        let written = document.etag().to_owned();
-        let file = Self { path, given: given.clone(), written, due: None, trouble: None, damage };
-        (file, Settings::holding(document, given))
+        let revision = found.unwrap_or_else(|| Revision::first(overrides));
+        let written = revision.etag().to_owned();
+        let file = Self { path, overrides, written, due: None, trouble: None, damage };
+        (file, SharedSettings::holding(revision, overrides))
     }
 
     /// Where it is.
@@ -83,31 +77,31 @@ impl SettingsFile {
     }
 
     /// To be called often with the settings as they are `now`: writes them once they have come to rest.
-    pub fn keep(&mut self, document: &Document, now: Instant) {
-        if document.etag() == self.written {
+    pub fn keep(&mut self, revision: &Revision, now: Instant) {
+        if revision.etag() == self.written {
             self.due = None;
             return;
         }
         match &self.due {
-            Some((waiting, at)) if waiting == document.etag() => {
-                if now >= *at && !self.write(document) {
-                    self.due = Some((document.etag().to_owned(), now + RETRY));
+            Some((waiting, at)) if waiting == revision.etag() => {
+                if now >= *at && !self.write(revision) {
+                    self.due = Some((revision.etag().to_owned(), now + RETRY));
                 }
             }
-            _ => self.due = Some((document.etag().to_owned(), now + QUIET)),
+            _ => self.due = Some((revision.etag().to_owned(), now + QUIET)),
         }
     }
 
     /// Writes at once what has changed; for the end of the program.
-    pub fn keep_now(&mut self, document: &Document) {
-        if document.etag() != self.written {
-            self.write(document);
+    pub fn keep_now(&mut self, revision: &Revision) {
+        if revision.etag() != self.written {
+            self.write(revision);
         }
     }
 
-    fn write(&mut self, document: &Document) -> bool {
-        let mut content = document.to_json().clone();
-        content[INSTEAD_OF] = named(&self.given);
+    fn write(&mut self, revision: &Revision) -> bool {
+        let mut content = revision.to_json().clone();
+        content[INSTEAD_OF] = self.overrides.to_json();
         let json = format!("{content:#}\n");
         if self.damage.is_some() {
             // Somebody may want to see what was in it. Where that fails, writing says why.
@@ -118,7 +112,7 @@ impl SettingsFile {
             .and_then(|()| atomic_file::write(&beside(&self.path, ".bak"), json.as_bytes()));
         match written {
             Ok(()) => {
-                document.etag().clone_into(&mut self.written);
+                revision.etag().clone_into(&mut self.written);
                 (self.due, self.damage) = (None, None);
                 if self.trouble.take().is_some() {
                     log::info!("the settings are in {} now", self.path.display());
@@ -142,8 +136,8 @@ impl SettingsFile {
     }
 }
 
-/// The document in a file, where there is one, with what the command line has decided since.
-fn read(path: &Path, given: &Value) -> Result<Option<Document>, String> {
+/// The settings in a file, where there is one, with what the command line has decided since.
+fn read(path: &Path, overrides: Overrides) -> Result<Option<Revision>, String> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -151,16 +145,14 @@ fn read(path: &Path, given: &Value) -> Result<Option<Document>, String> {
     };
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     let mut value = migrated(value).map_err(|error| error.to_string())?;
-    if let Value::Object(members) = &mut value {
+    let now = overrides.to_json();
+    if let (Value::Object(members), Value::Object(now)) = (&mut value, now) {
         // A file that was written by hand or exported took the place of the defaults.
-        let before = members.shift_remove(INSTEAD_OF).unwrap_or_else(|| named(&defaults(Values::default())));
-        for name in GIVEN {
-            if before[name] != given[name] {
-                members.insert(name.to_owned(), given[name].clone());
-            }
-        }
+        let before = members.shift_remove(INSTEAD_OF).unwrap_or_else(|| Overrides::default().to_json());
+        members.extend(now.into_iter().filter(|(name, value)| before[name] != *value));
     }
-    Document::new(value, given).map(Some).map_err(|error| error.to_string())
+    let defaults = Revision::first(overrides);
+    Revision::new(value, defaults.to_json()).map(Some).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -168,19 +160,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::settings::tests::values;
     use crate::vision::sensor::View;
 
-    const GIVEN: Values = Values { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
+    const GIVEN: Overrides = Overrides { confidence: 0.5, iou: 0.45, sensor: View::Input(1) };
 
-    fn open(path: &Path, given: Values) -> (SettingsFile, Settings) {
+    fn open(path: &Path, given: Overrides) -> (SettingsFile, SharedSettings) {
         SettingsFile::open(path.to_owned(), given)
     }
 
-    fn confidence(path: &Path, given: Values) -> f32 {
-        open(path, given).1.values().confidence
+    fn confidence(path: &Path, given: Overrides) -> f32 {
+        values(&open(path, given).1).confidence
     }
 
-    fn set(settings: &Settings, confidence: f32) {
+    fn set(settings: &SharedSettings, confidence: f32) {
         settings.patch(&json!({ "confidence": confidence }), None).unwrap();
     }
 
@@ -191,20 +184,20 @@ mod tests {
         let (mut file, settings) = open(&path, GIVEN);
         let begun = Instant::now();
         let at = |ms: u64| begun + Duration::from_millis(ms);
-        file.keep(&settings.document(), at(0));
+        file.keep(&settings.revision(), at(0));
         // Dragged for two seconds: nothing is written meanwhile.
         for step in 0..40 {
             set(&settings, 0.25 + step as f32 / 64.0);
-            file.keep(&settings.document(), at(50 * step));
+            file.keep(&settings.revision(), at(50 * step));
             assert!(!path.exists());
         }
-        file.keep(&settings.document(), at(2900));
+        file.keep(&settings.revision(), at(2900));
         assert!(!path.exists());
-        file.keep(&settings.document(), at(2950));
+        file.keep(&settings.revision(), at(2950));
         assert_eq!(confidence(&path, GIVEN), 0.25 + 39.0 / 64.0);
         // Back where it was before the pause is a change too.
         settings.reset(None).unwrap();
-        file.keep_now(&settings.document());
+        file.keep_now(&settings.revision());
         assert_eq!(confidence(&path, GIVEN), 0.5);
     }
 
@@ -214,15 +207,15 @@ mod tests {
         let path = folder.path().join("settings.json");
         let (mut file, settings) = open(&path, GIVEN);
         settings.patch(&json!({ "confidence": 0.75, "iou": 0.25, "size": { "min": 0.5 } }), None).unwrap();
-        file.keep_now(&settings.document());
-        let other = open(&path, Values { confidence: 0.125, ..GIVEN }).1;
-        assert_eq!(other.values(), Values { confidence: 0.125, iou: 0.25, ..GIVEN });
-        assert_eq!(other.document().tuning().size, (0.5, 1.0));
+        file.keep_now(&settings.revision());
+        let other = open(&path, Overrides { confidence: 0.125, ..GIVEN }).1;
+        assert_eq!(values(&other), Overrides { confidence: 0.125, iou: 0.25, ..GIVEN });
+        assert_eq!((other.now().size.min, other.now().size.max), (0.5, 1.0));
         assert_eq!(confidence(&path, GIVEN), 0.75);
         // What somebody wrote by hand took the place of the defaults.
         std::fs::write(&path, r#"{ "confidence": 0.25 }"#).unwrap();
         assert_eq!(confidence(&path, GIVEN), 0.25);
-        assert_eq!(confidence(&path, Values { confidence: 0.75, ..GIVEN }), 0.75);
+        assert_eq!(confidence(&path, Overrides { confidence: 0.75, ..GIVEN }), 0.75);
     }
 
     #[test]
@@ -231,16 +224,16 @@ mod tests {
         let path = folder.path().join("settings.json");
         let (mut file, settings) = open(&path, GIVEN);
         settings.patch(&json!({ "sensor": "input=3" }), None).unwrap();
-        file.keep_now(&settings.document());
-        let sensor = |given| open(&path, given).1.document().tuning().sensor;
+        file.keep_now(&settings.revision());
+        let sensor = |given| open(&path, given).1.now().sensor;
         assert_eq!(sensor(GIVEN), View::Input(3));
-        assert_eq!(sensor(Values { sensor: View::Channel(2), ..GIVEN }), View::Channel(2));
+        assert_eq!(sensor(Overrides { sensor: View::Channel(2), ..GIVEN }), View::Channel(2));
         for bad in ["3", "input=0", "input=65", "view=1"] {
             let error = settings.patch(&json!({ "sensor": bad }), None).unwrap_err().to_string();
             assert!(error.starts_with("sensor: "), "{error}");
         }
         settings.patch(&json!({ "sensor": null }), None).unwrap();
-        assert_eq!(settings.values().sensor, View::Input(1));
+        assert_eq!(values(&settings).sensor, View::Input(1));
     }
 
     #[test]
@@ -249,12 +242,12 @@ mod tests {
         let path = folder.path().join("settings.json");
         let (mut file, settings) = open(&path, GIVEN);
         set(&settings, 0.75);
-        file.keep_now(&settings.document());
+        file.keep_now(&settings.revision());
         let good = std::fs::read_to_string(&path).unwrap();
         for bad in ["", "[]", "7", &good.replace("0.75", "7"), &good.replace(": 2", ": 3"), &good[..20]] {
             std::fs::write(&path, bad).unwrap();
             let (file, settings) = open(&path, GIVEN);
-            assert_eq!(settings.values().confidence, 0.75, "{bad}");
+            assert_eq!(values(&settings).confidence, 0.75, "{bad}");
             let said = file.trouble().unwrap();
             assert!(said.contains("is not used") && said.contains("settings.json.bak"), "{said}");
             // Nothing is written before something changes.
@@ -262,7 +255,7 @@ mod tests {
         }
         let (mut file, settings) = open(&path, GIVEN);
         set(&settings, 0.25);
-        file.keep_now(&settings.document());
+        file.keep_now(&settings.revision());
         assert_eq!(file.trouble(), None);
         assert_eq!(std::fs::read_to_string(beside(&path, ".damaged")).unwrap(), good[..20]);
         assert_eq!(confidence(&path, GIVEN), 0.25);
@@ -271,7 +264,7 @@ mod tests {
             std::fs::write(name, "{").unwrap();
         }
         let (file, settings) = open(&path, GIVEN);
-        assert_eq!(settings.values(), GIVEN);
+        assert_eq!(values(&settings), GIVEN);
         assert!(file.trouble().unwrap().contains("the defaults hold"));
     }
 
@@ -283,19 +276,19 @@ mod tests {
         std::fs::write(&path, old).unwrap();
         let (mut file, settings) = open(&path, GIVEN);
         assert_eq!(file.trouble(), None);
-        assert_eq!(settings.values(), Values { confidence: 0.3, iou: 0.6, ..GIVEN });
-        file.keep(&settings.document(), Instant::now());
+        assert_eq!(values(&settings), Overrides { confidence: 0.3, iou: 0.6, ..GIVEN });
+        file.keep(&settings.revision(), Instant::now());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), old, "an older version can still read it");
         settings.patch(&json!({ "fit": "stretch" }), None).unwrap();
-        file.keep_now(&settings.document());
+        file.keep_now(&settings.revision());
         let new: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(
             (&new["schema"], &new["confidence"], &new["fit"]),
             (&json!(2), &json!(0.3), &json!("stretch"))
         );
         assert_eq!(
-            open(&path, Values { iou: 0.7, ..GIVEN }).1.values(),
-            Values { confidence: 0.3, iou: 0.7, ..GIVEN }
+            values(&open(&path, Overrides { iou: 0.7, ..GIVEN }).1),
+            Overrides { confidence: 0.3, iou: 0.7, ..GIVEN }
         );
     }
 
@@ -307,14 +300,14 @@ mod tests {
         std::fs::write(&path, "in the way").unwrap();
         let begun = Instant::now();
         set(&settings, 0.75);
-        file.keep(&settings.document(), begun);
-        file.keep(&settings.document(), begun + QUIET);
+        file.keep(&settings.revision(), begun);
+        file.keep(&settings.revision(), begun + QUIET);
         let trouble = file.trouble().unwrap();
         assert!(trouble.contains("settings.json") && trouble.contains("until the next start"), "{trouble}");
         std::fs::remove_file(&path).unwrap();
-        file.keep(&settings.document(), begun + QUIET + RETRY / 2);
+        file.keep(&settings.revision(), begun + QUIET + RETRY / 2);
         assert!(!path.exists(), "not yet");
-        file.keep(&settings.document(), begun + QUIET + RETRY);
+        file.keep(&settings.revision(), begun + QUIET + RETRY);
         assert_eq!(file.trouble(), None);
         assert_eq!(confidence(&path.join("settings.json"), GIVEN), 0.75);
     }

@@ -1,218 +1,288 @@
-//! What a user can turn while Spotter runs: one JSON document. Every setting is live: it acts on the next frame.
+//! What a user can set while Spotter runs. Every setting acts on the next frame.
+//!
+//! [`Settings`] is the one description: validation, defaults and `schema.json` follow from its fields, their comments
+//! and their limits. The first line of a field's comment is what a person calls it.
 
-pub mod document;
 pub mod file;
-pub mod shape;
+pub mod revision;
+pub mod shared;
 #[cfg(test)]
 mod tests;
+mod validation;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value, json};
 
-use crate::base::error::{Error, Kind, Result};
-use crate::filter::tuning::Tuning;
+use crate::vision::geometry::Fit;
 use crate::vision::sensor::View;
-use document::{CONFIDENCE, DOCUMENT, Document, IOU, defaults, migrated};
 
-/// What the command line says.
+/// The version of the settings' JSON.
+pub const SCHEMA: u32 = 2;
+/// Zones at most: a set of them is a `u32`.
+pub const MOST_ZONES: usize = 32;
+/// Corners of a zone at most.
+pub const MOST_POINTS: usize = 32;
+
+/// The settings as the JSON has them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+#[cfg_attr(test, schemars(title = "Spotter's settings", description = tests::BEYOND_THE_SCHEMA))]
+pub struct Settings {
+    /// # Version
+    /// The version of the document's shape.
+    #[cfg_attr(test, schemars(with = "Value", extend("const" = SCHEMA)))]
+    pub schema: Number,
+    /// # Confidence
+    /// Detections with a lower score are dropped.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "score", "x-spotter-step" = 0.01)))]
+    pub confidence: f64,
+    /// # Overlap for NMS
+    /// Of two boxes of one class that overlap more, the weaker is dropped; models that do this themselves ignore it.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "intersection over union", "x-spotter-step" = 0.01)))]
+    pub iou: f64,
+    /// # Labels
+    /// What is special about single labels.
+    #[cfg_attr(test, schemars(extend("propertyNames" = { "minLength": 1, "maxLength": 100 })))]
+    pub labels: BTreeMap<String, LabelSettings>,
+    /// # Size
+    /// Detections of another size are dropped. A box's size is the square root of its share of the picture's area: half
+    /// as wide and half as high as the picture is 0.5.
+    pub size: SizeSettings,
+    /// # Zones
+    /// Parts of the source picture.
+    #[cfg_attr(test, schemars(length(min = 0, max = MOST_ZONES)))]
+    pub zones: Vec<ZoneSettings>,
+    /// # Fit
+    /// How frames are fitted into the model's input; auto: as the model was trained, or as the command line says.
+    pub fit: FitChoice,
+    /// # Sensor
+    /// Which of a camera's sensors is looked at: input=2, or channel=1 for a view of it; as the command line says where
+    /// nobody chose. Other sources have none.
+    #[cfg_attr(test, schemars(with = "String", length(min = 1, max = 16)))]
+    #[cfg_attr(test, serde(serialize_with = "tests::as_text"))]
+    #[serde(deserialize_with = "sensor")]
+    pub sensor: View,
+    /// # Frame-rate limit
+    /// At most so many frames a second go through the model and onto the page; null for all.
+    #[cfg_attr(test, schemars(range(min = 0.1, max = 240.0), extend("x-spotter-unit" = "frames/s")))]
+    pub fps_limit: Option<f64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            confidence: 0.5,
+            iou: 0.45,
+            labels: BTreeMap::new(),
+            size: SizeSettings::default(),
+            zones: Vec::new(),
+            fit: FitChoice::Auto,
+            sensor: View::default(),
+            fps_limit: None,
+        }
+    }
+}
+
+/// What is special about a label.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub struct LabelSettings {
+    /// # Shown
+    /// Whether detections with this label are kept.
+    #[serde(default = "yes")]
+    pub on: bool,
+    /// # Confidence of this label
+    /// In place of the confidence for all; null for that.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "score", "x-spotter-step" = 0.01)))]
+    #[serde(default)]
+    pub confidence: Option<f64>,
+}
+
+/// Smallest and largest box.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub struct SizeSettings {
+    /// # Smallest
+    /// Smaller boxes are dropped.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "square root of the share of the picture's area")))]
+    pub min: f64,
+    /// # Largest
+    /// Larger boxes are dropped.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "square root of the share of the picture's area")))]
+    pub max: f64,
+}
+
+impl Default for SizeSettings {
+    fn default() -> Self {
+        Self { min: 0.0, max: 1.0 }
+    }
+}
+
+/// A part of the source picture in which other rules hold.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub struct ZoneSettings {
+    /// # Name
+    /// Tells the zone from the others.
+    #[cfg_attr(test, schemars(length(min = 1, max = 64)))]
+    pub name: String,
+    /// # In use
+    /// A zone that is off is as if it were not there.
+    #[serde(default = "yes")]
+    pub on: bool,
+    /// # Kind
+    /// include: detections outside of all such zones are dropped; exclude: those inside are.
+    #[serde(default)]
+    pub kind: ZoneKind,
+    /// # Corners
+    /// Where edges cross, what is enclosed an odd number of times is inside.
+    #[cfg_attr(test, schemars(length(min = 3, max = MOST_POINTS)))]
+    pub points: Vec<Point>,
+    /// # What has to be inside
+    /// The middle of the box's lower edge, the box's centre, or a share of the box.
+    #[serde(default)]
+    pub anchor: Anchor,
+    /// # Overlap
+    /// The share of the box that has to be inside, for the anchor overlap.
+    #[cfg_attr(test, schemars(range(min = 0.01, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "share of the box", "x-spotter-step" = 0.01)))]
+    #[serde(default = "half")]
+    pub share: f64,
+    /// # Labels
+    /// The labels that the zone is about; none for all.
+    #[cfg_attr(test, schemars(length(min = 0, max = 1024), inner(length(min = 1, max = 100))))]
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// # Confidence in this zone
+    /// include: in place of the label's and of that for all; exclude: detections that reach it are kept.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "score", "x-spotter-step" = 0.01)))]
+    #[serde(default)]
+    pub confidence: Option<f64>,
+}
+
+/// A corner of a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub struct Point {
+    /// # From the left
+    /// 0 is the picture's left edge, 1 its right edge.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "share of the picture's width")))]
+    pub x: f64,
+    /// # From the top
+    /// 0 is the picture's upper edge, 1 its lower edge.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
+    #[cfg_attr(test, schemars(extend("x-spotter-unit" = "share of the picture's height")))]
+    pub y: f64,
+}
+
+/// What a zone does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub enum ZoneKind {
+    /// Keeps what is inside.
+    #[default]
+    Include,
+    /// Drops what is inside.
+    Exclude,
+}
+
+/// What of a box has to be inside of a zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub enum Anchor {
+    /// The middle of its lower edge: where a thing stands.
+    #[default]
+    BottomCentre,
+    /// Its centre.
+    Centre,
+    /// A share of its area.
+    Overlap,
+}
+
+/// How frames are fitted into the model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
+pub enum FitChoice {
+    /// As the model was trained, or as the command line says.
+    #[default]
+    Auto,
+    /// Whole frame with bars.
+    Letterbox,
+    /// Whole frame, shape not kept.
+    Stretch,
+    /// The middle of the frame.
+    Crop,
+}
+
+impl FitChoice {
+    /// The fit that was chosen; `None` for [`FitChoice::Auto`].
+    pub fn fit(self) -> Option<Fit> {
+        match self {
+            Self::Auto => None,
+            Self::Letterbox => Some(Fit::Letterbox),
+            Self::Stretch => Some(Fit::Stretch),
+            Self::Crop => Some(Fit::Crop),
+        }
+    }
+}
+
+/// What the command line says in place of the defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Values {
-    /// Detections below this score are dropped. 0..=1.
+pub struct Overrides {
+    /// [`Settings::confidence`]
     pub confidence: f32,
-    /// Of two boxes of one class that overlap more than this, the weaker is dropped; heads whose NMS is
-    /// in the model file ignore it. 0..=1.
+    /// [`Settings::iou`]
     pub iou: f32,
-    /// Which of a camera's sensors is looked at.
+    /// [`Settings::sensor`]
     pub sensor: View,
 }
 
-impl Default for Values {
+impl Default for Overrides {
     fn default() -> Self {
-        Self { confidence: CONFIDENCE, iou: IOU, sensor: View::default() }
+        let Settings { confidence, iou, sensor, .. } = Settings::default();
+        Self { confidence: confidence as f32, iou: iou as f32, sensor }
     }
 }
 
-/// Settings shared by all threads. Who reads them for every frame does so through a [`Reader`].
-#[derive(Debug)]
-pub struct Settings {
-    /// Counts the changes.
-    version: AtomicU64,
-    defaults: Value,
-    document: Mutex<Arc<Document>>,
-}
+impl Overrides {
+    /// The defaults with these in their place.
+    pub fn settings(self) -> Settings {
+        // As the user wrote it: 0.45, not the 0.449999988 that 32 bits make of it.
+        let rounded = |value: f32| (f64::from(value.clamp(0.0, 1.0)) * 1e6).round() / 1e6;
+        let Self { confidence, iou, sensor } = self;
+        Settings { confidence: rounded(confidence), iou: rounded(iou), sensor, ..Settings::default() }
+    }
 
-/// Tells when settings have changed: one atomic read as long as they have not.
-#[derive(Debug, Default)]
-pub struct Reader {
-    seen: Option<u64>,
-}
-
-impl Reader {
-    /// The settings where they are not those of the call before; so always the first time.
-    pub fn news(&mut self, settings: &Settings) -> Option<Arc<Tuning>> {
-        let version = settings.version.load(Ordering::Acquire);
-        if self.seen == Some(version) {
-            return None;
-        }
-        // Read before the document: what changes in between is news the next time.
-        self.seen = Some(version);
-        Some(settings.document().tuning().clone())
+    fn to_json(self) -> Value {
+        let Settings { confidence, iou, sensor, .. } = self.settings();
+        json!({ "confidence": confidence, "iou": iou, "sensor": sensor.to_string() })
     }
 }
 
-impl Settings {
-    /// Settings that start with `values`, all others as they are by default.
-    pub fn new(values: Values) -> Self {
-        let defaults = defaults(values);
-        Self::holding(Document::of(defaults.clone()), defaults)
-    }
-
-    fn holding(document: Document, defaults: Value) -> Self {
-        Self { version: AtomicU64::new(0), defaults, document: Mutex::new(Arc::new(document)) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Document>> {
-        self.document.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The document now: as JSON, its ETag, what is not understood in it.
-    pub fn document(&self) -> Arc<Document> {
-        self.lock().clone()
-    }
-
-    /// Confidence and overlap now.
-    pub fn values(&self) -> Values {
-        let document = self.document();
-        let Tuning { confidence, iou, sensor, .. } = **document.tuning();
-        Values { confidence, iou, sensor }
-    }
-
-    /// What the status says of them: the two that there have always been, and the ETag of all.
-    pub fn summary(&self) -> Value {
-        let document = self.document();
-        let value = document.to_json();
-        json!({ "confidence": value["confidence"], "iou": value["iou"], "etag": document.etag() })
-    }
-
-    /// Changes the document where it still is the one `expected` (an ETag), or where none is expected.
-    fn change(
-        &self,
-        expected: Option<&str>,
-        make: impl FnOnce(&Document) -> Result<Document>,
-    ) -> Result<Arc<Document>> {
-        let mut current = self.lock();
-        if let Some(expected) = expected
-            && expected != current.etag()
-        {
-            let text = format!(
-                "the settings have changed meanwhile (their ETag is \"{}\", not \"{expected}\"); read them again and \
-                 repeat the change",
-                current.etag()
-            );
-            return Err(Error::new(Kind::Outdated, text));
-        }
-        *current = Arc::new(make(&current)?);
-        self.version.fetch_add(1, Ordering::Release);
-        Ok(current.clone())
-    }
-
-    /// Applies a JSON merge patch (RFC 7396): all of it or nothing. `null` brings a setting back to its default.
-    ///
-    /// # Errors
-    /// `Kind::Usage` for a name that is not known or a value that is not taken, `Kind::Outdated` where the
-    /// document is not the one `expected`.
-    pub fn patch(&self, patch: &Value, expected: Option<&str>) -> Result<Arc<Document>> {
-        if !patch.is_object() {
-            let text = "settings must be a JSON object, for example {\"confidence\": 0.5}";
-            return Err(Error::new(Kind::Usage, text));
-        }
-        self.change(expected, |current| {
-            let mut strange = Vec::new();
-            DOCUMENT.unknown(patch, &mut String::new(), &mut strange);
-            // What a newer version left in zones comes back with them.
-            let is_new = |path: &&String| !path.starts_with("zones[") && !current.unknown().contains(path);
-            if let Some(path) = strange.iter().find(is_new) {
-                let text =
-                    format!("there is no setting \"{path}\"; /api/settings/schema lists those there are");
-                return Err(Error::new(Kind::Usage, text));
-            }
-            let mut value = current.to_json().clone();
-            merge(&mut value, patch);
-            Document::new(value, &self.defaults)
-        })
-    }
-
-    /// Takes another document in place of this one, of this or an older schema. What is not understood in it is
-    /// kept.
-    ///
-    /// # Errors
-    /// As for [`Settings::patch`].
-    pub fn replace(&self, value: &Value, expected: Option<&str>) -> Result<Arc<Document>> {
-        self.change(expected, |_| {
-            let mut value = migrated(value.clone())?;
-            // The file's own.
-            value.as_object_mut().and_then(|members| members.shift_remove(file::INSTEAD_OF));
-            Document::new(value, &self.defaults)
-        })
-    }
-
-    /// Back to the defaults, and to what the command line says.
-    ///
-    /// # Errors
-    /// `Kind::Outdated` where the document is not the one `expected`.
-    pub fn reset(&self, expected: Option<&str>) -> Result<Arc<Document>> {
-        self.change(expected, |_| Document::new(self.defaults.clone(), &self.defaults))
-    }
-
-    /// The JSON Schema (2020-12) of the document. `default` is what [`Settings::reset`] goes back to.
-    pub fn schema(&self) -> Value {
-        let mut schema = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": "Spotter's settings",
-            "description": "Beyond this schema: size.min is not above size.max, sensor names one, and no two zones have one name.",
-        });
-        let mut shape = DOCUMENT.schema();
-        for name in ["confidence", "iou", "sensor"] {
-            shape["properties"][name]["default"] = self.defaults[name].clone();
-        }
-        if let (Value::Object(schema), Value::Object(shape)) = (&mut schema, shape) {
-            schema.extend(shape);
-        }
-        schema
-    }
-
-    /// What a person should know of the settings.
-    pub fn notices(&self) -> Vec<String> {
-        let document = self.document();
-        let unknown = document.unknown();
-        if unknown.is_empty() {
-            return Vec::new();
-        }
-        let text = format!(
-            "this version does not know the settings {}; they are kept, and change nothing",
-            unknown.join(", ")
-        );
-        vec![text]
-    }
+fn yes() -> bool {
+    true
 }
 
-/// RFC 7396: objects are merged, `null` takes a member away, anything else takes the place of what was.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(members) = target else { return };
-    for (name, change) in changes {
-        if change.is_null() {
-            members.shift_remove(name);
-        } else {
-            merge(members.entry(name).or_insert(Value::Null), change);
-        }
-    }
+fn half() -> f64 {
+    0.5
+}
+
+fn sensor<'de, D: Deserializer<'de>>(from: D) -> Result<View, D::Error> {
+    String::deserialize(from)?.parse().map_err(|why| D::Error::custom(format!("sensor: {why}")))
 }

@@ -1,10 +1,76 @@
+use std::path::Path;
+use std::sync::Arc;
+
 use proptest::prelude::*;
+use schemars::generate::SchemaSettings;
+use serde::Serializer;
 use serde_json::{Value, json};
 
+use super::revision::{JSON_SCHEMA, Revision};
+use super::shared::{Reader, SharedSettings, merge};
 use super::*;
+use crate::base::error::Kind;
 
-fn settings() -> Settings {
-    Settings::new(Values::default())
+pub(super) const BEYOND_THE_SCHEMA: &str =
+    "Beyond this schema: size.min is not above size.max, sensor names one, and no two zones have one name.";
+
+pub(super) fn as_text<S: Serializer>(sensor: &View, into: S) -> Result<S::Ok, S::Error> {
+    into.collect_str(sensor)
+}
+
+fn settings() -> SharedSettings {
+    SharedSettings::new(Overrides::default())
+}
+
+/// What the command line could have said to have these settings.
+pub(super) fn values(settings: &SharedSettings) -> Overrides {
+    let now = settings.now();
+    Overrides { confidence: now.confidence as f32, iou: now.iou as f32, sensor: now.sensor }
+}
+
+/// What schemars derives, in the words that the page and other programs know.
+fn worded(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(worded);
+            // Rust's types, and texts in lines.
+            members.shift_remove("format");
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            if let Some(Value::Array(words)) = members.get("oneOf") {
+                let words: Vec<Value> = words.iter().map(|word| word["const"].clone()).collect();
+                members.shift_remove("oneOf");
+                members.insert("enum".to_owned(), json!(words));
+            }
+            for (_, field) in
+                members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+            {
+                if field.get("const").is_none() {
+                    field["x-spotter-effect"] = json!("live");
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(worded),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_kept_schema_is_that_of_the_settings() {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Settings>().to_value();
+    worded(&mut schema);
+    let text = format!("{schema:#}\n");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings/schema.json");
+    if std::env::var_os("SPOTTER_WRITE_SCHEMA").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "the settings have changed: write their schema with SPOTTER_WRITE_SCHEMA=1, then test again"
+    );
 }
 
 fn points() -> Value {
@@ -33,14 +99,14 @@ fn full() -> Value {
 #[test]
 fn a_patch_is_applied_whole_or_not_at_all() {
     let settings = settings();
-    assert_eq!(settings.values(), Values { confidence: 0.5, iou: 0.45, ..Values::default() });
-    assert_eq!(settings.document().to_json()["confidence"].to_string(), "0.5");
+    assert_eq!(values(&settings), Overrides { confidence: 0.5, iou: 0.45, ..Overrides::default() });
+    assert_eq!(settings.revision().to_json()["confidence"].to_string(), "0.5");
     settings.patch(&json!({ "confidence": 0.25 }), None).unwrap();
-    assert_eq!(settings.values().confidence, 0.25);
-    let before = settings.document();
+    assert_eq!(values(&settings).confidence, 0.25);
+    let before = settings.revision();
     let error = settings.patch(&json!({ "confidence": 0.9, "iou": 7 }), None).unwrap_err();
     assert_eq!(error.to_string(), "iou must be from 0 to 1, not 7");
-    assert!(Arc::ptr_eq(&before, &settings.document()));
+    assert!(Arc::ptr_eq(&before, &settings.revision()));
     for bad in [json!({ "confidence": "x" }), json!([1]), json!(null), json!({ "schema": 1 })] {
         assert_eq!(settings.patch(&bad, None).unwrap_err().kind(), Kind::Usage, "{bad}");
     }
@@ -48,7 +114,7 @@ fn a_patch_is_applied_whole_or_not_at_all() {
 
 #[test]
 fn a_patch_is_a_merge_patch() {
-    let settings = Settings::new(Values { confidence: 0.3, iou: 0.6, ..Values::default() });
+    let settings = SharedSettings::new(Overrides { confidence: 0.3, iou: 0.6, ..Overrides::default() });
     settings.replace(&full(), None).unwrap();
     let patched = |patch: Value| settings.patch(&patch, None).unwrap().to_json().clone();
     let value = patched(json!({ "labels": { "person": { "on": false }, "traffic light": null, "dog": {} } }));
@@ -58,10 +124,10 @@ fn a_patch_is_a_merge_patch() {
     // What goes away comes back as it was by default; of the two, as the command line says.
     assert_eq!(patched(json!({ "confidence": null }))["confidence"], 0.3);
     assert_eq!(patched(json!({ "zones": null, "fit": null }))["zones"], json!([]));
-    assert_eq!(settings.document().tuning().fit, None);
+    assert_eq!(settings.now().fit.fit(), None);
     assert_eq!(
         settings.reset(None).unwrap().to_json(),
-        Settings::new(settings.values()).document().to_json()
+        SharedSettings::new(values(&settings)).revision().to_json()
     );
 }
 
@@ -126,7 +192,7 @@ fn what_is_wrong_is_said_with_its_path_and_value() {
 #[test]
 fn an_etag_names_a_content_and_a_change_can_demand_it() {
     let settings = settings();
-    let first = settings.document().etag().to_owned();
+    let first = settings.revision().etag().to_owned();
     let second = settings.patch(&json!({ "iou": 0.5 }), Some(&first)).unwrap().etag().to_owned();
     assert_ne!(first, second);
     let outdated = [
@@ -178,10 +244,10 @@ fn an_older_document_is_taken_and_an_exported_one_comes_back_the_same() {
     let settings = settings();
     let old = json!({ "schema": 1, "settings": { "confidence": 0.3, "iou": 0.6 }, "instead_of": { "confidence": 0.5 } });
     let document = settings.replace(&old, None).unwrap();
-    assert_eq!(settings.values(), Values { confidence: 0.3, iou: 0.6, ..Values::default() });
+    assert_eq!(values(&settings), Overrides { confidence: 0.3, iou: 0.6, ..Overrides::default() });
     assert_eq!((document.unknown(), &document.to_json()["schema"]), (&[][..], &json!(2)));
     let exported = settings.replace(&full(), None).unwrap();
-    let other = Settings::new(Values { confidence: 0.1, iou: 0.1, ..Values::default() });
+    let other = SharedSettings::new(Overrides { confidence: 0.1, iou: 0.1, ..Overrides::default() });
     let imported = other.replace(exported.to_json(), None).unwrap();
     assert_eq!((imported.to_json(), imported.etag()), (exported.to_json(), exported.etag()));
 }
@@ -200,23 +266,22 @@ fn a_reader_hears_of_every_change_once() {
 }
 
 #[test]
-fn the_tuning_is_that_of_the_document() {
+fn the_settings_are_those_of_the_json() {
     let settings = settings();
     settings.replace(&full(), None).unwrap();
-    let document = settings.document();
-    let tuning = document.tuning();
-    assert_eq!((tuning.confidence, tuning.iou, tuning.size), (0.4, 0.6, (0.02, 0.9)));
-    assert_eq!((tuning.fit, tuning.fps_limit), (Some(crate::vision::geometry::Fit::Stretch), Some(5.0)));
-    assert_eq!((tuning.labels[0].confidence, tuning.labels[1].on), (Some(0.7), false));
-    // The other zone is off.
-    assert_eq!(tuning.zones.iter().map(|zone| zone.name.as_str()).collect::<Vec<_>>(), ["door"]);
+    let now = settings.now();
+    assert_eq!((now.confidence, now.iou, now.size), (0.4, 0.6, SizeSettings { min: 0.02, max: 0.9 }));
+    assert_eq!((now.fit.fit(), now.fps_limit), (Some(Fit::Stretch), Some(5.0)));
+    assert_eq!((now.labels["person"].confidence, now.labels["traffic light"].on), (Some(0.7), false));
+    let zones: Vec<_> = now.zones.iter().map(|zone| (zone.name.as_str(), zone.on, zone.kind)).collect();
+    assert_eq!(zones, [("door", true, ZoneKind::Include), ("hedge", false, ZoneKind::Exclude)]);
     settings.patch(&json!({ "fit": "auto", "fps_limit": null }), None).unwrap();
-    assert_eq!((settings.document().tuning().fit, settings.document().tuning().fps_limit), (None, None));
+    assert_eq!((settings.now().fit.fit(), settings.now().fps_limit), (None, None));
 }
 
 #[test]
 fn the_schema_says_of_each_setting_what_it_is() {
-    let settings = Settings::new(Values { confidence: 0.3, iou: 0.6, ..Values::default() });
+    let settings = SharedSettings::new(Overrides { confidence: 0.3, iou: 0.6, ..Overrides::default() });
     let schema = settings.schema();
     assert!(jsonschema::meta::is_valid(&schema));
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
@@ -225,7 +290,8 @@ fn the_schema_says_of_each_setting_what_it_is() {
             let path = format!("{path}/{name}");
             *seen += 1;
             assert!(field["title"].is_string() && field["description"].is_string(), "{path}");
-            let required = schema["required"].as_array().unwrap().contains(&json!(name));
+            let required =
+                schema["required"].as_array().is_some_and(|required| required.contains(&json!(name)));
             assert_ne!(required, field.get("default").is_some(), "{path}");
             if path != "/schema" {
                 assert!(["live", "restart"].contains(&field["x-spotter-effect"].as_str().unwrap()), "{path}");
@@ -323,14 +389,14 @@ proptest! {
             static SCHEMA: jsonschema::Validator = jsonschema::draft202012::new(&settings().schema()).unwrap();
         }
         let by_schema = SCHEMA.with(|schema| schema.is_valid(&document));
-        let by_us = DOCUMENT.check(&document, &mut String::new());
+        let by_us = validation::check(&JSON_SCHEMA, &document, &mut String::new());
         prop_assert_eq!(by_us.is_ok(), by_schema, "{:?} {}", by_us, document);
-        let made = Document::new(document.clone(), &settings().defaults);
+        let made = Revision::new(document.clone(), settings().revision().to_json());
         prop_assert_eq!(made.is_ok(), by_schema && keeps_the_rules(&document), "{:?}", document);
         // What was taken is complete, is taken again, and stays the same.
         if let Ok(made) = made {
             prop_assert!(SCHEMA.with(|schema| schema.is_valid(made.to_json())));
-            let again = Document::new(made.to_json().clone(), &settings().defaults).unwrap();
+            let again = Revision::new(made.to_json().clone(), settings().revision().to_json()).unwrap();
             prop_assert_eq!(again.etag(), made.etag());
             for (name, value) in document.as_object().unwrap() {
                 prop_assert!(name == "labels" || name == "zones" || name == "size" || &made.to_json()[name] == value);

@@ -28,7 +28,7 @@ pub fn get(ask: &Ask<'_>) -> Result<Reply> {
     let context = ask.context;
     let mut archive = Archive::new(now);
     for (name, value) in [
-        ("settings.json", context.settings.document().to_json().clone()),
+        ("settings.json", context.settings.revision().to_json().clone()),
         ("status.json", status_json(context)),
         ("stats.json", stats_json(context, KEPT_SAMPLES, 0)),
         ("log.json", logging::to_json(Level::Debug)),

@@ -64,11 +64,12 @@ mod tests {
     use crate::detect::model_info::ModelInfo;
     use crate::live::status::SourceInfo;
     use crate::live::watchdog::Worker;
-    use crate::settings::{Settings, Values};
+    use crate::settings::Overrides;
+    use crate::settings::shared::SharedSettings;
 
     #[test]
     fn health_and_readiness_are_told_apart() {
-        let settings = Settings::new(Values { confidence: 0.5, iou: 0.45, ..Values::default() });
+        let settings = SharedSettings::new(Overrides::default());
         let mut context = Context::new(SourceInfo::default(), Arc::<ModelInfo>::default(), settings);
         let reconnecting = SourceState::Reconnecting { message: "lost".into(), wait: Duration::from_secs(9) };
         context.status.set_source(reconnecting);
