@@ -554,25 +554,33 @@ train() {
 }
 
 deny_version=0.20.2
-deny=
+deny=$root/target/tools/bin/cargo-deny
+deny_job=
+has_cargo_deny() { [[ $("$deny" --version 2>/dev/null) == "cargo-deny $deny_version" ]]; }
+
+# Builds it beside the tests, out of what they leave of the processors. It reads some hundred files: how fast it is in
+# that does not count, how fast it compiles does.
 setup_cargo_deny() {
+    has_cargo_deny && return
     local tools=$root/target/tools
-    if [[ $("$tools/bin/cargo-deny" --version 2>/dev/null) == "cargo-deny $deny_version" ]]; then
-        deny=$tools/bin/cargo-deny
-        return
-    fi
-    say "setup: cargo install cargo-deny $deny_version to $tools (some minutes, once)"
-    if quietly cargo install cargo-deny --version "$deny_version" --locked --quiet \
-        --root "$tools" --target-dir "$tools/build"; then
-        rm -rf "$tools/build"
-        deny=$tools/bin/cargo-deny
-    else
-        say "skipped: licences, duplicate crates and sources: cargo-deny could not be built"
-    fi
+    say "setup: cargo install cargo-deny $deny_version to $tools, beside the tests (some minutes, once)"
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+        nice -n 19 cargo install cargo-deny --version "$deny_version" --locked --quiet \
+        --root "$tools" --target-dir "$tools/build" >"$scratch/deny" 2>&1 &
+    deny_job=$!
+    trap 'kill $deny_job 2>/dev/null || true; rm -rf "$scratch"' EXIT
 }
 
 check_dependencies() {
-    [[ -n $deny ]] || return 0
+    if [[ -n $deny_job ]]; then
+        wait "$deny_job" || cat "$scratch/deny" >&2
+        deny_job=
+        rm -rf "$root/target/tools/build"
+    fi
+    if ! has_cargo_deny; then
+        say "skipped: licences, duplicate crates and sources: cargo-deny could not be built"
+        return
+    fi
     say "cargo deny: licences, bans, sources"
     "$deny" --workspace --locked check --show-stats licenses bans sources || return 1
     # The advisories come from a git host, which not every machine reaches.
@@ -604,11 +612,12 @@ run_tests() {
     cd "$root"
     setup_cargo_deny
     test_page || failed+=("node --test")
-    # SPOTTER_SETUP_DONE: the tests may run `./build.sh setup`, it will install nothing.
-    export SPOTTER_SETUP_DONE=1 SPOTTER_TESTS_SAID=$scratch/said
+    # The tests may run `./build.sh setup`, it will install nothing; and the simulated camera is built with them.
+    export SPOTTER_SETUP_DONE=1 SPOTTER_TESTS_WHOLE=1 SPOTTER_TESTS_SAID=$scratch/said
     if cargo nextest --version >/dev/null 2>&1; then
         say "cargo nextest run"
-        cargo nextest run --workspace --locked || failed+=("cargo nextest run")
+        # Most tests wait for something.
+        cargo nextest run --workspace --locked --test-threads $((2 * $(nproc))) || failed+=("cargo nextest run")
     else
         # Building it takes longer than it saves in one run, so that is for whoever runs the tests often.
         say "cargo test, one test after the other (with cargo-nextest it is faster: cargo install --locked cargo-nextest)"

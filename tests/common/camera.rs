@@ -7,12 +7,16 @@ use std::sync::{Mutex, PoisonError};
 
 use super::once;
 
-/// Builds a crate of `tests/camera`, once for each run of the tests. Returns the file that cargo calls `built`.
+/// Set where all crates of the workspace have been built with the tests that run.
+const WHOLE: &str = "SPOTTER_TESTS_WHOLE";
+
+/// Builds a crate of `tests/camera`, once for each run of the tests, unless it was built with them: alone, it would be
+/// compiled anew with all it needs, whose features are others. Returns the file `built` of the profile's folder.
 pub fn build(package: &str, built: &str) -> PathBuf {
     static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let profile = Path::new(env!("CARGO_BIN_EXE_spotter")).parent().expect("programs are in a folder");
-    if done.insert(package.to_owned()) {
+    if std::env::var_os(WHOLE).is_none() && done.insert(package.to_owned()) {
         // nextest gives each test a process, and all processes of a run this variable.
         let run = std::env::var("NEXTEST_RUN_ID").ok();
         let _lock = once::lock(package);
@@ -35,7 +39,8 @@ pub fn build(package: &str, built: &str) -> PathBuf {
 /// Builds the library of a crate of `tests/camera` and gives it the name by which programs ask for it, in a folder of
 /// its own. Returns the file.
 pub fn library(package: &str, built: &str, soname: &str) -> PathBuf {
-    let built = build(package, built);
+    // Where cargo puts it whether it was asked for or needed by a test.
+    let built = build(package, &format!("deps/{built}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
     std::fs::create_dir_all(&folder).expect("a folder can be made in target");
     let file = folder.join(soname);

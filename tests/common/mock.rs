@@ -34,6 +34,8 @@ pub struct State {
     pub source_message: Option<&'static str>,
     pub retry_in_ms: Option<u64>,
     pub frames_flow: bool,
+    /// Between two messages of the live stream.
+    pub pace: Duration,
     pub refuse_websocket: bool,
     /// Displayed width ÷ stored width.
     pub pixel_aspect: f64,
@@ -94,6 +96,7 @@ impl Mock {
             source_message: None,
             retry_in_ms: None,
             frames_flow: true,
+            pace: Duration::from_millis(40),
             refuse_websocket: false,
             pixel_aspect: 1.0,
             patches: Vec::new(),
@@ -407,7 +410,8 @@ fn live(request: Request, state: &Mutex<State>, stop: &AtomicBool) {
     };
     let mut told = Instant::now() - Duration::from_secs(1);
     while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(40));
+        let pace = state.lock().expect("no panic in the mock").pace;
+        std::thread::sleep(pace);
         let message = {
             let mut state = state.lock().expect("no panic in the mock");
             let tell = told.elapsed() >= Duration::from_millis(500);

@@ -110,7 +110,7 @@ fn a_looped_clip_is_served_and_ends_within_a_second_of_sigterm() {
     assert_eq!(status["source"]["state"], "live");
     assert_eq!(status["source"]["fps"], 15.0);
     assert_eq!(status["model"]["classes"], 90);
-    let finished = running.stop(Duration::from_secs(5));
+    let finished = running.stop(process::AT_ONCE);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     summary(&finished.stdout);
 }
@@ -119,7 +119,7 @@ fn a_looped_clip_is_served_and_ends_within_a_second_of_sigterm() {
 fn sigint_ends_a_live_source_too() {
     let Some(model) = ssd() else { return };
     let running = start("test", &model, &[]);
-    let finished = running.signal_and_wait("INT", Duration::from_secs(5));
+    let finished = running.signal_and_wait("INT", process::AT_ONCE);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
 
@@ -193,15 +193,8 @@ fn streams_carry_pictures_and_scenes() {
         assert_eq!((&jpeg[..2], &jpeg[jpeg.len() - 2..]), (&[0xFF, 0xD8][..], &[0xFF, 0xD9][..]));
     }
     // Nobody watches any more: the streams find out and go.
-    let begun = Instant::now();
-    loop {
-        let viewers = running.http_get("/api/status").json()["viewers"].clone();
-        if viewers == json!({"live": 0, "mjpeg": 0, "events": 0}) {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{viewers}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let viewers = || running.http_get("/api/status").json()["viewers"].clone();
+    wait_until("nobody watches", || viewers() == json!({"live": 0, "mjpeg": 0, "events": 0}));
 }
 
 /// The whole messages at the start of a stream.
@@ -262,7 +255,7 @@ fn memory_does_not_grow_over_loops_with_two_viewers_one_of_them_asleep() {
     let inferred = || running.http_get("/api/status").json()["frames"]["inferred"].as_u64().unwrap();
     let before = inferred();
     wait_until("detection goes on", || inferred() > before + 5);
-    running.stop(Duration::from_secs(5));
+    running.stop(process::AT_ONCE);
     reader.join().unwrap();
 }
 
@@ -315,7 +308,7 @@ fn an_rtsp_source_that_goes_away_comes_back() {
     second.wait().unwrap();
     // Also while it tries to connect it ends at once.
     wait_for("reconnecting");
-    let finished = running.stop(Duration::from_secs(5));
+    let finished = running.stop(process::AT_ONCE);
     assert!(!finished.stderr.contains("secret"), "{finished:#?}");
 }
 

@@ -143,7 +143,7 @@ fn settings_that_cannot_be_written_hold_are_told_and_are_written_once_they_can()
     assert_eq!((&status["state"], &status["settings"]["confidence"]), (&json!("live"), &json!(0.3)));
 
     std::fs::set_permissions(&localdata, before).unwrap();
-    until("it is written", Duration::from_secs(10), &|status| status["notices"] == json!([]));
+    until("it is written", LIMIT, &|status| status["notices"] == json!([]));
     let kept = std::fs::read_to_string(localdata.join("settings.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap()["confidence"], 0.3);
 }

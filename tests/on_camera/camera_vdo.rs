@@ -19,9 +19,8 @@ use spotter::preprocess::InputPicture;
 use spotter::vision::frame::{Frame, PixelFormat};
 use spotter::vision::geometry::Fit;
 
+/// What only hangs takes. How soon a fault is overcome, `tests/measure` measures.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Within this a fault must be overcome after its end.
-const RECOVERY: Duration = Duration::from_secs(10);
 /// A model without which no test needs a download.
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo_ssd_mobilenet_v2.tflite");
 
@@ -286,6 +285,18 @@ fn wait_for_frames(running: &Running, limit: Duration) {
     until("frames go through the model", limit, || inferred(running) > before + 2);
 }
 
+/// Waits until no frame has come between twenty looks.
+fn wait_for_silence(running: &Running) {
+    let captured = || running.http_get("/api/status").json()["frames"]["captured"].as_u64().unwrap();
+    let (mut before, mut same) = (captured(), 0);
+    until("no frames come", LIMIT, || {
+        let now = captured();
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+        same == 20
+    });
+}
+
 /// The messages of `/api/live`: the JSON and the picture.
 struct Live(std::io::BufReader<TcpStream>);
 
@@ -358,7 +369,7 @@ fn the_picture_on_the_page_is_that_of_the_frame_that_was_analysed() {
     // Nobody watches: the second stream ends.
     drop(live);
     until("the stream of pictures ends", LIMIT, || bench.vdo()["streams"] == 1);
-    let finished = running.stop(Duration::from_secs(5));
+    let finished = running.stop(process::AT_ONCE);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
 
@@ -382,11 +393,11 @@ fn results_are_fresh_and_no_frame_is_starved() {
     ));
     assert!(difference("starved") * 20 <= difference("given"), "{before} {after}");
     assert_eq!(status["source"]["kind"], "camera");
-    running.stop(Duration::from_secs(5));
+    running.stop(process::AT_ONCE);
 }
 
 #[test]
-fn every_fault_is_overcome_within_ten_seconds_of_its_end() {
+fn every_fault_is_overcome_when_it_has_ended() {
     let bench = Bench::new();
     let running = start(&bench, &["--source", "vdo"], &[]);
     wait_for_frames(&running, LIMIT);
@@ -403,31 +414,34 @@ fn every_fault_is_overcome_within_ten_seconds_of_its_end() {
                 let state = state();
                 state["state"] == "reconnecting" && state["message"].as_str().unwrap_or("").contains(said)
             }),
-            None => std::thread::sleep(Duration::from_secs(2)),
+            None => wait_for_silence(&running),
         }
-        std::thread::sleep(Duration::from_secs(3));
+        if said.is_some() {
+            // Not at the first try: those wait longer and longer.
+            until("it is tried again", LIMIT, || state()["source"]["retry_in_ms"].as_u64() > Some(1000));
+        }
         bench.faults("");
-        wait_for_frames(&running, RECOVERY);
-        until("it says that it is live", RECOVERY, || state()["state"] == "live");
+        wait_for_frames(&running, LIMIT);
+        until("it says that it is live", LIMIT, || state()["state"] == "live");
     }
     // The camera is turned, and turned back.
     let (width, height) = (state()["source"]["width"].clone(), state()["source"]["height"].clone());
     bench.faults("vdo rotation 90");
-    until("the picture is upright", RECOVERY, || {
+    until("the picture is upright", LIMIT, || {
         let source = &state()["source"];
         source["width"].as_u64() < source["height"].as_u64()
     });
-    wait_for_frames(&running, RECOVERY);
+    wait_for_frames(&running, LIMIT);
     bench.faults("");
-    until("the picture is level", RECOVERY, || {
+    until("the picture is level", LIMIT, || {
         let source = &state()["source"];
         (&source["width"], &source["height"]) == (&width, &height)
     });
-    wait_for_frames(&running, RECOVERY);
+    wait_for_frames(&running, LIMIT);
     let report = bench.vdo();
     let out = report["given"].as_u64().unwrap() - report["returned"].as_u64().unwrap();
     assert!(out <= 3 && report["streams"] == 1, "{report}");
-    let finished = running.stop(Duration::from_secs(5));
+    let finished = running.stop(process::AT_ONCE);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
 
@@ -457,8 +471,8 @@ fn what_the_camera_refuses_is_asked_for_otherwise() {
         ("vdo max-rate 16", "NV12 320×180, the whole picture"),
     ] {
         again(faults);
-        until(faults, RECOVERY, || detail() == wanted);
-        wait_for_frames(&running, RECOVERY);
+        until(faults, LIMIT, || detail() == wanted);
+        wait_for_frames(&running, LIMIT);
     }
     assert!(state()["source"]["fps"].as_f64().unwrap() <= 16.0, "{}", state()["source"]);
 
@@ -470,9 +484,9 @@ fn what_the_camera_refuses_is_asked_for_otherwise() {
             && message.contains("end others that use its video")
     });
     bench.faults("");
-    wait_for_frames(&running, RECOVERY);
-    until("the usual frames", RECOVERY, || detail() == usual);
-    let finished = running.stop(Duration::from_secs(5));
+    wait_for_frames(&running, LIMIT);
+    until("the usual frames", LIMIT, || detail() == usual);
+    let finished = running.stop(process::AT_ONCE);
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
 
@@ -501,7 +515,7 @@ fn the_camera_is_the_source_where_there_is_one() {
     let running = start(&bench, &[], &[]);
     assert!(running.wait_for_line("source   vdo", LIMIT));
     wait_for_frames(&running, LIMIT);
-    running.stop(Duration::from_secs(5));
+    running.stop(process::AT_ONCE);
 
     let mut command = process::spotter();
     command.env("SPOTTER_VDO", "/nowhere/libvdostream.so.1");

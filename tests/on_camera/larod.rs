@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 use spotter::model::catalogue::Catalogue;
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// Detection has to be back after the end of a fault.
-const BACK: Duration = Duration::from_secs(10);
 
 const SSD: &str = "demo_ssd_mobilenet_v2.tflite";
 const YOLO: &str = "demo_yolov5.tflite";
@@ -469,19 +467,19 @@ fn survive(faults: &[(&str, &str)]) {
         bench.faults("larod restart");
         if !fault.ends_with("run") {
             // A fault of loading shows when the service comes back.
-            wait_for(&running, fault, BACK, |status| status["state"] == "backend-failed");
+            wait_for(&running, fault, LIMIT, |status| status["state"] == "backend-failed");
         }
         bench.faults(fault);
-        let status = wait_for(&running, says, BACK, |status| {
+        let status = wait_for(&running, says, LIMIT, |status| {
             status["message"].as_str().is_some_and(|message| message.contains(says))
         });
         let health = running.http_get("/healthz");
         assert_eq!((health.status, &health.json()["detecting"]), (200, &json!(false)), "{fault}");
         // The picture goes on.
-        wait_for(&running, "picture", BACK, |now| count(now, "captured") > count(&status, "captured") + 5);
+        wait_for(&running, "picture", LIMIT, |now| count(now, "captured") > count(&status, "captured") + 5);
         bench.faults("");
         let ended = Instant::now();
-        wait_until_detecting(&running, BACK);
+        wait_until_detecting(&running, LIMIT);
         say(&format!("{fault}: detecting again after {:.1} s", ended.elapsed().as_secs_f64()));
     }
     assert_eq!(running.stop(LIMIT).code, Some(0));
@@ -519,6 +517,6 @@ fn a_fault_from_the_start_on_is_no_end() {
             .is_some_and(|message| message.contains("the larod service cannot be reached"))
     });
     bench.faults("");
-    wait_until_detecting(&running, BACK);
+    wait_until_detecting(&running, LIMIT);
     running.stop(LIMIT);
 }

@@ -14,8 +14,6 @@ use crate::common::say;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// Detection has to be back after the end of a fault.
-const BACK: Duration = Duration::from_secs(10);
 const DLPU: &str = "larod axis-a8-dlpu-tflite";
 const CPU: &str = "larod cpu-tflite";
 
@@ -145,7 +143,7 @@ fn a_model_at_whose_load_the_service_falls_over_is_given_up_after_three_loads_an
     assert_eq!(standing(&status(&running), DLPU)["state"], "given-up");
     let begun = Instant::now();
     try_again(&running);
-    let now = wait_until_it_detects_on(&running, DLPU, BACK);
+    let now = wait_until_it_detects_on(&running, DLPU, LIMIT);
     say(&format!("tried again: the accelerator runs after {:.1} s", begun.elapsed().as_secs_f64()));
     assert_eq!((now["camera"]["can_try_again"].clone(), camera.bench.falls()), (json!(false), 9));
     assert!(!has_notice(&now, "given up"), "{now:#}");
@@ -163,7 +161,7 @@ fn try_again_that_fails_gives_the_device_up_again_while_the_next_one_goes_on() {
     wait_until_it_detects_on(&running, CPU, LIMIT);
     try_again(&running);
     wait_for(&running, "three falls more", LIMIT, |_| camera.bench.falls() == 6);
-    let now = wait_until_it_detects_on(&running, CPU, BACK);
+    let now = wait_until_it_detects_on(&running, CPU, LIMIT);
     assert_eq!(standing(&now, DLPU)["state"], "given-up");
     assert_eq!(camera.bench.falls(), 6);
     assert_eq!(running.stop(LIMIT).code, Some(0));
@@ -179,7 +177,7 @@ fn try_again_that_fails_gives_the_device_up_again_while_the_next_one_goes_on() {
     assert_eq!((now["state"].clone(), camera.bench.falls()), (json!("backend-failed"), 12));
     camera.bench.faults("");
     try_again(&running);
-    wait_until_it_detects_on(&running, DLPU, BACK);
+    wait_until_it_detects_on(&running, DLPU, LIMIT);
     running.stop(LIMIT);
 }
 
@@ -204,13 +202,13 @@ fn an_accelerator_without_memory_is_tried_again_by_itself_and_takes_over_between
         camera.bench.faults("");
         let ended = Instant::now();
         let (seen, mut least) = (now["frames"]["inferred"].as_u64().unwrap(), u64::MAX);
-        let now = wait_for(&running, "the accelerator", BACK, |now| {
+        let now = wait_for(&running, "the accelerator", LIMIT, |now| {
             assert_eq!(now["state"], "live", "{fault}: detection was interrupted: {now:#}");
             now["backend"]["name"] == DLPU
         });
         least = least.min(now["frames"]["inferred"].as_u64().unwrap() - seen);
         assert!(least > 0, "nothing was detected meanwhile");
-        wait_until_it_detects_on(&running, DLPU, BACK);
+        wait_until_it_detects_on(&running, DLPU, LIMIT);
         say(&format!("{fault}: the accelerator runs {:.1} s after the end", ended.elapsed().as_secs_f64()));
         assert_eq!(standing(&now, CPU)["state"], "spare");
         // Nobody's connection was lost on the way.
@@ -232,7 +230,7 @@ fn memory_that_is_wanting_on_every_device_is_waited_for() {
     });
     assert_eq!(now["state"], "backend-failed");
     camera.bench.faults("");
-    wait_until_it_detects_on(&running, DLPU, BACK);
+    wait_until_it_detects_on(&running, DLPU, LIMIT);
     assert_eq!(running.stop(LIMIT).code, Some(0));
 }
 
@@ -246,13 +244,13 @@ fn larod_threads(running: &Running) -> usize {
 /// Lets one job hang and waits until it is given up; then later jobs do not hang.
 fn hang(camera: &Camera, running: &Running, hung: u64) {
     camera.bench.faults("larod wedge run");
-    wait_for(running, "words", BACK, |now| {
+    wait_for(running, "words", LIMIT, |now| {
         now["message"].as_str().is_some_and(|said| said.contains("the larod service has not answered for"))
     });
-    wait_for(running, "a new connection", BACK, |now| now["camera"]["hung_jobs"] == hung);
+    wait_for(running, "a new connection", LIMIT, |now| now["camera"]["hung_jobs"] == hung);
     camera.bench.faults("");
     let ended = Instant::now();
-    wait_until_it_detects_on(running, DLPU, BACK);
+    wait_until_it_detects_on(running, DLPU, LIMIT);
     say(&format!("job {hung} that hangs: detecting again after {:.1} s", ended.elapsed().as_secs_f64()));
 }
 
@@ -269,8 +267,8 @@ fn a_job_that_never_comes_back_costs_one_thread_and_a_fourth_ends_the_program() 
     assert_eq!(larod_threads(&running), 2);
     // It comes back: its thread ends, and with it what it held.
     camera.bench.faults("larod unwedge");
-    wait_for(&running, "the thread's end", BACK, |now| now["camera"]["hung_jobs"] == 0);
-    let end = Instant::now() + BACK;
+    wait_for(&running, "the thread's end", LIMIT, |now| now["camera"]["hung_jobs"] == 0);
+    let end = Instant::now() + LIMIT;
     while larod_threads(&running) > 1 || running.weight().descriptors > before.descriptors + 2 {
         assert!(Instant::now() < end, "{} threads", larod_threads(&running));
         std::thread::sleep(Duration::from_millis(20));
@@ -294,7 +292,7 @@ fn a_camera_without_power_says_which_device_waits_for_it() {
     let running = camera.start("12.7.61", &model("demo_ssd_mobilenet_v2.tflite"));
     wait_for(&running, "no power", LIMIT, |now| standing_or_none(now, DLPU) == "no-power");
     camera.bench.faults("");
-    wait_until_it_detects_on(&running, DLPU, BACK);
+    wait_until_it_detects_on(&running, DLPU, LIMIT);
     assert_eq!((running.stop(LIMIT).code, camera.bench.falls()), (Some(0), 0));
 }
 
