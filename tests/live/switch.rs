@@ -102,10 +102,7 @@ fn models_change_between_two_frames_and_the_choice_survives() {
     let gap = captured.windows(2).filter(during).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
     say(&format!("switching to {YOLO} took {took:.0?}; the longest time between two scenes was {gap:.0} ms"));
     let four_frames = 4e3 / 25.0;
-    assert!(
-        gap < 0.5 * took.as_secs_f64() * 1e3 + four_frames,
-        "the picture stood for {gap} ms of {took:?}"
-    );
+    assert!(gap < 0.5 * took.as_secs_f64() * 1e3 + four_frames, "the picture stood for {gap} ms of {took:?}");
 
     // Started the same way, the choice holds; without any --model too; another --model is newer.
     let again = start(&state, &arguments[..2]);

@@ -418,7 +418,7 @@ fn every_fault_is_overcome_when_it_has_ended() {
         }
         if said.is_some() {
             // Not at the first try: those wait longer and longer.
-            until("it is tried again", LIMIT, || state()["source"]["retry_in_ms"].as_u64() > Some(1000));
+            until("it is tried again", LIMIT, || state()["source"]["retry_in_ms"].as_f64() > Some(1000.0));
         }
         bench.faults("");
         wait_for_frames(&running, LIMIT);
