@@ -4,12 +4,12 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lib_dir=${XDG_DATA_HOME:-$HOME/.local/share}/spotter/lib
-lib=$lib_dir/libtensorflowlite_c.so
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# The TensorFlow Lite C library is taken out of this Python package (see NOTICE).
-wheel=pymicro-wakeword==2.5.0
+# The libraries that run models are taken out of these Python packages (see NOTICE).
+litert_wheel=ai-edge-litert==2.3.0
+tflite_wheel=pymicro-wakeword==2.5.0
 
 # What a build and a run need, as Debian and Ubuntu call it. `package:command` is satisfied by the
 # command alone, whichever package it came with. libclang is handled apart: its name has a version.
@@ -37,7 +37,7 @@ usage() {
     cat <<'END'
 Spotter finds objects in live video and shows them on a web page.
 
-  ./build.sh setup        install what is missing: GStreamer and a C compiler with apt, TensorFlow Lite
+  ./build.sh setup        install what is missing: GStreamer and a C compiler with apt, LiteRT, TensorFlow Lite
   ./build.sh run [ARGS]   setup, build, then `spotter run ARGS` (try: ./build.sh run --help)
   ./build.sh test         setup, what only tests need, then all tests
   ./build.sh bench [PART] setup, then measure speed, on a machine that does nothing else; compares with the run before.
@@ -177,7 +177,7 @@ apt_install() { apt_get install -y --no-install-recommends "$@"; }
 setup_packages() {
     local name stale=no clang=no names
     find_missing "${packages[@]}"
-    if [[ -n $lib_sha ]] && ! has_tflite && ! python_with_pip >/dev/null; then missing+=(python3-pip); fi
+    if ! has_libraries && ! python_with_pip >/dev/null; then missing+=(python3-pip); fi
     has_libclang || clang=yes
     [[ ${#missing[@]} != 0 || $clang == yes ]] || return 0
 
@@ -219,64 +219,88 @@ python_with_pip() {
     return 1
 }
 
-# Sets `arch`, and the SHA-256 of the Python package and of the library in it for this machine, or for $1.
-pin_tflite() {
+# Sets `arch`, and the SHA-256 of each Python package and of the library in it for this machine, or for $1. LiteRT's
+# are also in app/backend/tflite/litert/sys.rs: no other file is used.
+pin_libraries() {
     arch=${1:-$(dpkg --print-architecture 2>/dev/null || uname -m)}
+    tflite_sha='' litert_sha=''
     case $arch in
     amd64 | x86_64)
         arch=x86_64
-        wheel_sha=3869f536402b1254e3be3549d3a462ecd6ed21ce2c3e77ec8eb501c3c700417c
-        lib_sha=25465edb5cd7aadd00249d4d28f1d922ce5cc90195ad4403458111dd63493bae
+        tflite_wheel_sha=3869f536402b1254e3be3549d3a462ecd6ed21ce2c3e77ec8eb501c3c700417c
+        tflite_sha=25465edb5cd7aadd00249d4d28f1d922ce5cc90195ad4403458111dd63493bae
+        litert_wheel_sha=1f15078a6725d2357d9de9221664c29afa0545d807559c5f7199ce5e40b96b23
+        litert_sha=eec47eb35e2924b3166015887e652a58edc9af823ae38e02bf83bef2548300bb
         ;;
     arm64 | aarch64)
         arch=aarch64
-        wheel_sha=6c75b77c936efd19b8c35a094cb7e3fdbd4ebcd0f63635a0851ce591990829f2
-        lib_sha=12062437bfde367b1be592ebc4a9fe64b8453f90b3b7dc21fade002c38e1ac1a
+        tflite_wheel_sha=6c75b77c936efd19b8c35a094cb7e3fdbd4ebcd0f63635a0851ce591990829f2
+        tflite_sha=12062437bfde367b1be592ebc4a9fe64b8453f90b3b7dc21fade002c38e1ac1a
+        litert_wheel_sha=853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae
+        litert_sha=b57687dc234d2b8b0598aef5a9c961ed24263df8f8b3f56adbee1cff618e544b
         ;;
     armhf | armv7l)
         arch=armv7l
-        wheel_sha=af92b862fe0488fba7422b9819b1a8c88781b2f90fb3e4b7f1dcfd1d90a6b69b
-        lib_sha=fcb6ef6f3f9c68889868fb55aba544d43d0fe9703c1efeb2756e82b553d032ab
+        tflite_wheel_sha=af92b862fe0488fba7422b9819b1a8c88781b2f90fb3e4b7f1dcfd1d90a6b69b
+        tflite_sha=fcb6ef6f3f9c68889868fb55aba544d43d0fe9703c1efeb2756e82b553d032ab
         ;;
-    *) lib_sha= ;;
     esac
 }
 
-has_tflite() { [[ -f $lib && $(sha256sum <"$lib") == "$lib_sha  -" ]]; }
+# Whether a library is there, or there is none for this machine: has_library FILE SHA.
+has_library() { [[ -z $2 || -f $lib_dir/$1 && $(sha256sum <"$lib_dir/$1") == "$2  -" ]]; }
 
-setup_tflite() {
-    local python part=$lib.$$.part
-    if [[ -z $lib_sha ]]; then
-        say "setup: no TensorFlow Lite is known for $arch; build libtensorflowlite_c.so, name it in SPOTTER_TFLITE"
-        return
-    fi
-    if has_tflite; then return; fi
+has_libraries() {
+    has_library libLiteRt.so "$litert_sha" && has_library libtensorflowlite_c.so "$tflite_sha"
+}
+
+# Takes a library out of a Python package: setup_library TITLE FILE SHA WHEEL SHA FOLDER.
+setup_library() {
+    local title=$1 name=$2 sha=$3 wheel=$4 wheel_sha=$5 folder=$6 python
+    local part=$lib_dir/$name.$$.part at=$scratch/$name-$arch
+    if has_library "$name" "$sha"; then return; fi
     python=$(python_with_pip) || die "python3 -m pip does not start"
-    say "setup: TensorFlow Lite for $arch, out of the Python package $wheel, to $lib"
-    say "$wheel --hash=sha256:$wheel_sha" >"$scratch/wheel-$arch.txt"
+    say "setup: $title for $arch, out of the Python package $wheel, to $lib_dir/$name"
+    say "$wheel --hash=sha256:$wheel_sha" >"$at.txt"
     # The version and platform say which file is meant; they need not be those of this python3.
     quietly "$python" -m pip download --require-hashes --no-deps --only-binary=:all: \
-        --python-version 3.11 --platform "manylinux_2_35_$arch" \
-        --dest "$scratch/wheel-$arch" --requirement "$scratch/wheel-$arch.txt" ||
-        die "pip could not download $wheel"
-    "$python" -m zipfile -e "$scratch/wheel-$arch"/*.whl "$scratch/unpacked-$arch"
+        --python-version 3.11 --platform "manylinux_2_35_$arch" --platform "manylinux_2_27_$arch" \
+        --dest "$at" --requirement "$at.txt" ||
+        die "pip could not download $wheel; run ./build.sh setup again, it goes on from here"
+    "$python" -m zipfile -e "$at"/*.whl "$at/unpacked"
     mkdir -p "$lib_dir"
     # First beside its place, then renamed: never half a library where the program looks.
-    cp "$scratch/unpacked-$arch/pymicro_wakeword/lib/libtensorflowlite_c.so" "$part"
-    if [[ $(sha256sum <"$part") != "$lib_sha  -" ]]; then
+    cp "$at/unpacked/$folder/$name" "$part"
+    if [[ $(sha256sum <"$part") != "$sha  -" ]]; then
         rm -f "$part"
         die "the library in $wheel is not the expected one"
     fi
-    mv -f "$part" "$lib"
+    mv -f "$part" "$lib_dir/$name"
     did=yes
+}
+
+setup_tflite() {
+    if [[ -z $tflite_sha ]]; then
+        say "setup: no TensorFlow Lite is known for $arch; build libtensorflowlite_c.so, name it in SPOTTER_TFLITE"
+        return
+    fi
+    setup_library "TensorFlow Lite" libtensorflowlite_c.so "$tflite_sha" "$tflite_wheel" "$tflite_wheel_sha" \
+        pymicro_wakeword/lib
+}
+
+setup_libraries() {
+    if [[ -n $litert_sha ]]; then
+        setup_library LiteRT libLiteRt.so "$litert_sha" "$litert_wheel" "$litert_wheel_sha" ai_edge_litert
+    fi
+    setup_tflite
 }
 
 setup() {
     did=no
     need_rust
-    pin_tflite
+    pin_libraries
     setup_packages
-    setup_tflite
+    setup_libraries
     if [[ $did == no ]]; then say "setup: everything is in place"; else say "setup: done"; fi
 }
 
@@ -349,8 +373,7 @@ build_for_camera() {
 # Into the sysroot of an architecture: cross_tflite ARCH, and ARCH as Debian calls it.
 cross_tflite() {
     local lib_dir=$root/target/sysroots/$1
-    local lib=$lib_dir/libtensorflowlite_c.so
-    pin_tflite "$2"
+    pin_libraries "$2"
     setup_tflite
 }
 
@@ -458,7 +481,7 @@ simulate() {
         libraries+=(--library "$file")
     done
     # The simulated larod runs models with this one.
-    if [[ -f $lib ]]; then libraries+=(--library "$lib"); fi
+    if [[ -f $lib_dir/libtensorflowlite_c.so ]]; then libraries+=(--library "$lib_dir/libtensorflowlite_c.so"); fi
     # Everyone may look into the camera's root, for the package runs as another user.
     sim=$(mktemp -d)
     coproc CAMERA {

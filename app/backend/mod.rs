@@ -29,7 +29,7 @@ pub enum Readiness {
 
 /// A model loaded on a device: bytes in, run, bytes out.
 pub trait Backend: Send {
-    /// What runs the model, as a person calls it ("TensorFlow Lite 2.17.1").
+    /// What runs the model, as a person calls it ("LiteRT 2.3.0").
     fn name(&self) -> String;
 
     /// How it runs it ("XNNPACK, 2 threads").

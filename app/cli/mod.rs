@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::backend::tflite::threads::Threads;
 use crate::base::error::{Kind, Result};
 use crate::capture::SourceSpec;
 use crate::detect::backend_choice::BackendChoice;
@@ -104,9 +105,10 @@ pub struct ModelArgs {
     /// edgetpu (a Coral Edge TPU), larod (a camera's accelerator) or larod:DEVICE
     #[arg(long, value_name = "BACKEND", default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
-    /// Threads that run the model, 1 to 64 [default: one less than cores, 1 to 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub threads: Option<u16>,
+    /// Threads that run the model on the CPU, 1 to 64; auto: 1 to 4, all cores with LiteRT, one less with
+    /// TensorFlow Lite
+    #[arg(long, value_name = "N", default_value_t = Threads::Auto)]
+    pub threads: Threads,
     /// How frames are fitted into the model's input: letterbox, stretch, crop (the middle) or
     /// crop-0.875 (its inner part, as classifiers are evaluated) [default: as the model was trained]
     #[arg(long, value_name = "FIT")]
@@ -131,7 +133,7 @@ impl From<&ModelArgs> for LoadSpec {
             drawn: false,
             labels: args.labels.clone(),
             backend: args.backend.clone(),
-            threads: args.threads.map(usize::from),
+            threads: args.threads,
             fit: args.fit,
             accepted_licences: accepted(&args.accept_license, args.accept_unverified),
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::backend::larod::ledger::Ledger;
 use crate::backend::larod::{self, LarodBackend, Wanted, sys};
-use crate::backend::tflite::TfliteBackend;
-use crate::backend::tflite::c_api;
+use crate::backend::tflite::threads::Threads;
+use crate::backend::tflite::{c_api, processor};
 use crate::backend::{Backend, Readiness};
 use crate::base::clock::{self, Clock};
 use crate::base::error::{Error, Kind, Result};
@@ -101,7 +101,7 @@ impl BackendChoice {
     ///
     /// # Errors
     /// `Kind::Backend` where there is no larod.
-    pub fn open_larod(&self, file: &ModelFile, threads: usize) -> Result<Box<dyn Backend>> {
+    pub fn open_larod(&self, file: &ModelFile, threads: Threads) -> Result<Box<dyn Backend>> {
         let device = match self {
             Self::Larod(device) => device.as_deref(),
             _ => None,
@@ -130,7 +130,7 @@ struct Chain {
     wanted: Arc<Wanted>,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
-    otherwise: Option<(ModelFile, usize)>,
+    otherwise: Option<(ModelFile, Threads)>,
     /// Those of all that ran before.
     changes: u64,
 }
@@ -173,8 +173,7 @@ impl Backend for Chain {
         };
         log::warn!("{refused}; TensorFlow Lite runs it on the processor");
         self.on_larod = false;
-        let backend = TfliteBackend::new(file.bytes.clone(), *threads)?;
-        self.set_current(Box::new(backend), false);
+        self.set_current(processor::open(file.bytes.clone(), *threads)?, false);
         self.current.readiness()
     }
 

@@ -1,6 +1,5 @@
 //! A model's name made into a detector: what all commands and the web server share.
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +11,8 @@ use super::sandbox;
 use crate::backend::Backend;
 use crate::backend::edgetpu::{self, EdgeTpuBackend};
 use crate::backend::larod;
-use crate::backend::tflite::TfliteBackend;
+use crate::backend::tflite::processor;
+use crate::backend::tflite::threads::Threads;
 use crate::base::error::{Error, Kind, Result};
 use crate::detect::model_info::ModelInfo;
 use crate::model::catalogue::demo;
@@ -23,9 +23,6 @@ use crate::model::format::file::ModelFile;
 use crate::model::labels::Labels;
 use crate::preprocess::Preprocessor;
 use crate::vision::geometry::Fit;
-
-/// More threads than this help no model that a camera could run.
-const MOST_THREADS: usize = 4;
 
 /// A camera that compiles a model needs up to five minutes.
 pub const LOADING_LIMIT: Duration = Duration::from_secs(600);
@@ -41,8 +38,8 @@ pub struct LoadSpec {
     pub labels: Option<PathBuf>,
     /// What runs it.
     pub backend: BackendChoice,
-    /// Threads that run the model; else [`default_threads`].
-    pub threads: Option<usize>,
+    /// Threads that run the model on the processor.
+    pub threads: Threads,
     /// How frames are fitted into its input; else as models with its head were trained.
     pub fit: Option<Fit>,
     /// Licences that the user has accepted by name, and [`UNVERIFIED`](crate::model::catalogue::store::UNVERIFIED).
@@ -63,7 +60,7 @@ pub struct LoadedModel {
     head: Head,
     fit: Fit,
     backend: BackendChoice,
-    threads: usize,
+    threads: Threads,
     title: Option<String>,
     scope: Option<Scope>,
     /// Why it is not the model that was asked for.
@@ -72,12 +69,6 @@ pub struct LoadedModel {
     on_edge_tpu: Mutex<Option<EdgeTpuBackend>>,
     /// Names of its classes.
     pub labels: Arc<Labels>,
-}
-
-/// One core is left to decoding, the page and whoever looks at it. XNNPACK's threads wait for each other
-/// at every layer: where one of them has to share its core, all are as slow as it is.
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).clamp(1, MOST_THREADS)
 }
 
 impl LoadedModel {
@@ -221,7 +212,6 @@ impl LoadedModel {
         }
         let title = known.map(|entry| entry.title.clone());
         let fit = spec.fit.unwrap_or_else(|| head.default_fit());
-        let threads = spec.threads.unwrap_or_else(default_threads);
         let scope = known.and_then(|entry| entry.scope);
         let labels = Arc::new(labels);
         Ok(Self {
@@ -229,7 +219,7 @@ impl LoadedModel {
             head,
             fit,
             backend: spec.backend.clone(),
-            threads,
+            threads: spec.threads,
             title,
             scope,
             warning: None,
@@ -270,7 +260,7 @@ impl LoadedModel {
         }
         let bytes = || self.file.bytes.clone();
         if !self.file.needs_edge_tpu() {
-            return Ok(Box::new(TfliteBackend::new(bytes(), self.threads)?));
+            return processor::open(bytes(), self.threads);
         }
         let ready = self.on_edge_tpu.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(Box::new(match ready {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::backend::edgetpu::EdgeTpuBackend;
-use crate::backend::tflite::TfliteBackend;
-use crate::backend::tflite::c_api;
+use crate::backend::tflite::threads::Threads;
+use crate::backend::tflite::{c_api, processor};
 use crate::base::error::{Error, Kind, Result};
 use crate::model::decode::head::Head;
 use crate::model::decode::{Output, Thresholds};
@@ -160,14 +160,14 @@ fn run_once(path: &Path) -> Result<()> {
     let file = ModelFile::open(path)?;
     let mut backend: Box<dyn Backend> = if file.needs_edge_tpu() {
         file.check_runnable_on_edge_tpu()?;
-        match EdgeTpuBackend::new(file.bytes.clone(), 1) {
+        match EdgeTpuBackend::new(file.bytes.clone(), Threads::fixed(1)) {
             // Most likely by the process that wants to know; it opens it again.
             Err(error) if error.kind() == Kind::Busy => return Ok(()),
             outcome => Box::new(outcome?),
         }
     } else {
         file.check_runnable_on_cpu()?;
-        Box::new(TfliteBackend::new(file.bytes.clone(), 1).map_err(|error| error.context(&file.name))?)
+        processor::open(file.bytes.clone(), Threads::fixed(1)).map_err(|error| error.context(&file.name))?
     };
     let head = Head::recognise(&file)?;
     let mut decoder = head.decoder(&file.signature)?;

@@ -8,6 +8,7 @@ pub mod camera_front;
 pub mod compiled;
 pub mod data;
 pub mod docs;
+pub mod engines;
 pub mod mock;
 pub mod once;
 pub mod pace;

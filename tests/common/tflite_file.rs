@@ -10,6 +10,8 @@ pub enum Type {
     F32 = 0,
     I32 = 2,
     U8 = 3,
+    /// Two floats.
+    Complex = 8,
 }
 
 /// Numbers of the built-in operators that are used here.
@@ -17,6 +19,7 @@ pub const ADD: i32 = 0;
 pub const DEQUANTIZE: i32 = 6;
 pub const LOGISTIC: i32 = 14;
 const CUSTOM: i32 = 32;
+pub const CAST: i32 = 53;
 pub const MEAN: i32 = 40;
 pub const QUANTIZE: i32 = 114;
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use spotter::backend::Backend;
 use spotter::backend::edgetpu::EdgeTpuBackend;
 use spotter::backend::tflite::TfliteBackend;
+use spotter::backend::tflite::threads::Threads;
 use spotter::model::format::file::ModelFile;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -137,8 +138,8 @@ fn outputs_are_those_of_the_processor_to_the_byte() {
         [(compiled_ssd(), model(SSD)), whole("demo_resnet18"), whole("demo_ssd_mobilenet_v2_raw")]
     {
         let outputs = ModelFile::from_bytes("m", cpu.clone()).unwrap().signature.outputs.len();
-        let mut tpu = EdgeTpuBackend::new(compiled.into(), 1).unwrap();
-        let mut cpu = TfliteBackend::new(cpu.into(), 1).unwrap();
+        let mut tpu = EdgeTpuBackend::new(compiled.into(), Threads::fixed(1)).unwrap();
+        let mut cpu = TfliteBackend::new(cpu.into(), Threads::fixed(1)).unwrap();
         assert_eq!(tpu.name(), "Edge TPU");
         assert!(
             tpu.detail().starts_with("USB, /sys/bus/usb/devices/9-9; TensorFlow Lite "),
@@ -298,7 +299,8 @@ fn the_page_is_told_that_the_twin_runs() {
     bench.fault("no-device");
     let running = bench.live(&[]);
     let status = wait_for(&running, |status| status["state"] == "live");
-    assert_eq!(status["backend"]["name"].as_str().unwrap().split(' ').next(), Some("TensorFlow"));
+    let name = status["backend"]["name"].as_str().unwrap();
+    assert!(name.starts_with("LiteRT ") || name.starts_with("TensorFlow Lite "), "{name}");
     let warning = status["model"]["warning"].as_str().unwrap();
     assert!(warning.starts_with("m_edgetpu.tflite does not run on an Edge TPU (no Edge TPU is"), "{warning}");
     assert_eq!(running.stop(LIMIT).code, Some(0));

@@ -7,12 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::common::engines::{Open, engines};
 use crate::common::tflite_file::{ADD, DEQUANTIZE, Graph, LOGISTIC, MEAN, QUANTIZE, Type};
-use crate::common::{data, process, say, skip};
+use crate::common::{data, process, say};
 use serde_json::Value;
-use spotter::backend::Backend;
-use spotter::backend::tflite::TfliteBackend;
-use spotter::base::error::Kind;
+use spotter::backend::tflite::threads::Threads;
 use spotter::model::decode::anchors::Layout;
 use spotter::model::decode::head::Head;
 use spotter::model::decode::raw_ssd::Anchors;
@@ -231,15 +230,9 @@ fn quantised(values: &[f32], (scale, zero_point): (f32, i64)) -> Vec<u8> {
     values.iter().map(|value| ((value / scale).round() + zero_point as f32).clamp(0.0, 255.0) as u8).collect()
 }
 
-/// Runs a model on a picture of one grey and reads what it found; `None` without TensorFlow Lite.
-fn run(model: &ModelFile, grey: u8, thresholds: &Thresholds) -> Option<Vec<Detection>> {
-    let mut backend = match TfliteBackend::new(model.bytes.clone(), 1) {
-        Err(error) if error.kind() == Kind::Backend => {
-            skip(&format!("look-alikes: {error}"));
-            return None;
-        }
-        backend => backend.unwrap(),
-    };
+/// Runs a model on a picture of one grey and reads what it found.
+fn run(open: Open, model: &ModelFile, grey: u8, thresholds: &Thresholds) -> Vec<Detection> {
+    let mut backend = open(model.bytes.clone(), Threads::fixed(1)).unwrap();
     backend.input_mut().unwrap().fill(grey);
     backend.run().unwrap();
     let signature = &model.signature;
@@ -250,7 +243,12 @@ fn run(model: &ModelFile, grey: u8, thresholds: &Thresholds) -> Option<Vec<Detec
     let mut found = Findings::default();
     let mut decoder = Head::recognise(model).unwrap().decoder(signature).unwrap();
     decoder.decode(&outputs, thresholds, &mut found).unwrap();
-    Some(found.detections)
+    found.detections
+}
+
+fn in_each_library(look_alikes: &[LookAlike]) -> Vec<(Open, LookAlike)> {
+    let of = |open| look_alikes.iter().map(move |one| (open, *one));
+    engines().into_iter().flat_map(of).collect()
 }
 
 fn file(look_alike: LookAlike, end: End) -> ModelFile {
@@ -312,12 +310,12 @@ fn look_alikes_are_recognised() {
 #[test]
 fn raw_heads_are_decoded_as_the_operator_does() {
     let evaluate = Thresholds { multi_label: true, ..KEEP };
-    for look_alike in [SSD_V2, MOBILE_DET, TF2] {
+    for (open, look_alike) in in_each_library(&[SSD_V2, MOBILE_DET, TF2]) {
         for grey in [128, 160] {
-            let Some(theirs) = run(&file(look_alike, End::Regular), grey, &KEEP) else { return };
+            let theirs = run(open, &file(look_alike, End::Regular), grey, &KEEP);
             assert!(theirs.len() > 150, "{}", theirs.len());
             for end in [End::Raw, End::RawWithAnchors] {
-                let ours = run(&file(look_alike, end), grey, &evaluate).unwrap();
+                let ours = run(open, &file(look_alike, end), grey, &evaluate);
                 // Anchors as bytes are half a step off those that are made.
                 let rounded = look_alike.bytes && end == End::Raw;
                 let tolerance = if rounded { 0.02 } else { 2e-6 };
@@ -339,14 +337,14 @@ fn raw_heads_are_decoded_as_the_operator_does() {
 
 #[test]
 fn the_best_class_of_each_box_is_found_live() {
-    for look_alike in [MOBILE_DET, TF2] {
+    for (open, look_alike) in in_each_library(&[MOBILE_DET, TF2]) {
         for (grey, brightness) in [(128, 0.0), (160, 0.25)] {
-            let Some(theirs) = run(&file(look_alike, End::Fast), grey, &KEEP) else { return };
+            let theirs = run(open, &file(look_alike, End::Fast), grey, &KEEP);
             let expected = look_alike.expected(brightness);
             assert_eq!(theirs.len(), look_alike.slots);
             assert_eq!(partners(&theirs, &expected, 1e-5), expected.len());
             // Class by class suppresses less: all that is left over all classes is there too.
-            let ours = run(&file(look_alike, End::Raw), grey, &KEEP).unwrap();
+            let ours = run(open, &file(look_alike, End::Raw), grey, &KEEP);
             assert_eq!(partners(&theirs, &ours, 1e-5), theirs.len());
         }
     }
@@ -358,8 +356,8 @@ fn the_program_finds_what_the_graph_says() {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("grey.png");
     image::RgbImage::from_pixel(50, 40, image::Rgb([160; 3])).save(&picture).unwrap();
-    for look_alike in [SSD_V2, MOBILE_DET, TF2] {
-        let Some(expected) = run(&file(look_alike, End::Fast), 160, &KEEP) else { return };
+    for (open, look_alike) in in_each_library(&[SSD_V2, MOBILE_DET, TF2]) {
+        let expected = run(open, &file(look_alike, End::Fast), 160, &KEEP);
         if !look_alike.bytes {
             assert_eq!(partners(&expected, &look_alike.expected(0.25), 1e-5), expected.len());
         }

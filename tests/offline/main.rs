@@ -9,6 +9,7 @@ mod coco_figures;
 mod cross;
 mod demo_models;
 mod docs;
+mod engines;
 mod errors;
 mod eval;
 mod fuzz;

@@ -20,6 +20,7 @@ use spotter::backend::larod::session::{Connection, Place, Side};
 use spotter::backend::larod::sys::{self, Api};
 use spotter::backend::larod::{LarodBackend, Wanted};
 use spotter::backend::tflite::TfliteBackend;
+use spotter::backend::tflite::threads::Threads;
 use spotter::base::clock::SystemClock;
 use spotter::demo::{Demo, PIXEL_BYTES};
 use spotter::detect::detector::Detector;
@@ -174,7 +175,8 @@ fn the_device_reads_fitting_frames_where_they_lie() {
     let camera = camera("artpec8");
     let mut on_device = camera.detector("axis-a8-dlpu-tflite");
     let file = ModelFile::from_bytes("demo", SSD.to_vec()).unwrap();
-    let mut desktop = detector(&file, Box::new(TfliteBackend::new(file.bytes.clone(), 1).unwrap()));
+    let mut desktop =
+        detector(&file, Box::new(TfliteBackend::new(file.bytes.clone(), Threads::fixed(1)).unwrap()));
     // More buffers than are remembered at a time, used again in turns; one not from the beginning of its memory.
     let buffers: Vec<Buffer> =
         (0..15).map(|n| Buffer::new(n, if n == 3 { 8192 } else { 0 }, 3 * WIDTH)).collect();

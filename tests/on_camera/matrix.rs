@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::camera;
 use serde_json::{Value, json};
+use spotter::backend::tflite::threads::Threads;
 use spotter::capture::{self, Next, Pace, SourceSpec};
 use spotter::demo::{Demo, PIXEL_BYTES};
 use spotter::detect::detector::Detector;
@@ -95,7 +96,7 @@ fn frame_of(planes: &[u8], (width, height): (u32, u32)) -> Frame {
 
 fn detector() -> Detector {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo_ssd_mobilenet_v2.tflite");
-    let spec = LoadSpec { model: Some(model.to_owned()), threads: Some(1), ..LoadSpec::default() };
+    let spec = LoadSpec { model: Some(model.to_owned()), threads: Threads::fixed(1), ..LoadSpec::default() };
     LoadedModel::read(Path::new(model), &spec).unwrap().detector().unwrap()
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::Backend;
 use super::tflite::TfliteBackend;
 use super::tflite::c_api;
+use super::tflite::threads::Threads;
 use crate::base::error::{Error, Kind, Result};
 use sys::{Listed, Runtime};
 
@@ -73,7 +74,7 @@ fn first_free() -> Result<(c_api::Delegate, Device)> {
 /// A compiled model on an Edge TPU. One that is lost is opened again for the next run.
 pub struct EdgeTpuBackend {
     model: Arc<[u8]>,
-    threads: usize,
+    threads: Threads,
     device: Device,
     /// None after a failure.
     session: Option<TfliteBackend>,
@@ -87,7 +88,7 @@ impl EdgeTpuBackend {
     /// # Errors
     /// [`Kind::Backend`] where TensorFlow Lite, libedgetpu or a device is missing or the model is refused,
     /// [`Kind::Busy`] where the device cannot be opened.
-    pub fn new(model: Arc<[u8]>, threads: usize) -> Result<Self> {
+    pub fn new(model: Arc<[u8]>, threads: Threads) -> Result<Self> {
         let (session, device) = open_session(&model, threads)?;
         Ok(Self { model, threads, device, session: Some(session), tried: Instant::now() })
     }
@@ -112,7 +113,7 @@ impl EdgeTpuBackend {
     }
 }
 
-fn open_session(model: &Arc<[u8]>, threads: usize) -> Result<(TfliteBackend, Device)> {
+fn open_session(model: &Arc<[u8]>, threads: Threads) -> Result<(TfliteBackend, Device)> {
     // What fails without a device is said before one is woken.
     c_api::load()?;
     let (delegate, device) = first_free()?;

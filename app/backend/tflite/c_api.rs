@@ -19,6 +19,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libloading::Library;
 
+use super::library;
 use crate::base::error::{Error, Kind, Result};
 
 type Pointer = *mut c_void;
@@ -154,6 +155,9 @@ struct Api {
 
 impl Api {
     fn open(path: &Path) -> std::result::Result<Self, String> {
+        if library::named().is_some_and(|named| named == path) && library::is_litert(path) {
+            return Err(library::not_the_litert(path));
+        }
         // SAFETY: a TensorFlow Lite library has only C++ static constructors, which may run here; what
         // the user names in $SPOTTER_TFLITE is as trusted as the program itself.
         let library = unsafe { Library::new(path) }
@@ -203,26 +207,14 @@ fn opened() -> Option<&'static Api> {
     API.get().and_then(|api| api.as_ref().ok())
 }
 
-/// Where a library is looked for, in order: `$SPOTTER_TFLITE` alone if set, beside the program, where
-/// `./build.sh setup` puts it, the system's loader path.
+/// Where a library is looked for, in order: `$SPOTTER_TFLITE` alone if set, where one is installed, the system's
+/// loader path.
 fn candidates() -> Vec<PathBuf> {
     const NAME: &str = "libtensorflowlite_c.so";
-    if let Some(path) = std::env::var_os("SPOTTER_TFLITE").filter(|path| !path.is_empty()) {
-        return vec![path.into()];
+    if let Some(path) = library::named() {
+        return vec![path];
     }
-    let mut paths = Vec::new();
-    if let Some(folder) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
-        paths.push(folder.join("lib").join(NAME));
-        paths.push(folder.join("../lib").join(NAME));
-    }
-    let data = std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
-    if let Some(data) = data {
-        paths.push(data.join("spotter/lib").join(NAME));
-    }
-    paths.retain(|path| path.exists());
+    let mut paths = library::installed(NAME);
     paths.push(NAME.into());
     // Debian's name for it.
     paths.push("libtensorflow-lite.so.2.14.1".into());

@@ -1,6 +1,13 @@
-//! TensorFlow Lite, through crate `tflitec`: on the CPU with XNNPACK, or with the delegate of an accelerator.
+//! Models on the processor: by LiteRT, or by TensorFlow Lite's C library through crate `tflitec`, with XNNPACK or
+//! with the delegate of an accelerator.
 
 pub mod c_api;
+mod library;
+#[cfg(feature = "desktop")]
+pub mod litert;
+#[cfg(feature = "desktop")]
+pub mod processor;
+pub mod threads;
 
 use std::sync::Arc;
 
@@ -11,9 +18,21 @@ use tflitec::model::Model;
 use super::Backend;
 use crate::base::error::{Error, Kind, Result};
 use c_api::{Accelerator, Delegate};
+use threads::Threads;
 
-/// More threads than any model or machine has use for.
-const MOST_THREADS: usize = 64;
+/// A camera has larod, and at most this library beside it.
+#[cfg(not(feature = "desktop"))]
+pub mod processor {
+    use super::*;
+
+    /// Loads a model (the bytes of a .tflite file) to run on the processor.
+    ///
+    /// # Errors
+    /// As for [`TfliteBackend::new`].
+    pub fn open(model: Arc<[u8]>, threads: Threads) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(TfliteBackend::new(model, threads)?))
+    }
+}
 
 self_cell!(
     struct LoadedModel {
@@ -36,6 +55,14 @@ pub struct TfliteBackend {
     interpreter: LoadedInterpreter,
     tensors: c_api::Tensors,
     threads: usize,
+    /// What a person is told beside it.
+    notes: String,
+}
+
+/// How a library runs a model.
+fn detail(kernels: &str, threads: usize) -> String {
+    let plural = if threads == 1 { "" } else { "s" };
+    format!("CPU, {kernels}, {threads} thread{plural}")
 }
 
 /// The error of a call into the library, with what the library itself said.
@@ -45,21 +72,38 @@ fn failed(kind: Kind, doing: &str, error: &tflitec::Error) -> Error {
 }
 
 impl TfliteBackend {
-    /// Loads a model (the bytes of a .tflite file) to run on `threads` threads.
+    /// Loads a model (the bytes of a .tflite file). Warns of a number of threads that hurts.
     ///
     /// # Errors
     /// `Kind::Backend` without a TensorFlow Lite library, `Kind::Model` where the library refuses the model.
-    pub fn new(model: Arc<[u8]>, threads: usize) -> Result<Self> {
-        let threads = threads.clamp(1, MOST_THREADS);
-        Self::accelerated(model, threads, Accelerator::Xnnpack(threads as i32))
+    pub fn new(model: Arc<[u8]>, threads: Threads) -> Result<Self> {
+        let count = threads.with_a_core_left();
+        let mut backend = Self::accelerated(model, count, Accelerator::Xnnpack(count as i32))?;
+        if threads.takes_every_core() {
+            let fewer = Threads::Auto.with_a_core_left();
+            log::warn!(
+                "{count} threads take every core, and those of {} wait for each other at every layer: anything else \
+                 that runs can make inference ten times slower; use --threads {fewer}",
+                backend.name()
+            );
+            backend.notes = format!("; on a busy machine {fewer} would be faster");
+        }
+        Ok(backend)
+    }
+
+    /// Says in [`Backend::detail`] why it is not LiteRT that runs the model.
+    #[cfg(feature = "desktop")]
+    fn in_place_of_litert(mut self, why: &str) -> Self {
+        self.notes.push_str(&format!("; not LiteRT: {why}"));
+        self
     }
 
     /// As [`TfliteBackend::new`], with a delegate in place of XNNPACK; it is deleted with the interpreter.
     ///
     /// # Errors
     /// As for [`TfliteBackend::new`].
-    pub fn with_delegate(model: Arc<[u8]>, threads: usize, delegate: Delegate) -> Result<Self> {
-        Self::accelerated(model, threads.clamp(1, MOST_THREADS), Accelerator::Delegate(delegate))
+    pub fn with_delegate(model: Arc<[u8]>, threads: Threads, delegate: Delegate) -> Result<Self> {
+        Self::accelerated(model, threads.with_a_core_left(), Accelerator::Delegate(delegate))
     }
 
     fn accelerated(model: Arc<[u8]>, threads: usize, by: Accelerator) -> Result<Self> {
@@ -78,7 +122,7 @@ impl TfliteBackend {
         interpreter
             .with_dependent(|_, interpreter| interpreter.allocate_tensors())
             .map_err(|error| failed(Kind::Model, "prepare the model", &error))?;
-        Ok(Self { interpreter, tensors, threads })
+        Ok(Self { interpreter, tensors, threads, notes: String::new() })
     }
 }
 
@@ -89,8 +133,7 @@ impl Backend for TfliteBackend {
 
     fn detail(&self) -> String {
         let kernels = if c_api::has_xnnpack() { "XNNPACK" } else { "plain kernels" };
-        let plural = if self.threads == 1 { "" } else { "s" };
-        format!("CPU, {kernels}, {} thread{plural}", self.threads)
+        detail(kernels, self.threads) + &self.notes
     }
 
     fn input_mut(&mut self) -> Result<&mut [u8]> {

@@ -8,6 +8,7 @@ use spotter::backend::larod::memory::{Access, Mapped, file_of};
 use spotter::backend::larod::prepare::Preference;
 use spotter::backend::larod::{LarodBackend, Wanted};
 use spotter::backend::tflite::TfliteBackend;
+use spotter::backend::tflite::threads::Threads;
 use spotter::backend::{Backend, Readiness};
 use spotter::base::clock::SystemClock;
 use spotter::demo::{Demo, PIXEL_BYTES};
@@ -257,7 +258,7 @@ fn a_part_of_a_frame_is_the_same_part() {
         let bars = same.y * 3 * same.input.0;
         assert_eq!(found[..bars], wanted[..bars]);
         assert_eq!(found[found.len() - bars..], wanted[wanted.len() - bars..]);
-        let mut desktop = TfliteBackend::new(demo().bytes, 1).unwrap();
+        let mut desktop = TfliteBackend::new(demo().bytes, Threads::fixed(1)).unwrap();
         desktop.input_mut().unwrap().copy_from_slice(found);
         desktop.run().unwrap();
         device.run().unwrap();
