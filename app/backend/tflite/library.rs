@@ -40,7 +40,7 @@ pub fn is_litert(path: &Path) -> bool {
 /// Why a LiteRT library is not used.
 pub fn not_the_litert(path: &Path) -> String {
     format!(
-        "{} is not the {LITERT} of ai-edge-litert {LITERT_VERSION}, and others have other functions",
+        "{} is not the libLiteRt.so of ai-edge-litert {LITERT_VERSION}, and others have other functions",
         path.display()
     )
 }
