@@ -12,7 +12,8 @@ use spotter::model::decode::head::Head;
 use spotter::model::format::cavalry::Cavalry;
 use spotter::model::format::file::ModelFile;
 use spotter::model::format::flexbuffer::Map;
-use spotter::model::labels::{self, Labels};
+use spotter::model::format::label_file;
+use spotter::model::labels::Labels;
 use spotter::web::api::model;
 
 /// A model file: everything that is read of it before it is run, and told of it.
@@ -47,7 +48,7 @@ pub fn flexbuffer(data: &[u8]) {
 
 /// A label file.
 pub fn labels(data: &[u8]) {
-    let Ok(rows) = labels::parse(data, "fuzzed") else { return };
+    let Ok(rows) = label_file::parse(data, "fuzzed") else { return };
     for classes in [None, Some(rows.len()), Some(rows.len().saturating_sub(1))] {
         if let Ok(labels) = Labels::fit(rows.clone(), classes, "fuzzed") {
             assert!(classes.is_none_or(|classes| classes == labels.len()));

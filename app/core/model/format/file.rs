@@ -1,7 +1,6 @@
 //! A TensorFlow Lite model file and what it says of itself.
 //!
-//! Source of the format: TensorFlow's public schema of `.tflite` files, version 3. Only what Spotter
-//! needs is read; field numbers are the schema's order and stand at each access below.
+//! Only what Spotter needs is read; [`super::schema`] says of which format.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +10,9 @@ use super::cavalry::Cavalry;
 use super::flatbuffer::{Damage, Read, Table, Vector};
 use super::flexbuffer::Map;
 use super::producer::{Producer, producers};
-use super::{operators, zip};
+use super::schema::{self, MAX_OPERATOR_NAME};
+use super::{label_file, zip};
 use crate::base::error::{Error, Kind, Result};
-use crate::model::labels;
 use crate::vision::tensor::{DataType, Quantisation, Signature, TensorInfo};
 
 /// The custom operator that ends an SSD model: decoding and suppression.
@@ -24,11 +23,8 @@ pub const EDGE_TPU: &str = "edgetpu-custom-op";
 /// Larger files are refused: no detection model comes near it.
 pub const MAX_BYTES: u64 = 200 << 20;
 const MAX_TENSORS: usize = 256;
-const MAX_DIMENSIONS: usize = 8;
 const MAX_ELEMENTS: usize = 1 << 30;
-const MAX_OPERATOR_KINDS: usize = 4096;
 const MAX_TENSOR_NAME: usize = 64 << 10;
-const MAX_OPERATOR_NAME: usize = 1 << 10;
 
 /// Options of the post-process operator, with the operator's own defaults where the file has none.
 #[derive(Clone, Debug, PartialEq)]
@@ -262,24 +258,13 @@ struct Contents {
 
 impl Contents {
     fn read(bytes: &[u8]) -> Read<Self> {
-        let model = Table::root(bytes)?;
-        let version = model.u32(0)?;
-        if version != 3 {
-            return Err(Damage { what: "the schema version is not 3", at: model.place() });
-        }
-        let (codes, is_custom) = operator_codes(model.vector(1, 4)?)?;
-        let subgraphs = model.vector(2, 4)?;
-        if subgraphs.is_empty() {
-            return Err(Damage { what: "there is no subgraph", at: model.place() });
-        }
-        let main = subgraphs.table(0)?;
-        let (inputs, outputs) = (main.vector(1, 4)?, main.vector(2, 4)?);
-        let tensors = main.vector(0, 4)?;
-        let signature =
-            Signature { inputs: tensor_infos(tensors, inputs)?, outputs: tensor_infos(tensors, outputs)? };
-
-        let producers = producers(&main, &codes, bytes.len())?;
-
+        let model = schema::Model::read(bytes)?;
+        let (codes, subgraphs, outputs) = (&model.codes, model.subgraphs, model.outputs);
+        let signature = Signature {
+            inputs: tensor_infos(model.tensors, model.inputs)?,
+            outputs: tensor_infos(model.tensors, outputs)?,
+        };
+        let producers = producers(&model, bytes.len())?;
         let mut counts = vec![0usize; codes.len()];
         let mut post_process = None;
         // A file cannot hold more operators than it has room for their offsets, unless it shares
@@ -294,7 +279,8 @@ impl Contents {
                 let code = operator.u32(0)? as usize;
                 let damage = Damage { what: "an operator's code is not in the file", at: operator.place() };
                 *counts.get_mut(code).ok_or(damage)? += 1;
-                if number == 0 && post_process.is_none() && is_custom[code] && codes[code] == POST_PROCESS {
+                let (name, custom) = &codes[code];
+                if number == 0 && post_process.is_none() && *custom && name == POST_PROCESS {
                     post_process = Some(read_post_process(&operator, outputs)?);
                 }
             }
@@ -305,40 +291,20 @@ impl Contents {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         let mut custom_ops = Vec::new();
         for (index, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            let name = codes[index].as_str();
+            let (name, custom) = (codes[index].0.as_str(), codes[index].1);
             let place = *places.entry(name).or_insert_with(|| {
                 operators.push((name.to_string(), 0));
                 operators.len() - 1
             });
             operators[place].1 += count;
-            if is_custom[index] && !custom_ops.iter().any(|known| known == name) {
+            if custom && !custom_ops.iter().any(|known| known == name) {
                 custom_ops.push(name.to_string());
             }
         }
         let label_file = label_file(&model).unwrap_or_default();
-        let description = model.string(3, MAX_TENSOR_NAME)?;
+        let description = model.table.string(3, MAX_TENSOR_NAME)?;
         Ok(Self { signature, producers, operators, custom_ops, post_process, label_file, description })
     }
-}
-
-/// Names of the operators that the file uses and whether each is custom.
-fn operator_codes(codes: Vector<'_>) -> Read<(Vec<String>, Vec<bool>)> {
-    if codes.len() > MAX_OPERATOR_KINDS {
-        return Err(Damage { what: "too many kinds of operators", at: codes.place() });
-    }
-    let mut names = Vec::with_capacity(codes.len());
-    let mut custom = Vec::with_capacity(codes.len());
-    for code in codes.tables() {
-        let code = code?;
-        // Field 0 is the number as one byte, from before there were more than 127; field 3 the full.
-        let number = code.i32(3)?.max(i32::from(code.u8(0)? as i8));
-        custom.push(number == operators::CUSTOM);
-        names.push(match number {
-            operators::CUSTOM => code.string(1, MAX_OPERATOR_NAME)?,
-            _ => operators::name(number),
-        });
-    }
-    Ok((names, custom))
 }
 
 fn tensor_infos(tensors: Vector<'_>, indices: Vector<'_>) -> Read<Vec<TensorInfo>> {
@@ -357,40 +323,17 @@ fn tensor_infos(tensors: Vector<'_>, indices: Vector<'_>) -> Read<Vec<TensorInfo
 }
 
 fn tensor_info(tensor: Table<'_>) -> Read<TensorInfo> {
-    let dimensions = tensor.vector(0, 4)?;
-    let damage = |what| Damage { what, at: dimensions.place() };
-    if dimensions.len() > MAX_DIMENSIONS {
-        return Err(damage("a tensor has too many dimensions"));
-    }
-    let shape: Vec<usize> = dimensions
-        .i32s()
-        .map(|d| usize::try_from(d).map_err(|_| damage("a tensor has a negative dimension")))
-        .collect::<Read<_>>()?;
+    let shape = schema::shape(&tensor)?;
     let elements = shape.iter().try_fold(1usize, |product, d| product.checked_mul(*d));
     if elements.is_none_or(|n| n > MAX_ELEMENTS) {
-        return Err(damage("a tensor is too large"));
+        return Err(Damage { what: "a tensor is too large", at: tensor.place() });
     }
-    let dtype = data_type(tensor.u8(1)?);
+    let dtype = schema::data_type(&tensor)?;
     let quantisation = match tensor.table(4)? {
         Some(table) => quantisation(table)?,
         None => None,
     };
     Ok(TensorInfo { name: tensor.string(3, MAX_TENSOR_NAME)?, shape, dtype, quantisation })
-}
-
-/// The schema's `TensorType`.
-pub(super) fn data_type(number: u8) -> DataType {
-    match number {
-        0 => DataType::F32,
-        1 => DataType::F16,
-        2 => DataType::I32,
-        3 => DataType::U8,
-        4 => DataType::I64,
-        6 => DataType::Bool,
-        7 => DataType::I16,
-        9 => DataType::I8,
-        other => DataType::Other(other),
-    }
 }
 
 /// The quantisation of a whole tensor; `None` for none and for one per channel.
@@ -445,13 +388,13 @@ fn read_post_process(operator: &Table<'_>, graph_outputs: Vector<'_>) -> Read<Po
 /// The name of the label file that the metadata names for an output.
 ///
 /// Metadata is a FlatBuffer of its own ("M001"), in the buffer of the entry `TFLITE_METADATA`.
-fn label_file(model: &Table<'_>) -> Read<Option<String>> {
-    for entry in model.vector(6, 4)?.tables().take(MAX_TENSORS) {
+fn label_file(model: &schema::Model<'_>) -> Read<Option<String>> {
+    for entry in model.table.vector(6, 4)?.tables().take(MAX_TENSORS) {
         let entry = entry?;
         if entry.string(0, MAX_OPERATOR_NAME).ok().as_deref() != Some("TFLITE_METADATA") {
             continue;
         }
-        let data = model.vector(4, 4)?.table(entry.u32(1)? as usize)?.vector(0, 1)?;
+        let data = model.buffers()?.table(entry.u32(1)? as usize)?.vector(0, 1)?;
         let subgraphs = Table::root(data.bytes())?.vector(2, 4)?;
         // SubGraphMetadata: 3 output tensors; TensorMetadata: 6 associated files; AssociatedFile:
         // 0 name, 2 type, where 2 is labels of an axis and 3 labels of values.
@@ -476,6 +419,6 @@ fn embedded_labels(bytes: &[u8], named: Option<&str>) -> Option<Vec<String>> {
         .iter()
         .find(|entry| Some(entry.name.as_str()) == named)
         .or_else(|| texts.iter().find(|entry| texts.len() == 1 || entry.name.contains("label")))?;
-    let text = zip::unpack(bytes, entry, labels::MAX_BYTES)?;
-    labels::parse(&text, &entry.name).ok()
+    let text = zip::unpack(bytes, entry, label_file::MAX_BYTES)?;
+    label_file::parse(&text, &entry.name).ok()
 }

@@ -1,21 +1,17 @@
 //! The layers of a TensorFlow Lite model: its tensors and operators, one by one.
 //!
-//! [`super::file`] reads what is needed to run a model; this reads what is needed to judge one. Source of
-//! the format: TensorFlow's public schema of `.tflite` files, version 3; field numbers are the schema's
-//! order and stand at each access.
+//! [`super::schema`] says of which format.
 
 use std::collections::HashMap;
 
-use super::file::data_type;
 use super::flatbuffer::{Damage, Read, Table, Vector};
-use super::operators;
+use super::schema::{self, MAX_DIMENSIONS, Model};
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::tensor::DataType;
 
 /// Models have hundreds of these, some thousands; more are no model that a camera could run.
 const MAX_TENSORS: usize = 1 << 16;
 const MAX_OPERATORS: usize = 1 << 16;
-const MAX_DIMENSIONS: usize = 8;
 const MAX_NAMES: usize = 256;
 const MAX_NAME: usize = 64 << 10;
 /// What is kept of lists and names, all in all; a file may share one list between many tensors.
@@ -205,36 +201,30 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn graph(&mut self) -> Read<Graph> {
-        let model = Table::root(self.bytes)?;
-        // Model: 1 operator codes, 2 subgraphs, 4 buffers, 6 metadata, 7 signatures.
-        let codes = self.codes(model.vector(1, 4)?)?;
-        let subgraphs = model.vector(2, 4)?;
-        let main = subgraphs.table(0)?;
-        let buffers = model.vector(4, 4)?;
-        // SubGraph: 0 tensors, 1 inputs, 2 outputs, 3 operators.
-        let (tables, steps) = (main.vector(0, 4)?, main.vector(3, 4)?);
+        let model = Model::read(self.bytes)?;
+        let (codes, buffers) = (&model.codes, model.buffers()?);
+        let (tables, steps, inputs, outputs) = (model.tensors, model.operators, model.inputs, model.outputs);
         if tables.len() > MAX_TENSORS || steps.len() > MAX_OPERATORS {
-            return Err(Damage { what: "too many tensors or operators", at: main.place() });
+            return Err(Damage { what: "too many tensors or operators", at: tables.place() });
         }
         let count = tables.len();
-        let (inputs, outputs) = (main.vector(1, 4)?, main.vector(2, 4)?);
         if inputs.len() > MAX_NAMES || outputs.len() > MAX_NAMES {
-            return Err(Damage { what: "too many inputs or outputs", at: main.place() });
+            return Err(Damage { what: "too many inputs or outputs", at: inputs.place() });
         }
         let mut tensors =
             tables.tables().map(|tensor| self.tensor(&tensor?, buffers)).collect::<Read<Vec<_>>>()?;
         let operators =
-            steps.tables().map(|step| self.operator(&step?, &codes, count)).collect::<Read<Vec<_>>>()?;
+            steps.tables().map(|step| self.operator(&step?, codes, count)).collect::<Read<Vec<_>>>()?;
         self.count_zeros(&mut tensors, &operators, tables, buffers)?;
         Ok(Graph {
             inputs: self.indices(inputs, count)?,
             outputs: self.indices(outputs, count)?,
             tensors,
             operators,
-            subgraphs: subgraphs.len(),
+            subgraphs: model.subgraphs.len(),
             // What says how the model was made must not keep it from being described.
-            signatures: self.signatures(&model, count).unwrap_or_default(),
-            metadata: self.metadata(&model, buffers).unwrap_or_default(),
+            signatures: self.signatures(&model.table, count).unwrap_or_default(),
+            metadata: self.metadata(&model.table, buffers).unwrap_or_default(),
         })
     }
 
@@ -251,24 +241,6 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    fn codes(&mut self, codes: Vector<'a>) -> Read<Vec<(String, bool)>> {
-        if codes.len() > MAX_OPERATORS {
-            return Err(Damage { what: "too many kinds of operators", at: codes.place() });
-        }
-        codes
-            .tables()
-            .map(|code| {
-                let code = code?;
-                // OperatorCode: 0 the number as one byte, 1 custom name, 3 the full number.
-                let number = code.i32(3)?.max(i32::from(code.u8(0)? as i8));
-                Ok(match number {
-                    operators::CUSTOM => (self.name(&code, 1)?, true),
-                    _ => (operators::name(number), false),
-                })
-            })
-            .collect()
-    }
-
     fn indices(&mut self, list: Vector<'a>, count: usize) -> Read<Vec<usize>> {
         self.keep(list.len() * 8, list.place())?;
         let damage = Damage { what: "a tensor is not in the file", at: list.place() };
@@ -278,19 +250,16 @@ impl<'a> Reader<'a> {
     }
 
     fn tensor(&mut self, table: &Table<'a>, buffers: Vector<'a>) -> Read<Tensor> {
-        // Tensor: 0 shape, 1 type, 2 buffer, 3 name, 4 quantisation, 7 shape signature.
-        let (shape, signature) = (table.vector(0, 4)?, table.vector(7, 4)?);
-        if shape.len() > MAX_DIMENSIONS || signature.len() > MAX_DIMENSIONS {
-            return Err(Damage { what: "a tensor has too many dimensions", at: shape.place() });
+        // Tensor: 2 buffer, 3 name, 4 quantisation, 7 shape signature.
+        let (shape, signature) = (schema::shape(table)?, table.vector(7, 4)?);
+        if signature.len() > MAX_DIMENSIONS {
+            return Err(Damage { what: "a tensor has too many dimensions", at: signature.place() });
         }
-        let damage = Damage { what: "a tensor has a negative dimension", at: shape.place() };
-        let shape =
-            shape.i32s().map(|d| usize::try_from(d).map_err(|_| damage)).collect::<Read<Vec<usize>>>()?;
         Ok(Tensor {
             name: self.name(table, 3)?,
             shape,
             signature: signature.i32s().collect(),
-            dtype: data_type(table.u8(1)?),
+            dtype: schema::data_type(table)?,
             scales: match table.table(4)? {
                 Some(table) => self.scales(&table)?,
                 None => None,

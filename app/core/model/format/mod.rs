@@ -5,6 +5,8 @@ pub mod file;
 pub mod flatbuffer;
 pub mod flexbuffer;
 pub mod graph;
+pub mod label_file;
 pub mod operators;
 pub mod producer;
+mod schema;
 pub mod zip;

@@ -1,8 +1,7 @@
 //! Which operator makes each output of a model, and whether the picture has a part in it.
-//!
-//! Field numbers are those of TensorFlow's public schema, as in `file.rs`.
 
-use super::flatbuffer::{Damage, Read, Table, Vector};
+use super::flatbuffer::{Damage, Read, Vector};
+use super::schema::{self, Model};
 
 /// Operators that give the same numbers in another form: what makes an output stands before them. Of parts
 /// that are joined the first stands for all.
@@ -10,8 +9,6 @@ const SAME_NUMBERS: [&str; 7] =
     ["CAST", "CONCATENATION", "DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE"];
 /// So many of them are looked through; no converter writes longer chains.
 const LOOKED_THROUGH: usize = 8;
-/// A tensor has no more dimensions.
-const MAX_DIMENSIONS: usize = 8;
 
 /// What makes one output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,22 +27,23 @@ struct Step {
     first_input: Option<usize>,
 }
 
-/// The producers of the outputs of a subgraph. `names` are those of the operator codes; at most `budget`
-/// mentions of tensors are read, because a damaged file can mention one list many times.
-pub(super) fn producers(main: &Table<'_>, names: &[String], mut budget: usize) -> Read<Vec<Producer>> {
-    let tensors = main.vector(0, 4)?;
+/// The producers of the outputs of the main subgraph. At most `budget` mentions of tensors are read, because a damaged
+/// file can mention one list many times.
+pub(super) fn producers(model: &Model<'_>, mut budget: usize) -> Read<Vec<Producer>> {
+    let (tensors, codes) = (model.tensors, &model.codes);
     let mut from_input = vec![false; tensors.len()];
     let mut made_by: Vec<Option<u32>> = vec![None; tensors.len()];
     let mut steps: Vec<Step> = Vec::new();
-    indices(main.vector(1, 4)?).for_each(|input| mark(&mut from_input, input));
+    indices(model.inputs).for_each(|input| mark(&mut from_input, input));
     // Operators stand in the order in which they run.
-    for operator in main.vector(3, 4)?.tables() {
+    for operator in model.operators.tables() {
         let operator = operator?;
+        // Operator: 0 code, 1 inputs, 2 outputs.
         let (inputs, outputs) = (operator.vector(1, 4)?, operator.vector(2, 4)?);
         let damage = Damage { what: "operators are listed twice", at: operator.place() };
         budget = budget.checked_sub(1 + inputs.len() + outputs.len()).ok_or(damage)?;
         let code = operator.u32(0)? as usize;
-        let of_size_alone = names.get(code).is_some_and(|name| name == "SHAPE");
+        let of_size_alone = codes.get(code).is_some_and(|(name, _)| name == "SHAPE");
         let depends = !of_size_alone && indices(inputs).any(|input| from_input.get(input) == Some(&true));
         for output in indices(outputs) {
             if depends {
@@ -64,7 +62,7 @@ pub(super) fn producers(main: &Table<'_>, names: &[String], mut budget: usize) -
         for _ in 0..=LOOKED_THROUGH {
             let made = made_by.get(tensor).copied().flatten();
             let Some(step) = made.and_then(|step| steps.get(step as usize)) else { break };
-            let name = names.get(step.code).map_or("", String::as_str);
+            let name = codes.get(step.code).map_or("", |(name, _)| name.as_str());
             producer.operator = Some(name.to_string());
             producer.input_shape = step.first_input.map_or_else(Vec::new, |input| shape(tensors, input));
             match step.first_input {
@@ -74,7 +72,7 @@ pub(super) fn producers(main: &Table<'_>, names: &[String], mut budget: usize) -
         }
         producer
     };
-    Ok(indices(main.vector(2, 4)?).map(of_output).collect())
+    Ok(indices(model.outputs).map(of_output).collect())
 }
 
 /// Places of tensors; an input that was left out (-1) is none.
@@ -91,11 +89,8 @@ fn mark(flags: &mut [bool], index: usize) {
 
 /// Empty where it cannot be read: only what needs it asks.
 fn shape(tensors: Vector<'_>, index: usize) -> Vec<usize> {
-    let dimensions = tensors.table(index).and_then(|tensor| tensor.vector(0, 4));
-    match dimensions {
-        Ok(dimensions) if dimensions.len() <= MAX_DIMENSIONS => {
-            dimensions.i32s().map(|size| usize::try_from(size).unwrap_or(0)).collect()
-        }
-        _ => Vec::new(),
-    }
+    let dimensions = tensors.table(index).and_then(|tensor| schema::dimensions(&tensor));
+    let sizes =
+        |dimensions: Vector<'_>| dimensions.i32s().map(|size| usize::try_from(size).unwrap_or(0)).collect();
+    dimensions.map(sizes).unwrap_or_default()
 }

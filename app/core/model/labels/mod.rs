@@ -5,13 +5,10 @@
 
 use std::path::Path;
 
-use super::format::file::ModelFile;
+use super::format::label_file::{self, MAX_BYTES, parse};
 use crate::base::error::{Error, Kind, Result};
-use crate::vision::tensor::Signature;
 
-mod rows;
-
-pub use rows::{MAX_BYTES, parse};
+mod resolve;
 
 /// Names made for a model that does not say how many classes it has.
 const NUMBERED: usize = 1024;
@@ -112,53 +109,10 @@ impl Labels {
             return Err(Error::new(Kind::Model, format!("{shown} is no label file; give a text file")));
         }
         if about.len() > MAX_BYTES as u64 {
-            return Err(rows::too_large(&file_name(path)));
+            return Err(label_file::too_large(&file_name(path)));
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         parse(&bytes, &file_name(path))
-    }
-
-    /// The labels of a model: the user's file, else those inside the model, else those of the set `known`,
-    /// which the catalogue names for these very bytes, else those that are usual for that many classes
-    /// ([`Labels::assumed`]), else numbers.
-    ///
-    /// # Errors
-    /// Where the user's file cannot be used. What the model or the catalogue brings and does not fit
-    /// is passed over with a warning in the log.
-    pub fn resolve(
-        file: Option<&Path>,
-        model: &ModelFile,
-        classes: Option<usize>,
-        known: Option<&str>,
-    ) -> Result<Self> {
-        // Where every pixel has a class, background is one of them: no row is too many.
-        let fit = |rows: Vec<String>, source: &str| {
-            let all = is_for_pixels(&model.signature).then_some(rows.len());
-            Self::fit(rows, classes.or(all), source)
-        };
-        if let Some(path) = file {
-            return fit(Self::rows(path)?, &file_name(path));
-        }
-        if let Some(rows) = &model.embedded_labels {
-            match fit(rows.clone(), &format!("the label file inside {}", model.name)) {
-                Ok(labels) => return Ok(labels),
-                Err(error) => log::warn!("{error}; it is not used"),
-            }
-        }
-        if let Some(labels) = known.and_then(Self::built_in)
-            && classes.is_none_or(|classes| classes == labels.len())
-        {
-            return Ok(labels);
-        }
-        let usual = match classes {
-            Some(90) => Self::built_in("coco-90"),
-            Some(80) => Self::built_in("coco-80"),
-            Some(20) => Self::built_in("voc-20"),
-            // Only where every pixel has a class is background one of them.
-            Some(21) if is_for_pixels(&model.signature) => Self::built_in("voc-21"),
-            _ => None,
-        };
-        Ok(usual.map_or_else(|| Self::numbers(classes), |labels| Self { assumed: true, ..labels }))
     }
 
     /// The name of a class; "class 17" where it has none.
@@ -215,18 +169,10 @@ fn is_background(row: &str) -> bool {
     row.eq_ignore_ascii_case(BACKGROUND) || row.eq_ignore_ascii_case("__background__")
 }
 
-/// Whether the model's one output has a class, or a score for each class, for every pixel:
-/// `[1,height,width]` or `[1,height,width,classes]`.
-fn is_for_pixels(signature: &Signature) -> bool {
-    matches!(signature.outputs.as_slice(), [output]
-        if matches!(*output.shape.as_slice(), [1, h, w] | [1, h, w, _] if h > 1 && w > 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testdata;
-    use crate::vision::tensor::{DataType, TensorInfo};
 
     fn rows(text: &str) -> Vec<String> {
         parse(text.as_bytes(), "labels.txt").unwrap()
@@ -337,20 +283,6 @@ mod tests {
                 sentence.contains(&format!("has {rows} labels, but the model has {classes}")),
                 "{sentence}"
             );
-        }
-    }
-
-    #[test]
-    fn classes_of_pixels_begin_with_background() {
-        let output = |shape: &[usize]| {
-            let dtype = DataType::U8;
-            let outputs =
-                vec![TensorInfo { name: "o".into(), shape: shape.to_vec(), dtype, quantisation: None }];
-            Signature { inputs: vec![], outputs }
-        };
-        assert!(is_for_pixels(&output(&[1, 65, 65, 21])) && is_for_pixels(&output(&[1, 513, 513])));
-        for shape in [&[1, 21][..], &[1, 1, 1, 21], &[2, 65, 65, 21], &[21], &[]] {
-            assert!(!is_for_pixels(&output(shape)), "{shape:?}");
         }
     }
 }

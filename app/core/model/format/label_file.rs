@@ -10,7 +10,7 @@ pub const MAX_BYTES: usize = 1 << 20;
 const MAX_ROWS: usize = 65_536;
 
 /// The error for a file above [`MAX_BYTES`].
-pub(super) fn too_large(source: &str) -> Error {
+pub(in crate::model) fn too_large(source: &str) -> Error {
     Error::new(Kind::Model, format!("{source} is too large for a label file: at most 1 MiB is read"))
 }
 
