@@ -1,138 +1,19 @@
 //! Frames from files, networks and devices.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use crate::base::error::Result;
-use crate::vision::frame::Frame;
-
 pub mod container;
 mod decoder;
 #[cfg(feature = "desktop")]
 pub mod demo;
 pub mod gst_source;
+pub mod notation;
+mod opener;
 pub mod pixels;
+mod source;
 pub mod spec;
 pub mod still;
 pub mod supervisor;
 pub mod vdo;
 
-use crate::capture::vdo::frame_rate::Workload;
-use crate::capture::vdo::sensors::Choice;
+pub use opener::{SpecOpener, open, pictures};
+pub use source::{FrameSource, Next, Opener, Pace, Pictures};
 pub use spec::{SourceKind, SourceSpec};
-
-/// What a source gives next.
-pub enum Next {
-    /// A frame.
-    Frame(Frame),
-    /// None came in the time given; one may come later.
-    Nothing,
-    /// The source has come to its regular end.
-    End,
-    /// Another picture of the same device is wanted: the source is to be opened anew.
-    Other,
-}
-
-/// Whether frames come at the source's own rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// As the source was recorded or is sent; newest frame wins.
-    Real,
-    /// As fast as they are taken, none left out.
-    Unpaced,
-}
-
-/// A source of frames that is open.
-pub trait FrameSource: Send {
-    /// The next frame, waiting for it up to `time`. `seq` and `arrived` are the caller's to set.
-    ///
-    /// # Errors
-    /// `Kind::Source` where the source is lost or damaged; it is then of no more use.
-    fn next(&mut self, time: Duration) -> Result<Next>;
-
-    /// Starts again from the first frame, after its end.
-    ///
-    /// # Errors
-    /// `Kind::Source` where it cannot; it is then of no more use.
-    fn rewind(&mut self) -> Result<()>;
-
-    /// Frames a second as the source declares it, where it does.
-    fn frame_rate(&self) -> Option<f64>;
-
-    /// What its frames are, where that is the source's choice: "NV12 640×360, the whole picture".
-    fn detail(&self) -> Option<String> {
-        None
-    }
-
-    /// From now on no more frames than detection has time for, where the source can give fewer.
-    fn follow(&mut self, _: Arc<Workload>) {}
-}
-
-/// Opens a source that the user named, at this pace.
-///
-/// # Errors
-/// `Kind::Source` where it cannot be opened now.
-pub fn open(spec: &SourceSpec, pace: Pace) -> Result<Box<dyn FrameSource>> {
-    spec.check()?;
-    match spec {
-        SourceSpec::File(path) if still::is_still(path) => Ok(Box::new(still::StillSource::open(path)?)),
-        _ => Ok(Box::new(gst_source::GstSource::open(spec, pace)?)),
-    }
-}
-
-/// [`open`], for whoever opens again and again.
-pub struct SpecOpener {
-    /// What to open.
-    pub spec: SourceSpec,
-    /// At which pace to play it.
-    pub pace: Pace,
-    /// How long detection takes, for a source that can give fewer frames.
-    pub workload: Option<Arc<Workload>>,
-    /// Which sensor of a camera is wanted, where that may change.
-    pub sensor: Option<Arc<Choice>>,
-}
-
-impl Opener for SpecOpener {
-    fn open(&self) -> Result<Box<dyn FrameSource>> {
-        let mut source = match (&self.spec, &self.sensor) {
-            (SourceSpec::Vdo(spec), Some(sensor)) => {
-                vdo::sensors::open(spec, sensor, |spec| open(&SourceSpec::Vdo(spec), self.pace))?
-            }
-            _ => open(&self.spec, self.pace)?,
-        };
-        if let Some(workload) = &self.workload {
-            source.follow(workload.clone());
-        }
-        Ok(source)
-    }
-}
-
-/// Compressed pictures that the source makes by itself, for the page.
-pub trait Pictures: Send {
-    /// Somebody watches, or nobody does any more. Returns at once.
-    fn watch(&mut self, watched: bool);
-
-    /// The picture of the frame that was captured at this time of the source ([`Frame::pts`]), as JPEG; waits for it
-    /// up to `wait` where it may still come.
-    fn of(&mut self, time: Duration, wait: Duration) -> Option<Arc<[u8]>>;
-}
-
-/// The pictures that this source makes by itself, where it does; those of the sensor that is shown.
-pub fn pictures(spec: &SourceSpec, sensor: Option<&Arc<Choice>>) -> Option<Box<dyn Pictures>> {
-    match spec {
-        SourceSpec::Vdo(spec) => {
-            let sensor = sensor.cloned().unwrap_or_else(|| Arc::new(Choice::new(spec.view)));
-            Some(Box::new(vdo::pictures::VdoPictures::new(*spec, sensor)))
-        }
-        _ => None,
-    }
-}
-
-/// Opens a source, again and again where it is lost.
-pub trait Opener: Send {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// `Kind::Source` where it cannot be opened now.
-    fn open(&self) -> Result<Box<dyn FrameSource>>;
-}

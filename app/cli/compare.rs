@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::answers::{self, Answerer, Picture};
-use super::{ModelArgs, share};
+use super::args::{ModelArgs, share};
 use crate::base::error::{Error, Kind, Result};
 use crate::eval::compare::compare;
 use crate::eval::compare_report::{CompareReport, Side};

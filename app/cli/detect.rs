@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{DetectArgs, Format};
+use super::args::{DetectArgs, Format};
 use crate::base::error::{Error, Kind, Result};
 use crate::capture::{self, Next, Pace, SourceSpec, gst_source};
 use crate::detect::detector::Detector;

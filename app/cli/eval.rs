@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::answers::{self, Answerer, Picture};
+use super::args::{ModelArgs, share};
 use super::demo::picture_name;
-use super::{ModelArgs, share};
 use crate::base::error::{Error, Kind, Result};
 use crate::capture::demo::bbox;
 use crate::capture::demo::spec::{self, DemoSpec, Size};

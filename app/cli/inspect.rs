@@ -1,6 +1,7 @@
 //! `spotter inspect`: what a model is, what it costs and what each chip makes of it.
 
-use super::{InspectArgs, accepted, output};
+use super::args::{InspectArgs, accepted};
+use super::output;
 use crate::backend::edgetpu;
 use crate::base::atomic_file;
 use crate::base::error::{Error, Kind, Result};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::args::{FetchArgs, ListArgs, ModelsCommand, accepted};
 use super::output;
-use super::{FetchArgs, ListArgs, ModelsCommand, accepted};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::table::Table;
 use crate::model::catalogue::store::{Places, State, Store};

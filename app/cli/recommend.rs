@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::args::RecommendArgs;
 use super::models::fetch_command;
-use super::{RecommendArgs, output};
+use super::output;
 use crate::backend::larod;
 use crate::base::error::{Error, Kind, Result};
 use crate::model::catalogue::Catalogue;

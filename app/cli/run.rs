@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::RunArgs;
+use super::args::RunArgs;
 use super::signals::stop_on_signals;
 use crate::base::clock::{Stop, SystemClock};
 use crate::base::error::{Error, Kind, Result};
@@ -25,7 +25,6 @@ use crate::live::model_choice::{self, Keeper};
 use crate::live::model_slot::Model;
 use crate::live::model_switch::{self, Switch};
 use crate::live::pipeline::{Parts, Pipeline};
-use crate::live::publisher::Recorder;
 use crate::live::stats::{STAGES, Stats};
 use crate::live::status::SourceInfo;
 use crate::model::catalogue::Scope;
@@ -33,6 +32,7 @@ use crate::model::catalogue::demo;
 use crate::publish::jsonl::JsonLines;
 #[cfg(feature = "desktop")]
 use crate::publish::record::Record;
+use crate::publish::recorder::Recorder;
 use crate::settings::Overrides;
 use crate::settings::file::SettingsFile;
 use crate::settings::shared::SharedSettings;

@@ -22,6 +22,7 @@ pub mod truth;
 pub mod view;
 pub mod weather;
 
+pub use sketch::PIXEL_BYTES;
 pub use truth::{CLASSES, TrueBox};
 
 use painter::Painter;
@@ -34,8 +35,6 @@ use weather::{Lens, Weather};
 
 /// After so many seconds the scene changes: another street, other weather, another light.
 pub const SCENE_SECONDS: u64 = 20;
-/// Bytes of a pixel: red, green, blue, 255 (`PixelFormat::Rgbx`).
-pub const PIXEL_BYTES: usize = 4;
 /// The smallest and the largest side of a picture, in pixels.
 pub const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 

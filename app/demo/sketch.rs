@@ -2,6 +2,9 @@
 
 use tiny_skia::{FillRule, Path, PathBuilder, Rect};
 
+/// Bytes of a pixel: red, green, blue, 255 (`PixelFormat::Rgbx`).
+pub const PIXEL_BYTES: usize = 4;
+
 /// A colour without transparency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(pub u8, pub u8, pub u8);

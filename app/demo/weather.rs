@@ -4,7 +4,7 @@ use tiny_skia::PixmapMut;
 
 use super::figures::Lamps;
 use super::random::Random;
-use super::sketch::Colour;
+use super::sketch::{Colour, PIXEL_BYTES};
 
 /// Values of noise that are drawn once; each row of a picture starts somewhere else in them.
 const GRAIN: usize = 1 << 16;
@@ -106,7 +106,7 @@ impl Weather {
 
     /// Lays blur and noise over a finished picture.
     pub fn spoil(&self, picture: &mut PixmapMut, random: &mut Random, lens: &mut Lens) {
-        let row_bytes = picture.width() as usize * super::PIXEL_BYTES;
+        let row_bytes = picture.width() as usize * PIXEL_BYTES;
         if self.blurred {
             lens.blur(picture.data_mut(), row_bytes);
         }
@@ -148,13 +148,13 @@ impl Lens {
                 }
                 (left, place) = (later, 0);
             }
-            row.iter_mut().skip(3).step_by(super::PIXEL_BYTES).for_each(|sample| *sample = 255);
+            row.iter_mut().skip(3).step_by(PIXEL_BYTES).for_each(|sample| *sample = 255);
         }
     }
 
     /// The mean over 3 × 3 pixels, weighted 1 2 1 both ways; the outermost pixels stay as they are.
     fn blur(&mut self, pixels: &mut [u8], row_bytes: usize) {
-        let step = super::PIXEL_BYTES;
+        let step = PIXEL_BYTES;
         let rows = pixels.len() / row_bytes;
         let weighted =
             |a: u8, b: u8, c: u8| ((u16::from(a) + 2 * u16::from(b) + u16::from(c) + 2) >> 2) as u8;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::backend::larod::ledger::Ledger;
-use crate::backend::larod::{self, LarodBackend, Wanted, sys};
+use crate::backend::larod::{self, LarodBackend, LoadRequest, sys};
 use crate::backend::tflite::threads::Threads;
 use crate::backend::tflite::{c_api, processor};
 use crate::backend::{Backend, Readiness};
@@ -107,7 +107,7 @@ impl BackendChoice {
             _ => None,
         };
         let clock = clock::of_environment();
-        let larod = LarodBackend::new(Wanted::new(file, device)?, clock.clone())?;
+        let larod = LarodBackend::new(LoadRequest::new(file, device)?, clock.clone())?;
         let otherwise = (self.falls_back_to_tflite() && file.check_runnable_on_cpu().is_ok())
             .then(|| (file.clone(), threads));
         let (wanted, ledger) = (larod.wanted().clone(), larod.ledger().clone());
@@ -127,7 +127,7 @@ impl BackendChoice {
 struct Chain {
     current: Box<dyn Backend>,
     on_larod: bool,
-    wanted: Arc<Wanted>,
+    wanted: Arc<LoadRequest>,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     otherwise: Option<(ModelFile, Threads)>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::stats::Stage;
@@ -15,6 +15,7 @@ use crate::preprocess::{I420Buffer, ViewScaler};
 use crate::publish::hub::{Hub, PublishedScene, Watch};
 use crate::publish::jpeg::JpegEncoder;
 use crate::publish::overlay;
+use crate::publish::recorder::Recorder;
 use crate::scene::Scene;
 use crate::vision::frame::Frame;
 
@@ -48,21 +49,6 @@ fn view_size(frame: &Frame) -> (usize, usize) {
     let scale = (VIEW_LIMIT / width.max(height)).min(1.0);
     let side = |side: f64| ((side * scale).round() as usize).max(1);
     (side(width), side(height))
-}
-
-/// Keeps the pictures with what was found drawn into them.
-pub trait Recorder: Send {
-    /// The size in which it takes a picture of this size.
-    fn size(&self, picture: (usize, usize)) -> (usize, usize);
-
-    /// Adds a picture that was captured then. Does not wait; what fails is told by the recorder, once.
-    fn add(&mut self, picture: &I420Buffer, captured: SystemTime);
-
-    /// Ends the recording.
-    ///
-    /// # Errors
-    /// Where it was not kept to its end.
-    fn finish(self: Box<Self>) -> Result<()>;
 }
 
 /// A recording, and what its pictures are made with.

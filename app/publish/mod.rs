@@ -8,3 +8,4 @@ pub mod jsonl;
 pub mod overlay;
 #[cfg(feature = "desktop")]
 pub mod record;
+pub mod recorder;

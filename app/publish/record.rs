@@ -10,8 +10,8 @@ use gstreamer_app::{AppSrc, AppStreamType};
 use super::container::{self, Container, Player};
 use crate::base::error::{Error, Kind, Result};
 use crate::capture::gst_source;
-use crate::live::publisher::Recorder;
 use crate::preprocess::I420Buffer;
+use crate::publish::recorder::Recorder;
 
 /// Pictures that may wait for the encoder; with more, new ones are left out: nobody waits for a disk.
 const QUEUE: u64 = 16;

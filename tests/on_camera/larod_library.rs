@@ -18,7 +18,7 @@ use spotter::backend::larod::map::Map;
 use spotter::backend::larod::memory::{Access, Mapped, file_of};
 use spotter::backend::larod::session::{Connection, Place, Side};
 use spotter::backend::larod::sys::{self, Api};
-use spotter::backend::larod::{LarodBackend, Wanted};
+use spotter::backend::larod::{LarodBackend, LoadRequest};
 use spotter::backend::tflite::TfliteBackend;
 use spotter::backend::tflite::threads::Threads;
 use spotter::base::clock::SystemClock;
@@ -81,7 +81,7 @@ impl Camera {
     /// The demo model on this device, as a detector that is ready.
     fn detector(&self, device: &str) -> Detector {
         let file = ModelFile::from_bytes("demo", SSD.to_vec()).unwrap();
-        let wanted = Wanted::new(&file, Some(device)).unwrap();
+        let wanted = LoadRequest::new(&file, Some(device)).unwrap();
         let backend = LarodBackend::new(wanted, Arc::new(SystemClock)).unwrap();
         let mut detector = detector(&file, Box::new(backend));
         detector.wait_until_ready(Duration::from_secs(60)).unwrap();

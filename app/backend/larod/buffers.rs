@@ -2,9 +2,9 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::fault::{Fault, Remedy};
+use super::fault::{Fault, LarodResult, Remedy};
 use super::map::Map;
-use super::session::{Answer, Job, Model, Place, Side, Tensors, dma_buf_of};
+use super::session::{Job, Model, Place, Side, Tensors, dma_buf_of};
 use super::sys::{self, Api};
 use crate::vision::frame::SharedMemory;
 
@@ -14,11 +14,6 @@ const KNOWN_BUFFERS: usize = 12;
 /// What can be done with a frame's memory: `LAROD_FD_TYPE_DMA` of a dma-buf, `LAROD_FD_TYPE_DISK` of any other.
 const DMA: u32 = sys::FD_DMABUF | sys::FD_MAP;
 const DISK: u32 = sys::FD_READWRITE | sys::FD_MAP;
-
-/// A fault that no retry helps: the device's tensors are not those that are wanted.
-pub fn misfit(doing: &str, said: String) -> Fault {
-    Fault { code: sys::ERROR_TENSOR_MISMATCH, doing: doing.to_owned(), said }
-}
 
 /// A buffer of the capture. Dropped in this order.
 struct Known {
@@ -58,7 +53,7 @@ impl Buffers {
         ends: &Ends<'_>,
         memory: SharedMemory,
         fd: OwnedFd,
-    ) -> Answer<&mut Job> {
+    ) -> LarodResult<&mut Job> {
         let place = match self.0.iter().position(|known| known.memory == memory) {
             Some(place) => place,
             None => {
@@ -67,7 +62,7 @@ impl Buffers {
                 }
                 let known = tell(api, ends, memory, fd).map_err(|fault| match fault.remedy() {
                     Remedy::Reconnect if fault.code != 0 => fault,
-                    _ => misfit(&fault.doing, fault.said),
+                    _ => Fault::misfit(&fault.doing, fault.said),
                 })?;
                 self.0.push(known);
                 self.0.len() - 1
@@ -78,7 +73,7 @@ impl Buffers {
     }
 }
 
-fn tell(api: &'static Api, ends: &Ends<'_>, memory: SharedMemory, fd: OwnedFd) -> Answer<Known> {
+fn tell(api: &'static Api, ends: &Ends<'_>, memory: SharedMemory, fd: OwnedFd) -> LarodResult<Known> {
     let mut tensors = ends.model.describe(Side::Inputs)?;
     let (fd, offset, dma_buf) = if memory.offset != 0 && !memory.dma_buf {
         // Buffers of the kind vmem share one descriptor.

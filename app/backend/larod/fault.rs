@@ -3,6 +3,9 @@
 use super::sys;
 use crate::base::error::{Error, Kind};
 
+/// What larod gives, or why it does not.
+pub type LarodResult<T> = Result<T, Fault>;
+
 /// Where the codes and their meaning come from is in docs/design/larod.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -96,6 +99,11 @@ impl Fault {
     /// A fault that Spotter itself found.
     pub fn own(doing: &str, said: impl Into<String>) -> Self {
         Self { code: 0, doing: doing.to_owned(), said: said.into() }
+    }
+
+    /// A fault that no retry helps: the device's tensors are not those that are wanted.
+    pub fn misfit(doing: &str, said: String) -> Self {
+        Self { code: sys::ERROR_TENSOR_MISMATCH, doing: doing.to_owned(), said }
     }
 
     /// What helps. Positive codes are errors of the system, as where the service cannot be reached.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Wanted;
 use super::device::{self, Form};
 use super::fault::{Fault, Remedy, Want};
 use super::given_up::{GivenUp, Memory};
+use super::load_request::LoadRequest;
 use crate::base::clock::Clock;
 use crate::base::time::timestamp;
 use crate::model::catalogue::hex;
@@ -126,7 +126,7 @@ impl std::fmt::Debug for Ledger {
 
 impl Ledger {
     /// A ledger for what is to be loaded; `memory` knows what was given up before.
-    pub fn of(wanted: &Wanted, clock: Arc<dyn Clock>, memory: Option<Memory>) -> Self {
+    pub fn of(wanted: &LoadRequest, clock: Arc<dyn Clock>, memory: Option<Memory>) -> Self {
         let named = (wanted.name.as_str(), hex(&Sha256::digest(&wanted.bytes)));
         Self::new(clock, named, wanted.form, wanted.device.as_deref(), memory)
     }

@@ -4,8 +4,9 @@
 
 use std::ffi::c_char;
 
+use super::call::{c_string, checked, is_false};
 use super::fault::Fault;
-use super::session::{Answer, c_string, checked, is_false};
+use super::fault::LarodResult;
 use super::sys::{Api, LarodError, Opaque};
 
 /// The longest string that a map of larod takes, in bytes with its end.
@@ -22,7 +23,7 @@ impl Map {
     ///
     /// # Errors
     /// Where there is no memory.
-    pub fn new(api: &'static Api) -> Answer<Self> {
+    pub fn new(api: &'static Api) -> LarodResult<Self> {
         // SAFETY: the error is valid for writing.
         let pointer = unsafe {
             let doing = "make a list of parameters";
@@ -40,7 +41,7 @@ impl Map {
         &mut self,
         key: &str,
         call: impl FnOnce(*const c_char, *mut *mut LarodError) -> bool,
-    ) -> Answer<()> {
+    ) -> LarodResult<()> {
         let doing = format!("set the parameter {key}");
         let name = c_string(key, &doing)?;
         // SAFETY: map and key are alive; the callers below pass the map and values of the right type.
@@ -51,7 +52,7 @@ impl Map {
     ///
     /// # Errors
     /// Where the library does not take it.
-    pub fn text(&mut self, key: &str, value: &str) -> Answer<()> {
+    pub fn text(&mut self, key: &str, value: &str) -> LarodResult<()> {
         let (api, map) = (self.api, self.pointer);
         let doing = format!("set the parameter {key}");
         if value.len() >= MAP_STRING {
@@ -66,7 +67,7 @@ impl Map {
     ///
     /// # Errors
     /// Where the library does not take it.
-    pub fn number(&mut self, key: &str, value: usize) -> Answer<()> {
+    pub fn number(&mut self, key: &str, value: usize) -> LarodResult<()> {
         let (api, map) = (self.api, self.pointer);
         // SAFETY: see set.
         self.set(key, |key, error| unsafe { (api.larodMapSetInt)(map, key, value as i64, error) })
@@ -76,7 +77,7 @@ impl Map {
     ///
     /// # Errors
     /// Where the library does not take it.
-    pub fn pair(&mut self, key: &str, (a, b): (usize, usize)) -> Answer<()> {
+    pub fn pair(&mut self, key: &str, (a, b): (usize, usize)) -> LarodResult<()> {
         let (api, map) = (self.api, self.pointer);
         // SAFETY: see set.
         self.set(key, |key, error| unsafe { (api.larodMapSetIntArr2)(map, key, a as i64, b as i64, error) })
@@ -86,7 +87,7 @@ impl Map {
     ///
     /// # Errors
     /// Where the library does not take it.
-    pub fn four(&mut self, key: &str, values: [usize; 4]) -> Answer<()> {
+    pub fn four(&mut self, key: &str, values: [usize; 4]) -> LarodResult<()> {
         let (api, map) = (self.api, self.pointer);
         let [a, b, c, d] = values.map(|value| value as i64);
         // SAFETY: see set.

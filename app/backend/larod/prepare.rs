@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::Wanted;
 use super::conversion::{self, Conversion};
-use super::engine::{self, Ports};
-use super::fault::{Fault, Remedy};
+use super::fault::{Fault, LarodResult, Remedy};
+use super::load_request::LoadRequest;
 use super::memory::{self, Access};
-use super::session::Answer;
-use super::worker::{Task, Worker};
+use super::ports::{self, Ports};
+use super::service::Task;
+use super::worker::Worker;
 use crate::preprocess::BAR;
 use crate::vision::frame::{Frame, FrameLayout, SharedMemory};
 use crate::vision::geometry::{Fit, Mapping};
@@ -127,7 +127,7 @@ impl Preparation {
     pub fn of(
         frame: &Frame,
         fit: Fit,
-        (wanted, ports): (&Wanted, &Ports),
+        (wanted, ports): (&LoadRequest, &Ports),
         preference: Preference,
         old: Option<Self>,
     ) -> Option<Self> {
@@ -139,7 +139,7 @@ impl Preparation {
         if let Some(old) = old.filter(is_same) {
             return Some(old);
         }
-        let input = wanted.input.picture_size().filter(|_| engine::takes_bytes(&wanted.input))?;
+        let input = wanted.input.picture_size().filter(|_| ports::takes_bytes(&wanted.input))?;
         let mapping = Mapping::new(fit, frame.layout.display_size(), input);
         let planar = wanted.input.is_planar();
         let wanted = Conversion::new(&frame.layout, pitch, &mapping, planar, ports.input_pitch)?;
@@ -175,7 +175,12 @@ impl Preparation {
     ///
     /// # Errors
     /// Where the connection fails; what the device alone fails at is told, and the processor's turn from then on.
-    pub fn take(&mut self, frame: &Frame, worker: &Worker, ports: &mut Ports) -> Answer<Option<Mapping>> {
+    pub fn take(
+        &mut self,
+        frame: &Frame,
+        worker: &Worker,
+        ports: &mut Ports,
+    ) -> LarodResult<Option<Mapping>> {
         let way = match &self.choice {
             Choice::Trying(trial) => trial.next(),
             Choice::Made(way) => *way,
@@ -225,7 +230,7 @@ impl Preparation {
         (self.choice, self.begun) = (Choice::Made(Way::Processor), None);
     }
 
-    fn prepare(&mut self, frame: &Frame, worker: &Worker, ports: &mut Ports) -> Answer<()> {
+    fn prepare(&mut self, frame: &Frame, worker: &Worker, ports: &mut Ports) -> LarodResult<()> {
         let failed = |error: std::io::Error| Fault::own("share memory with the device", error.to_string());
         if self.loaded.is_none() {
             self.loaded = Some(self.load(worker)?);
@@ -240,7 +245,7 @@ impl Preparation {
     }
 
     /// Loads the best device that takes the conversion.
-    fn load(&self, worker: &Worker) -> Answer<&'static str> {
+    fn load(&self, worker: &Worker) -> LarodResult<&'static str> {
         let mut last = Fault::own("prepare frames", "no device can do it");
         for device in &self.devices {
             match worker.run(Task::Load(device, self.wanted)) {

@@ -6,18 +6,16 @@
 //! arguments are pointers that the library gave and that live as long as the value they are in.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 use std::rc::Rc;
 
-use super::fault::Fault;
+use super::call::{c_string, checked, fault, is_false};
+use super::fault::{Fault, LarodResult};
 use super::map::Map;
 use super::memory;
 use super::sys::{self, Api, Extents, LarodError, Opaque};
-
-/// What this layer's functions return.
-pub type Answer<T> = Result<T, Fault>;
 
 /// A session with the larod service.
 pub struct Connection {
@@ -27,54 +25,12 @@ pub struct Connection {
     allocated: RefCell<Vec<(RawFd, OwnedFd)>>,
 }
 
-/// Takes what an error says and frees it.
-///
-/// # Safety
-/// `error` is null or was filled in by a call of `api`.
-unsafe fn fault(api: &Api, mut error: *mut LarodError, doing: &str) -> Fault {
-    if error.is_null() {
-        return Fault::own(doing, "the library does not say why");
-    }
-    // SAFETY: not null, so it points to an error with a text or null, until it is cleared.
-    let (code, said) = unsafe {
-        let LarodError { code, msg } = *error;
-        let said =
-            if msg.is_null() { String::new() } else { CStr::from_ptr(msg).to_string_lossy().into_owned() };
-        (api.larodClearError)(&mut error);
-        (code, said)
-    };
-    Fault { code, doing: doing.to_owned(), said: said.trim().to_owned() }
-}
-
-/// Calls a function whose last argument is an error; gives what it returns where that is no failure.
-///
-/// # Safety
-/// The caller keeps the contract of the function that `call` calls.
-pub(super) unsafe fn checked<T: Copy>(
-    api: &Api,
-    doing: &str,
-    failed: impl FnOnce(T) -> bool,
-    call: impl FnOnce(*mut *mut LarodError) -> T,
-) -> Answer<T> {
-    let mut error = ptr::null_mut();
-    let value = call(&mut error);
-    if failed(value) || !error.is_null() {
-        // SAFETY: the call filled it in, or it is null.
-        return Err(unsafe { fault(api, error, doing) });
-    }
-    Ok(value)
-}
-
-pub(super) fn is_false(value: bool) -> bool {
-    !value
-}
-
 impl Connection {
     /// Connects to the service.
     ///
     /// # Errors
     /// Where there is none, or it refuses.
-    pub fn open(api: &'static Api) -> Answer<Rc<Self>> {
+    pub fn open(api: &'static Api) -> LarodResult<Rc<Self>> {
         let mut pointer = ptr::null_mut();
         // SAFETY: both pointers are valid for writing.
         unsafe {
@@ -92,12 +48,12 @@ impl Connection {
     ///
     /// # Errors
     /// Where the service does not answer.
-    pub fn devices(&self) -> Answer<Vec<String>> {
+    pub fn devices(&self) -> LarodResult<Vec<String>> {
         Ok(self.device_list()?.into_iter().map(|(name, _)| name).collect())
     }
 
     /// The devices with their names, in the service's order. The pointers live as long as the connection.
-    fn device_list(&self) -> Answer<Vec<(String, *const Opaque)>> {
+    fn device_list(&self) -> LarodResult<Vec<(String, *const Opaque)>> {
         let (api, mut count) = (self.api, 0);
         // SAFETY: the connection is open. The array has `count` devices; it, they and their names are the
         // connection's, never ours to free, and array and names are copied before anything else is asked of it.
@@ -134,7 +90,7 @@ impl Connection {
         device: &str,
         name: &str,
         params: Option<&Map>,
-    ) -> Answer<Model> {
+    ) -> LarodResult<Model> {
         let api = self.api;
         let doing = format!("load the model on {device}");
         let (names, handles): (Vec<String>, Vec<_>) = self.device_list()?.into_iter().unzip();
@@ -190,10 +146,6 @@ unsafe fn tell(api: &Api, call: impl FnOnce(*mut *mut LarodError) -> bool) {
     }
 }
 
-pub(super) fn c_string(text: &str, doing: &str) -> Answer<CString> {
-    CString::new(text).map_err(|_| Fault::own(doing, format!("\"{text}\" has a zero byte in it")))
-}
-
 /// A model on a device; it leaves the device when it is dropped, which freeing its handle alone would not do.
 pub struct Model {
     connection: Rc<Connection>,
@@ -214,7 +166,7 @@ impl Model {
     ///
     /// # Errors
     /// Where the device has no memory with these `properties` ([`sys::FD_MAP`] …).
-    pub fn allocate(&self, side: Side, properties: u32) -> Answer<Tensors> {
+    pub fn allocate(&self, side: Side, properties: u32) -> LarodResult<Tensors> {
         let (api, model, mut count) = (self.connection.api, self.pointer, 0);
         let doing = "give memory for the model";
         // SAFETY: connection and model are alive.
@@ -246,7 +198,7 @@ impl Model {
     ///
     /// # Errors
     /// Where the library gives none.
-    pub fn describe(&self, side: Side) -> Answer<Tensors> {
+    pub fn describe(&self, side: Side) -> LarodResult<Tensors> {
         let (api, model, mut count) = (self.connection.api, self.pointer, 0);
         // SAFETY: the model is alive.
         let pointer = unsafe {
@@ -272,7 +224,7 @@ impl Model {
     ///
     /// # Errors
     /// Where they do not fit the model.
-    pub fn job(&self, inputs: &Tensors, outputs: &Tensors, params: Option<&Map>) -> Answer<Job> {
+    pub fn job(&self, inputs: &Tensors, outputs: &Tensors, params: Option<&Map>) -> LarodResult<Job> {
         let api = self.connection.api;
         let params = params.map_or(ptr::null_mut(), Map::pointer);
         // SAFETY: all are alive and the counts are those of the arrays.
@@ -361,7 +313,7 @@ impl Tensors {
         self.count
     }
 
-    fn get(&self, index: usize) -> Answer<*mut Opaque> {
+    fn get(&self, index: usize) -> LarodResult<*mut Opaque> {
         if index >= self.count {
             let text = format!("there is no tensor {index}, only {}", self.count);
             return Err(Fault::own("read a tensor", text));
@@ -374,7 +326,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Where there is no such tensor.
-    pub fn about(&self, index: usize) -> Answer<About> {
+    pub fn about(&self, index: usize) -> LarodResult<About> {
         let (api, tensor, doing) = (self.connection.api, self.get(index)?, "read a tensor");
         let mut byte_size = 0;
         let null = |extents: *const Extents| extents.is_null();
@@ -396,7 +348,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Where it has none.
-    pub fn place(&self, index: usize) -> Answer<Place> {
+    pub fn place(&self, index: usize) -> LarodResult<Place> {
         let (api, tensor, doing) = (self.connection.api, self.get(index)?, "find a tensor's memory");
         let (mut size, mut properties) = (0, 0);
         // SAFETY: the tensor is alive.
@@ -414,7 +366,7 @@ impl Tensors {
     }
 
     /// The outputs that a device may write as files.
-    fn files(&self) -> Answer<Rc<Files>> {
+    fn files(&self) -> LarodResult<Rc<Files>> {
         if let Some(files) = &*self.files.borrow() {
             return Ok(files.clone());
         }
@@ -434,7 +386,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Where the tensor is tracked already.
-    pub fn put(&mut self, index: usize, place: Place) -> Answer<()> {
+    pub fn put(&mut self, index: usize, place: Place) -> LarodResult<()> {
         let (api, tensor, doing) = (self.connection.api, self.get(index)?, "set a tensor's memory");
         let offset = i64::try_from(place.offset).map_err(|_| Fault::own(doing, "the offset is too large"))?;
         *self.files.get_mut() = None;
@@ -454,7 +406,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Where too many are tracked (32 a connection).
-    pub fn track(&mut self) -> Answer<()> {
+    pub fn track(&mut self) -> LarodResult<()> {
         let api = self.connection.api;
         for index in 0..self.count {
             let tensor = self.get(index)?;
@@ -491,7 +443,7 @@ impl Job {
     ///
     /// # Errors
     /// Where the service or the device fails.
-    pub fn run(&mut self) -> Answer<()> {
+    pub fn run(&mut self) -> LarodResult<()> {
         let api = self.connection.api;
         for (file, offset) in self.files.iter() {
             // A device that writes files writes them where they stand, which is behind the last job's bytes.
@@ -519,7 +471,7 @@ impl Drop for Job {
 ///
 /// # Errors
 /// Where it cannot.
-pub fn dma_buf_of(api: &'static Api, fd: i32, offset: i64) -> Answer<std::os::fd::OwnedFd> {
+pub fn dma_buf_of(api: &'static Api, fd: i32, offset: i64) -> LarodResult<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;
     let doing = "make a dma-buf of the frame's memory";
     let convert =

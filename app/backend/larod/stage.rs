@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::buffers::{Buffers, Ends, misfit};
+use super::buffers::{Buffers, Ends};
 use super::conversion::Conversion;
-use super::fault::Fault;
+use super::fault::{Fault, LarodResult};
 use super::map::Map;
-use super::session::{Answer, Connection, Model, Place, Side, Tensors};
+use super::session::{Connection, Model, Place, Side, Tensors};
 use super::sys::Api;
 use crate::vision::frame::SharedMemory;
 
@@ -32,7 +32,7 @@ impl Stage {
         device: &'static str,
         conversion: &Conversion,
         input: Place,
-    ) -> Answer<Self> {
+    ) -> LarodResult<Self> {
         Self::make(api, connection, device, conversion, input).map_err(|fault| on(device, fault))
     }
 
@@ -42,7 +42,7 @@ impl Stage {
         device: &'static str,
         conversion: &Conversion,
         input: Place,
-    ) -> Answer<Self> {
+    ) -> LarodResult<Self> {
         let doing = "prepare frames";
         let model = connection.load(None, device, "frames", Some(&parameters(api, conversion)?))?;
         let mut outputs = model.describe(Side::Outputs)?;
@@ -53,7 +53,7 @@ impl Stage {
                 "the device writes {written} bytes where {size} are wanted, from byte {} of {} on",
                 conversion.offset, input.size
             );
-            return Err(misfit(doing, said));
+            return Err(Fault::misfit(doing, said));
         }
         // The input's own tensor is tracked, so its memory cannot be exchanged; this one's can.
         let offset = input.offset + conversion.offset as u64;
@@ -74,7 +74,7 @@ impl Stage {
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn run(&mut self, memory: SharedMemory, fd: OwnedFd) -> Answer<()> {
+    pub fn run(&mut self, memory: SharedMemory, fd: OwnedFd) -> LarodResult<()> {
         let Self { api, device, buffers, outputs, crop, model } = self;
         let ends = Ends { model, outputs, params: crop.as_ref() };
         buffers.job(api, &ends, memory, fd).and_then(|job| job.run()).map_err(|fault| on(device, fault))
@@ -85,13 +85,13 @@ impl Stage {
 fn on(device: &str, fault: Fault) -> Fault {
     let doing = format!("prepare frames on {device}");
     match fault.code {
-        0 => misfit(&doing, fault.said),
+        0 => Fault::misfit(&doing, fault.said),
         code => Fault { code, doing, said: fault.said },
     }
 }
 
 /// Parameters of a preprocessing model, by the names of larod's documentation.
-fn parameters(api: &'static Api, conversion: &Conversion) -> Answer<Map> {
+fn parameters(api: &'static Api, conversion: &Conversion) -> LarodResult<Map> {
     let mut map = Map::new(api)?;
     map.text("image.input.format", "nv12")?;
     map.pair("image.input.size", conversion.from)?;

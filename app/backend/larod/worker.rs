@@ -5,17 +5,14 @@
 //! Calls of larod wait for a service that may compile for minutes, restart or hang, so no other thread of Spotter
 //! makes them.
 
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::conversion::Conversion;
-use super::engine::Ports;
-use super::fault::{Fault, Remedy};
-use super::session::Answer;
+use super::fault::{Fault, LarodResult, Remedy};
+use super::ports::Ports;
+use super::service::{Engine, Service, Task};
 use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
-use crate::vision::frame::SharedMemory;
 use hung::{HUNG, HUNG_LIMIT, Hung};
 
 /// The first wait after a failure; it doubles from one to the next.
@@ -26,56 +23,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const FAILED_JOBS: u32 = 3;
 /// A job that takes longer is said to hang; once one took longer and came back, twice its time.
 const JOB_LIMIT: Duration = Duration::from_secs(5);
-/// A job that takes longer is given up with its connection; once one took longer and came back, twice its time, and no
-/// longer than [`LONGEST_PATIENCE`].
-const GIVE_UP: Duration = Duration::from_secs(30);
-const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// For so long an attempt to load is not told of where the one before failed.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What the thread is asked for.
-pub enum Task {
-    /// To run the model on its own memory ([`Ports::input`]).
-    Own,
-    /// To run the model on the memory of a frame; a descriptor of it is for whoever sees it first.
-    Frame(SharedMemory, OwnedFd),
-    /// To load a preprocessing model on this device, in place of the one before.
-    Load(&'static str, Conversion),
-    /// To write a frame into the model's own memory by the preprocessing model, as in [`Task::Frame`].
-    Prepare(SharedMemory, OwnedFd),
-}
-
-impl Task {
-    /// The processor can do it as well: where it fails, the model still runs.
-    fn is_preparation(&self) -> bool {
-        matches!(self, Self::Load(..) | Self::Prepare(..))
-    }
-}
-
-/// Loads one model. A thread whose job hangs keeps it, and the next thread asks it too.
-pub trait Service: Send + Sync {
-    /// Connects and loads; `loading` is told which device has begun to load.
-    ///
-    /// # Errors
-    /// [`Remedy::Refused`] where no other attempt helps.
-    fn load(&self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)>;
-
-    /// Asked after a load that failed: how long to wait, where that is not the usual time. Then a refusal is not the
-    /// last word either.
-    fn rest(&self) -> Option<Duration> {
-        None
-    }
-}
-
-/// A loaded model.
-pub trait Engine {
-    /// Does this.
-    ///
-    /// # Errors
-    /// Where the service fails.
-    fn run(&mut self, task: Task) -> Answer<()>;
-}
 
 /// How the thread is doing.
 #[derive(Clone, Debug)]
@@ -102,7 +52,7 @@ struct State {
     /// Of a model that was just loaded, until they are fetched.
     ports: Option<Ports>,
     job: Option<Task>,
-    answer: Option<Answer<()>>,
+    answer: Option<LarodResult<()>>,
     /// Since when, by the clock, a job is under way that nobody waits for any more.
     late: Option<Instant>,
     limit: Duration,
@@ -269,7 +219,7 @@ impl Worker {
     ///
     /// # Errors
     /// What larod failed with; a job that does not end in time.
-    pub fn run(&self, job: Task) -> Answer<()> {
+    pub fn run(&self, job: Task) -> LarodResult<()> {
         let mut state = self.shared.lock();
         if !matches!(state.phase, Phase::Ready) || state.late.is_some() {
             return Err(Fault::own("run the model", "it is not ready"));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use crate::capture::spec::{Size, fps};
+pub use crate::capture::notation::{Size, fps};
 use crate::demo::SIDES;
 
 /// The size of the demo scene where nobody says another.

@@ -24,9 +24,10 @@ use gstreamer_base as gst_base;
 use gstreamer_video as gst_video;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use super::request::Request;
 use super::shim::{Buffer, Failure, Stream};
 use super::spec::{BUFFERS, Format, View};
-use super::stream::{self, Memory, Request, Sensor, Shape};
+use super::stream::{self, Memory, Sensor, Shape};
 use super::sys;
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::frame::SharedMemory;

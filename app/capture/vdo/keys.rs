@@ -7,9 +7,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::request::Request;
 use super::shim::{Map, Outcome};
 use super::spec::{Format, View};
-use super::stream::Request;
+
 use super::sys::{self, Functions};
 use crate::base::platform;
 

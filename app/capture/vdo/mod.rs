@@ -4,6 +4,7 @@ pub mod element;
 pub mod frame_rate;
 pub mod keys;
 pub mod pictures;
+pub mod request;
 pub mod sensors;
 pub mod shim;
 pub mod spec;
@@ -12,8 +13,9 @@ pub mod sys;
 
 use crate::base::error::{Error, Kind, Result};
 
+use request::Request;
 use shim::Failure;
-use stream::{Request, Sensor, Shape};
+use stream::{Sensor, Shape};
 
 /// True where this is a camera: its video capture library opens.
 pub fn is_here() -> bool {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 pub use crate::vision::sensor::View;
 
-use crate::capture::spec::{Size, fps};
+use crate::capture::notation::{Size, fps};
 
 /// Frames a second where nobody says: what cameras capture at most, as a rule.
 pub const FPS: (i32, i32) = (30, 1);

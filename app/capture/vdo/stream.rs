@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::keys::{self, Form};
+use super::request::Request;
 use super::shim::{Channel, Failure, Map, Outcome, Stream};
 use super::spec::{Format, Suit, VdoSpec, View};
 use super::sys::{self, Functions};
-use crate::capture::spec::Size;
+use crate::capture::notation::Size;
 
 /// The longest side of the pictures for the page.
 const PAGE_SIDE: u32 = 1280;
@@ -20,23 +21,6 @@ const LEAST_SIDE: u32 = 16;
 const SLOWER: [f64; 2] = [2.0, 6.0];
 /// A frame rate that differs by less is the one that was asked for.
 const NEAR_RATE: f64 = 0.01;
-
-/// A stream to ask for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Request {
-    /// Which picture.
-    pub view: View,
-    /// How frames lie in memory.
-    pub format: Format,
-    /// Columns and rows before the picture is turned; the camera's own choice where there are none.
-    pub size: Option<Size>,
-    /// Frames a second.
-    pub rate: f64,
-    /// How many buffers.
-    pub buffers: u32,
-    /// How it is turned, where not as the camera is set.
-    pub rotation: Option<u32>,
-}
 
 /// How the memory of a stream's buffers is shared, as its info says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

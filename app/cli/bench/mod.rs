@@ -15,7 +15,7 @@ mod busy;
 mod limit;
 mod record;
 
-use super::BenchArgs;
+use super::args::BenchArgs;
 use crate::base::clock::{Stop, SystemClock, milliseconds};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::machine;

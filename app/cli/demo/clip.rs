@@ -7,7 +7,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use gstreamer as gst;
 
-use super::DemoArgs;
+use super::args::DemoArgs;
 use super::coco::{Truth, unwritten};
 use crate::base::atomic_file::Part;
 use crate::base::clock::Stop;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use super::DemoArgs;
+use super::args::DemoArgs;
 use super::coco::{Truth, unwritten};
 use crate::base::atomic_file::Part;
 use crate::base::clock::Stop;

@@ -29,6 +29,16 @@ pub fn printable(text: &str, limit: usize) -> String {
     shown
 }
 
+/// A sentence about a file without the file's name, which stands above it already.
+pub fn without_name(sentence: &str, name: &str) -> String {
+    let rest = match sentence.strip_prefix(name) {
+        Some(rest) if rest.starts_with(": ") => rest[2..].to_string(),
+        Some(rest) if rest.starts_with(' ') => format!("it{rest}"),
+        _ => sentence.to_string(),
+    };
+    printable(&rest, 500)
+}
+
 /// The end of a path that is too long: that is where paths differ.
 pub fn ending(path: &str) -> String {
     match path.chars().count().checked_sub(LONGEST) {

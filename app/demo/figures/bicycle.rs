@@ -1,6 +1,6 @@
 //! A bicycle, seen from the side.
 
-use super::paint;
+use super::parts::paint;
 use crate::random::Random;
 use crate::sketch::{Colour, Sketch};
 

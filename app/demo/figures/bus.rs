@@ -1,6 +1,6 @@
 //! A bus: single or double-decked.
 
-use super::{Facing, Lamps, end_lamp, paint, wheel};
+use super::parts::{Facing, Lamps, end_lamp, paint, wheel};
 use crate::random::Random;
 use crate::sketch::{Colour, Sketch};
 

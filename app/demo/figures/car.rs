@@ -1,6 +1,6 @@
 //! A car.
 
-use super::{Facing, Lamps, end_lamp, paint, wheel};
+use super::parts::{Facing, Lamps, end_lamp, paint, wheel};
 use crate::random::Random;
 use crate::sketch::{Colour, Sketch};
 

@@ -2,8 +2,8 @@
 
 use std::f32::consts::PI;
 
+use super::parts::vary;
 use super::person::Pose;
-use super::vary;
 use crate::random::Random;
 use crate::sketch::{Colour, Sketch};
 

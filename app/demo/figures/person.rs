@@ -2,7 +2,7 @@
 
 use std::f32::consts::PI;
 
-use super::{Facing, cloth, vary};
+use super::parts::{Facing, cloth, vary};
 use crate::random::Random;
 use crate::sketch::{Colour, Sketch};
 

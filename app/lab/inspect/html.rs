@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::cost::Layer;
 use super::report::Report;
 use super::rules::Verdict;
-use super::text::{bytes, facts, mark, printable, short, sides, summary, window, worst_first};
+use super::text::{bytes, facts, mark, short, sides, summary, window, worst_first};
+use spotter_core::base::text::printable;
 use spotter_core::model::chip::Chip;
 
 /// Layers in the table below the chart.

@@ -3,7 +3,7 @@
 use super::cost::Layer;
 use super::report::Report;
 use super::rules::{Level, Rule, Verdict};
-pub use spotter_core::base::text::printable;
+use spotter_core::base::text::{printable, without_name};
 use spotter_core::model::chip::Chip;
 use spotter_core::vision::tensor::TensorInfo;
 
@@ -126,16 +126,6 @@ pub fn facts(report: &Report) -> Vec<(&'static str, String)> {
         },
     ));
     facts
-}
-
-/// A sentence about a file without the file's name, which stands above it already.
-pub fn without_name(sentence: &str, name: &str) -> String {
-    let rest = match sentence.strip_prefix(name) {
-        Some(rest) if rest.starts_with(": ") => rest[2..].to_string(),
-        Some(rest) if rest.starts_with(' ') => format!("it{rest}"),
-        _ => sentence.to_string(),
-    };
-    printable(&rest, 500)
 }
 
 fn head(report: &Report) -> String {

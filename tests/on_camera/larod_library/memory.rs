@@ -7,13 +7,13 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::{Camera, FLOAT, SSD, camera, code, file_of, loaded, sys};
-use spotter::backend::larod::Wanted;
+use spotter::backend::larod::LoadRequest;
 use spotter::backend::larod::engine::LarodService;
 use spotter::backend::larod::ledger::Ledger;
 use spotter::backend::larod::map::Map;
+use spotter::backend::larod::service::{Service, Task};
 use spotter::backend::larod::session::Side;
 use spotter::backend::larod::sys::{Api, Opaque};
-use spotter::backend::larod::worker::{Service, Task};
 use spotter::base::clock::SystemClock;
 use spotter::model::format::file::ModelFile;
 
@@ -33,7 +33,7 @@ fn open() -> BTreeSet<String> {
 
 fn service(camera: &Camera, device: &str) -> LarodService {
     let file = ModelFile::from_bytes("demo", SSD.to_vec()).unwrap();
-    let wanted = Arc::new(Wanted::new(&file, Some(device)).unwrap());
+    let wanted = Arc::new(LoadRequest::new(&file, Some(device)).unwrap());
     let ledger = Arc::new(Ledger::of(&wanted, Arc::new(SystemClock), None));
     LarodService::new(camera.api, wanted, ledger, Vec::new())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spotter::backend::larod::memory::{Access, Mapped, file_of};
 use spotter::backend::larod::prepare::Preference;
-use spotter::backend::larod::{LarodBackend, Wanted};
+use spotter::backend::larod::{LarodBackend, LoadRequest};
 use spotter::backend::tflite::TfliteBackend;
 use spotter::backend::tflite::threads::Threads;
 use spotter::backend::{Backend, Readiness};
@@ -124,7 +124,7 @@ impl Capture {
 }
 
 fn ready(file: &ModelFile, device: &str, fit: Fit, preference: Preference) -> Detector {
-    let wanted = Wanted::new(file, Some(device)).unwrap();
+    let wanted = LoadRequest::new(file, Some(device)).unwrap();
     let backend = LarodBackend::new(wanted, Arc::new(SystemClock)).unwrap().preferring(preference);
     let mut detector = fitted_detector(file, Box::new(backend), fit);
     detector.wait_until_ready(Duration::from_secs(60)).unwrap();
@@ -234,7 +234,7 @@ fn a_part_of_a_frame_is_the_same_part() {
     let _camera = camera("artpec8");
     let capture = Capture::new(2, 2);
     let input = |preference: Preference| {
-        let wanted = Wanted::new(&demo(), Some("axis-a8-dlpu-tflite")).unwrap();
+        let wanted = LoadRequest::new(&demo(), Some("axis-a8-dlpu-tflite")).unwrap();
         let mut backend = LarodBackend::new(wanted, Arc::new(SystemClock)).unwrap().preferring(preference);
         let end = std::time::Instant::now() + Duration::from_secs(60);
         while backend.readiness().unwrap() != Readiness::Ready {

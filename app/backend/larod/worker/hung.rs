@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{GIVE_UP, LONGEST_PATIENCE};
+/// A job that takes longer is given up with its connection; once one took longer and came back, twice its time, and no
+/// longer than [`LONGEST_PATIENCE`].
+pub const GIVE_UP: Duration = Duration::from_secs(30);
+pub const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// So many may hang at a time. Each keeps a thread, a connection and the memory of a model.
 pub const HUNG_LIMIT: usize = 3;

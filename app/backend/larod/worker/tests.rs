@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::engine::Ports;
+use super::super::conversion::Conversion;
+use super::super::fault::LarodResult;
 use super::super::memory::{Mapped, file_of};
+use super::super::ports::Ports;
 use super::super::sys;
+use super::hung::GIVE_UP;
 use super::*;
 use crate::base::clock::SimulatedClock;
 
@@ -45,7 +48,7 @@ impl Script {
     }
 }
 
-fn next(list: &Mutex<VecDeque<i32>>) -> Answer<()> {
+fn next(list: &Mutex<VecDeque<i32>>) -> LarodResult<()> {
     match list.lock().unwrap().pop_front().unwrap_or(0) {
         0 => Ok(()),
         code => Err(fault(code)),
@@ -53,7 +56,7 @@ fn next(list: &Mutex<VecDeque<i32>>) -> Answer<()> {
 }
 
 impl Service for Script {
-    fn load(&self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)> {
+    fn load(&self, loading: &mut dyn FnMut(&str)) -> LarodResult<(Box<dyn Engine>, Ports)> {
         loading("d");
         self.loaded.fetch_add(1, Ordering::SeqCst);
         next(&self.loads).map(|()| (Box::new(self.clone()) as Box<dyn Engine>, ports()))
@@ -61,7 +64,7 @@ impl Service for Script {
 }
 
 impl Engine for Script {
-    fn run(&mut self, _task: Task) -> Answer<()> {
+    fn run(&mut self, _task: Task) -> LarodResult<()> {
         std::thread::sleep(self.time);
         next(&self.runs)
     }
@@ -215,7 +218,7 @@ struct Gate {
 }
 
 impl Service for Gate {
-    fn load(&self, _loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)> {
+    fn load(&self, _loading: &mut dyn FnMut(&str)) -> LarodResult<(Box<dyn Engine>, Ports)> {
         self.loaded.fetch_add(1, Ordering::SeqCst);
         Ok((Box::new(GateEngine(self.clone())), ports()))
     }
@@ -224,7 +227,7 @@ impl Service for Gate {
 struct GateEngine(Gate);
 
 impl Engine for GateEngine {
-    fn run(&mut self, _task: Task) -> Answer<()> {
+    fn run(&mut self, _task: Task) -> LarodResult<()> {
         let gate = &self.0;
         let taken = gate.hangs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if taken.is_err() {
@@ -337,7 +340,7 @@ fn a_fourth_job_that_hangs_beside_three_others_needs_a_new_process() {
 struct Resting(Script, Mutex<VecDeque<Duration>>);
 
 impl Service for Resting {
-    fn load(&self, loading: &mut dyn FnMut(&str)) -> Answer<(Box<dyn Engine>, Ports)> {
+    fn load(&self, loading: &mut dyn FnMut(&str)) -> LarodResult<(Box<dyn Engine>, Ports)> {
         self.0.load(loading)
     }
 

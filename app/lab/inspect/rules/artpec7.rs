@@ -1,6 +1,7 @@
 //! ARTPEC-7: a Coral Edge TPU behind TensorFlow Lite.
 
-use super::{Check, Rule, Subject, common, tally};
+use super::common;
+use super::rule::{Check, Rule, Subject, tally};
 use spotter_core::model::chip::Chip;
 use spotter_core::model::format::file::{EDGE_TPU, POST_PROCESS};
 

@@ -1,6 +1,7 @@
 //! ARTPEC-8: fastest with regular 3×3 convolutions, weights quantised per tensor, filters in sixes.
 
-use super::{Check, Rule, Subject, common, layers, misfits, tally};
+use super::common;
+use super::rule::{Check, Rule, Subject, layers, misfits, tally};
 use crate::inspect::cost::kernel;
 use spotter_core::base::text::count;
 use spotter_core::model::chip::Chip;

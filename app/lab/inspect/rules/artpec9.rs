@@ -1,6 +1,7 @@
 //! ARTPEC-9: its table of operators reads like that of Arm's Ethos-N, which is what the bounds here are.
 
-use super::{Check, Rule, Subject, common, layers, misfits, tally};
+use super::common;
+use super::rule::{Check, Rule, Subject, layers, misfits, tally};
 use crate::inspect::cost::kernel;
 use spotter_core::base::text::count;
 use spotter_core::model::chip::Chip;

@@ -1,9 +1,8 @@
 //! Rules that several chips share.
 
-use super::{Level, Rule, Subject, layers, tally};
+use super::rule::{Level, Rule, Subject, layers, tally};
 use crate::inspect::links::Links;
-use crate::inspect::text::{printable, without_name};
-use spotter_core::base::text::count;
+use spotter_core::base::text::{count, printable, without_name};
 use spotter_core::model::chip::Chip;
 use spotter_core::model::decode::head::Head;
 use spotter_core::model::format::file::{EDGE_TPU, POST_PROCESS};

@@ -1,6 +1,7 @@
 //! TensorFlow Lite on a processor.
 
-use super::{Check, common};
+use super::common;
+use super::rule::Check;
 
 pub(super) const RULES: &[Check] = &[
     common::tensorflow_lite,

@@ -1,6 +1,7 @@
 //! CV25: runs what Ambarella's CNNGen compiles; pictures come in planes, outputs are float32.
 
-use super::{Check, Rule, Subject, common};
+use super::common;
+use super::rule::{Check, Rule, Subject};
 use spotter_core::model::chip::Chip;
 use spotter_core::vision::tensor::{DataType, TensorInfo};
 

@@ -1,10 +1,12 @@
 //! Every rule on a graph that passes it and on one that does not.
 
+use super::rule::layers;
 use super::*;
+use crate::inspect::cost::Cost;
 use crate::inspect::testgraph::TestGraph;
 use spotter_core::model::format::cavalry::Cavalry;
-use spotter_core::model::format::file::{EDGE_TPU, POST_PROCESS};
-use spotter_core::model::format::graph::{Activation, Scales};
+use spotter_core::model::format::file::{EDGE_TPU, ModelFile, POST_PROCESS};
+use spotter_core::model::format::graph::{Activation, Graph, Scales};
 use spotter_core::vision::tensor::{DataType, Quantisation, Signature, TensorInfo};
 
 /// A file whose signature is that of a graph.
