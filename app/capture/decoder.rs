@@ -3,8 +3,7 @@
 use gst::prelude::*;
 use gstreamer as gst;
 
-use super::gst_source::element;
-use crate::base::error::Result;
+use crate::base::error::{Error, Kind, Result};
 
 /// What frames are decoded for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +29,19 @@ impl Use {
             Self::Paced | Self::Unpaced => 2,
         }
     }
+}
+
+/// A new element of GStreamer.
+pub(super) fn element(factory: &str) -> Result<gst::Element> {
+    gst::ElementFactory::make(factory).build().map_err(|_| {
+        let hint = if cfg!(feature = "desktop") {
+            "install its base and good plugins (./build.sh setup)"
+        } else {
+            "this build of Spotter is for a camera and plays no files, streams or devices; \
+             take the camera's own video (--source vdo)"
+        };
+        Error::new(Kind::Source, format!("GStreamer has no element {factory}; {hint}"))
+    })
 }
 
 /// Links the first video pad of `from` to `to`; other streams of the source are left alone.

@@ -13,7 +13,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::container::{CutOff, cut_off};
-use super::decoder::{self, Use};
+use super::decoder::{self, Use, element};
 #[cfg(feature = "desktop")]
 use super::demo;
 use super::vdo;
@@ -94,18 +94,6 @@ impl Drop for GstSource {
 /// What a file is decoded for.
 fn use_of(pace: Pace) -> Use {
     if pace == Pace::Real { Use::Paced } else { Use::Unpaced }
-}
-
-pub(super) fn element(factory: &str) -> Result<gst::Element> {
-    gst::ElementFactory::make(factory).build().map_err(|_| {
-        let hint = if cfg!(feature = "desktop") {
-            "install its base and good plugins (./build.sh setup)"
-        } else {
-            "this build of Spotter is for a camera and plays no files, streams or devices; \
-             take the camera's own video (--source vdo)"
-        };
-        Error::new(Kind::Source, format!("GStreamer has no element {factory}; {hint}"))
-    })
 }
 
 fn wiring(error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -14,6 +14,7 @@ mod errors;
 mod eval;
 mod fuzz;
 mod helpers;
+mod imports;
 mod inspect;
 mod look_alikes;
 mod manifest;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Overrides;
-use super::revision::{Revision, migrated};
+use super::revision::{INSTEAD_OF, Revision, migrated};
 use super::shared::SharedSettings;
 use crate::base::atomic_file;
 
@@ -15,9 +15,6 @@ use crate::base::atomic_file;
 const QUIET: Duration = Duration::from_secs(1);
 /// After a failure the next attempt waits so long.
 const RETRY: Duration = Duration::from_secs(5);
-/// In the file, beside the settings: what the command line said when they were changed. With another one the
-/// command line is the newer decision.
-pub(super) const INSTEAD_OF: &str = "instead_of";
 
 /// `settings.json`: written a moment after a change, atomically, and a second time beside it as the last good copy.
 #[derive(Debug)]

@@ -9,6 +9,10 @@ use sha2::{Digest, Sha256};
 use super::{Overrides, SCHEMA, Settings, validation};
 use crate::base::error::{Error, Kind, Result};
 
+/// In the file, beside the settings: what the command line said when they were changed. With another one the
+/// command line is the newer decision.
+pub(super) const INSTEAD_OF: &str = "instead_of";
+
 /// The JSON Schema (2020-12) of [`Settings`]; a test keeps the file as they are.
 pub static JSON_SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("schema.json")).unwrap_or_default());

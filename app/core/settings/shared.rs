@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::revision::{JSON_SCHEMA, Revision, migrated};
-use super::{Overrides, Settings, file, validation};
+use super::revision::{INSTEAD_OF, JSON_SCHEMA, Revision, migrated};
+use super::{Overrides, Settings, validation};
 use crate::base::error::{Error, Kind, Result};
 
 /// Settings shared by all threads. Who reads them for every frame does so through a [`Reader`].
@@ -126,7 +126,7 @@ impl SharedSettings {
         self.change(expected, |_| {
             let mut value = migrated(value.clone())?;
             // The file's own.
-            value.as_object_mut().and_then(|members| members.shift_remove(file::INSTEAD_OF));
+            value.as_object_mut().and_then(|members| members.shift_remove(INSTEAD_OF));
             Revision::new(value, &self.defaults)
         })
     }
