@@ -17,6 +17,10 @@ pub use spotter_core::{base, filter, preprocess, scene, settings, vision};
 pub use spotter_demo as demo;
 pub use spotter_lab::{eval, inspect};
 
+#[cfg(test)]
+#[path = "../tests/common/said.rs"]
+mod said;
+
 /// Models: their files, outputs and labels, and the catalogue.
 pub mod model {
     pub use spotter_core::model::*;

@@ -1,6 +1,9 @@
 //! Finds the shared test data beside the project; tests that need it pass over it where it is not
 //! there, and say so.
 
+#[path = "../../tests/common/said.rs"]
+pub mod said;
+
 use std::path::{Path, PathBuf};
 
 /// `shared/data/NAME` beside the project, or `None` after saying that the test is skipped.
@@ -9,6 +12,6 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: ../shared/data/{name} is not there");
+    said::skip(&format!("../shared/data/{name} is not there"));
     None
 }

@@ -376,7 +376,7 @@ mod tests {
     fn a_full_disk_is_told_and_ends_nothing() {
         let path = Path::new("/dev/full");
         if !path.exists() {
-            println!("skipped: no /dev/full here");
+            crate::said::skip("a full disk of --output: no /dev/full here");
             return;
         }
         let mut lines = JsonLines::create(path, DEFAULT_LIMIT).unwrap();

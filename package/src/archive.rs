@@ -207,7 +207,7 @@ mod tests {
         tar.args(["--utc", "--numeric-owner", "--full-time", "-tvzf"]).arg(&file);
         let output = match tar.output() {
             Ok(output) => output,
-            Err(error) => return println!("skipped: tar does not start ({error})"),
+            Err(error) => return crate::said::skip(&format!("tar does not start ({error})")),
         };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let list = String::from_utf8(output.stdout).unwrap();
@@ -226,7 +226,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let version = std::process::Command::new("tar").arg("--version").output();
         if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU tar")) {
-            return println!("skipped: this system's tar is not GNU tar");
+            return crate::said::skip("the archive: this system's tar is not GNU tar");
         }
         let folder = tempfile::tempdir().unwrap();
         let mut all = members();

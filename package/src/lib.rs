@@ -13,3 +13,7 @@ pub mod manifest;
 pub mod model;
 pub mod pack;
 pub mod vapix;
+
+#[cfg(test)]
+#[path = "../../tests/common/said.rs"]
+mod said;

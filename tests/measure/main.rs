@@ -10,14 +10,19 @@ mod common;
 mod chips;
 mod overlap;
 mod record;
+mod recovery;
 mod viewers;
 
 use record::Record;
 
 type Part = (&'static str, fn(&mut Record));
 
-const PARTS: [Part; 3] =
-    [("viewers", viewers::measure), ("overlap", overlap::measure), ("chips", chips::measure)];
+const PARTS: [Part; 4] = [
+    ("viewers", viewers::measure),
+    ("overlap", overlap::measure),
+    ("chips", chips::measure),
+    ("recovery", recovery::measure),
+];
 
 fn main() {
     // Cargo adds --bench.

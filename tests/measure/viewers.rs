@@ -72,6 +72,11 @@ fn age(record: &mut Record) {
     stop.store(true, Ordering::Relaxed);
     others.into_iter().for_each(|other| other.join().unwrap());
     record.less("first picture, ms", first.iter().copied().fold(0.0, f64::max));
+    // An old picture must not pass for a live one.
+    running.stop(LIMIT);
+    let gone = Instant::now();
+    browsers[0].wait_for("badge.dataset.level === 'red'", LIMIT);
+    record.less("the page says that Spotter is gone after, ms", gone.elapsed().as_secs_f64() * 1e3);
 }
 
 fn inferred(running: &Running) -> f64 {

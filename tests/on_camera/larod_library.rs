@@ -430,11 +430,12 @@ fn compiling_takes_its_time_once() {
         drop(loaded(&camera, device));
         begun.elapsed()
     };
-    let (first, second) = (time("axis-a8-dlpu-tflite"), time("axis-a8-dlpu-tflite"));
-    assert!(first >= Duration::from_millis(600), "{first:?}");
-    assert!(second < Duration::from_millis(600), "{second:?}");
+    assert!(time("axis-a8-dlpu-tflite") >= Duration::from_millis(600));
+    camera.set("SPOTTER_SIM_LOAD_MS", "100000");
+    let soon = Duration::from_secs(50);
+    assert!(time("axis-a8-dlpu-tflite") < soon);
     // The processor does not compile.
-    assert!(time("cpu-tflite") < Duration::from_millis(600));
+    assert!(time("cpu-tflite") < soon);
     camera.set("SPOTTER_SIM_INFERENCE_MS", "60");
     let (_connection, model) = loaded(&camera, "axis-a8-dlpu-tflite");
     let (inputs, outputs) =

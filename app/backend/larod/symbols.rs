@@ -106,7 +106,7 @@ mod tests {
             .arg(format!("-Wl,--version-script={}", map.display()))
             .output();
         let Ok(made) = made else {
-            eprintln!("skipped: there is no C compiler (cc) to build a library with versions");
+            crate::said::skip("there is no C compiler (cc) to build a library with versions");
             return None;
         };
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

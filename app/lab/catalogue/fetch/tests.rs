@@ -194,7 +194,7 @@ fn download_for_a_terminal() {
 fn a_terminal_shows_a_bar() {
     // script(1) gives a program a terminal and writes down what it drew there.
     if std::process::Command::new("script").arg("--version").output().is_err() {
-        println!("skipped: there is no script command");
+        crate::testdata::said::skip("a terminal shows a bar: there is no script command");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
