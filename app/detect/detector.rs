@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::runner::Runner;
 use crate::backend::{Backend, Readiness};
 use crate::base::error::{Error, Kind, Result};
 use crate::model::decode::{Decoder, Output, Thresholds};
@@ -17,6 +18,9 @@ const OUTPUT_LIMIT: usize = 8;
 /// How often a backend that is not ready is looked at.
 const READY_POLL: Duration = Duration::from_millis(10);
 
+/// A backend that broke down in another thread is gone.
+const LOST: &str = "the thread that runs the model broke down; Spotter ends, to be started anew";
+
 /// How long the stages took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTimes {
@@ -30,6 +34,19 @@ pub struct StageTimes {
     pub in_place: bool,
 }
 
+/// A frame that has become input.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    /// Where the frame lies in the input.
+    mapping: Mapping,
+    /// How long that took.
+    pub time: Duration,
+    /// A device reads or wrote the frame by itself.
+    pub in_place: bool,
+    /// It lies in the second input.
+    ahead: bool,
+}
+
 /// A model that is loaded and ready, with all memory it needs; or nothing, which finds nothing.
 #[derive(Default)]
 pub struct Detector {
@@ -38,7 +55,14 @@ pub struct Detector {
 }
 
 struct Loaded {
-    backend: Box<dyn Backend>,
+    /// None while a [`Runner`] has it.
+    backend: Option<Box<dyn Backend>>,
+    /// Of the frame that the runner runs.
+    running: Option<Prepared>,
+    /// A second input, for the frame after the one that runs; empty until one is prepared ahead.
+    ahead: Vec<u8>,
+    /// Bytes of the backend's input and of its rows, as they were when a frame was last written there.
+    room: Option<(usize, Option<usize>)>,
     preprocessor: Preprocessor,
     /// How frames are fitted where nobody wants otherwise.
     fit: Fit,
@@ -63,15 +87,16 @@ impl Detector {
             return Err(Error::new(Kind::Model, message));
         }
         let fit = preprocessor.fit();
-        let loaded = Loaded { backend, preprocessor, fit, decoder, outputs };
+        let (backend, running, ahead, room) = (Some(backend), None, Vec::new(), None);
+        let loaded = Loaded { backend, running, ahead, room, preprocessor, fit, decoder, outputs };
         Ok(Self { loaded: Some(loaded), findings: Findings::default() })
     }
 
-    /// What runs the model, where there is one.
+    /// What runs the model, where there is one and no [`Runner`] has it.
     pub fn backend(&mut self) -> Option<&mut dyn Backend> {
         // A closure would have to name the lifetime of the box.
-        match &mut self.loaded {
-            Some(loaded) => Some(loaded.backend.as_mut()),
+        match self.loaded.as_mut().and_then(|loaded| loaded.backend.as_mut()) {
+            Some(backend) => Some(backend.as_mut()),
             None => None,
         }
     }
@@ -94,7 +119,12 @@ impl Detector {
     /// # Errors
     /// Where it never will.
     pub fn readiness(&mut self) -> Result<Readiness> {
-        self.loaded.as_mut().map_or(Ok(Readiness::Ready), |loaded| loaded.backend.readiness())
+        match &mut self.loaded {
+            None => Ok(Readiness::Ready),
+            Some(Loaded { backend: Some(backend), .. }) => backend.readiness(),
+            Some(Loaded { running: Some(_), .. }) => Ok(Readiness::Ready),
+            Some(_) => Ok(Readiness::Broken(LOST.to_owned())),
+        }
     }
 
     /// Waits until it can take a frame.
@@ -134,19 +164,156 @@ impl Detector {
     /// # Errors
     /// Where the frame cannot be read or the backend fails; the next frame may succeed.
     pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&Findings, StageTimes)> {
-        let Some(Loaded { backend, preprocessor, decoder, outputs: infos, .. }) = &mut self.loaded else {
-            return Ok((&self.findings, StageTimes::default()));
-        };
+        let Some(loaded) = &mut self.loaded else { return Ok((&self.findings, StageTimes::default())) };
+        let prepared = loaded.prepare(frame)?;
         let start = Instant::now();
-        let taken = backend.take_frame(frame, preprocessor.fit())?;
-        let mapping = match (taken, backend.input_pitch()) {
-            (Some(mapping), _) => mapping,
-            (None, Some(pitch)) => preprocessor.run_pitched(frame, backend.input_mut()?, pitch)?,
-            (None, None) => preprocessor.run(frame, backend.input_mut()?)?,
+        loaded.home()?.run()?;
+        let inference = start.elapsed();
+        let decode = loaded.decode(&prepared.mapping, thresholds, &mut self.findings)?;
+        let Prepared { time: preprocess, in_place, .. } = prepared;
+        Ok((&self.findings, StageTimes { preprocess, inference, decode, in_place }))
+    }
+
+    /// Writes a frame into the model's input; [`Detector::start`] runs it.
+    ///
+    /// # Errors
+    /// Where there is no model, or the frame cannot be read, or the backend fails; the next frame may succeed.
+    pub fn prepare(&mut self, frame: &Frame) -> Result<Prepared> {
+        self.loaded()?.prepare(frame)
+    }
+
+    /// Writes a frame into the second input, while another one runs. Only where frames are written by the processor
+    /// ([`Prepared::in_place`] of the one before).
+    ///
+    /// # Errors
+    /// As for [`Detector::prepare`].
+    pub fn prepare_ahead(&mut self, frame: &Frame) -> Result<Prepared> {
+        self.loaded()?.prepare_ahead(frame)
+    }
+
+    /// Lets the runner run the model on a frame that was prepared.
+    ///
+    /// # Errors
+    /// Where the backend has another input than when the frame was prepared, or fails.
+    pub fn start(&mut self, prepared: Prepared, runner: &Runner) -> Result<()> {
+        let loaded = self.loaded()?;
+        if prepared.ahead {
+            loaded.bring_home()?;
+        }
+        if let Some(backend) = loaded.backend.take() {
+            loaded.running = Some(prepared);
+            runner.start(backend);
+        }
+        Ok(())
+    }
+
+    /// Waits for the runner, and finds what is in the frame that it ran ([`Detector::findings`]), as
+    /// [`Detector::detect`] does.
+    ///
+    /// # Errors
+    /// Where the backend fails; the next frame may succeed.
+    pub fn finish(&mut self, runner: &Runner, thresholds: &Thresholds) -> Result<StageTimes> {
+        let Some(loaded) = &mut self.loaded else { return Err(nothing_loaded()) };
+        let Some(prepared) = loaded.running.take() else { return Err(nothing_loaded()) };
+        let run = runner.finish()?;
+        loaded.backend = Some(run.backend);
+        run.outcome?;
+        let decode = loaded.decode(&prepared.mapping, thresholds, &mut self.findings)?;
+        let Prepared { time: preprocess, in_place, .. } = prepared;
+        Ok(StageTimes { preprocess, inference: run.ended - run.begun, decode, in_place })
+    }
+
+    /// What was found last.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    fn loaded(&mut self) -> Result<&mut Loaded> {
+        self.loaded.as_mut().ok_or_else(nothing_loaded)
+    }
+}
+
+fn nothing_loaded() -> Error {
+    Error::new(Kind::Internal, "there is no model that could run")
+}
+
+/// Frame to input, whose rows lie `pitch` bytes apart where they have gaps.
+fn write(
+    preprocessor: &mut Preprocessor,
+    frame: &Frame,
+    into: &mut [u8],
+    pitch: Option<usize>,
+) -> Result<Mapping> {
+    match pitch {
+        Some(pitch) => preprocessor.run_pitched(frame, into, pitch),
+        None => preprocessor.run(frame, into),
+    }
+}
+
+impl Loaded {
+    /// The backend, which is here while nothing runs.
+    fn home(&mut self) -> Result<&mut dyn Backend> {
+        match &mut self.backend {
+            Some(backend) => Ok(backend.as_mut()),
+            None => Err(Error::new(Kind::Backend, LOST)),
+        }
+    }
+
+    fn prepare(&mut self, frame: &Frame) -> Result<Prepared> {
+        let start = Instant::now();
+        let Self { backend: Some(backend), preprocessor, .. } = self else {
+            return Err(Error::new(Kind::Backend, LOST));
         };
-        let prepared = Instant::now();
-        backend.run()?;
-        let inferred = Instant::now();
+        let taken = backend.take_frame(frame, preprocessor.fit())?;
+        let mapping = match taken {
+            Some(mapping) => mapping,
+            None => {
+                let pitch = backend.input_pitch();
+                let input = backend.input_mut()?;
+                self.room = Some((input.len(), pitch));
+                write(preprocessor, frame, input, pitch)?
+            }
+        };
+        Ok(Prepared { mapping, time: start.elapsed(), in_place: taken.is_some(), ahead: false })
+    }
+
+    fn prepare_ahead(&mut self, frame: &Frame) -> Result<Prepared> {
+        let start = Instant::now();
+        let Some((bytes, pitch)) = self.room else { return Err(nothing_loaded()) };
+        self.ahead.resize(bytes, 0);
+        let mapping = write(&mut self.preprocessor, frame, &mut self.ahead, pitch)?;
+        Ok(Prepared { mapping, time: start.elapsed(), in_place: false, ahead: true })
+    }
+
+    /// Copies the second input to where the backend reads it. That costs some microseconds, and no backend needs to know
+    /// of two inputs.
+    fn bring_home(&mut self) -> Result<()> {
+        let Self { backend: Some(backend), ahead, room, .. } = self else {
+            return Err(Error::new(Kind::Backend, LOST));
+        };
+        let pitch = backend.input_pitch();
+        let input = backend.input_mut()?;
+        if *room != Some((input.len(), pitch)) || ahead.len() != input.len() {
+            return Err(Error::new(
+                Kind::Backend,
+                "the model was loaded anew while a frame was prepared for it",
+            ));
+        }
+        input.copy_from_slice(ahead);
+        Ok(())
+    }
+
+    /// Reads the outputs into findings of the source frame; says how long that took.
+    fn decode(
+        &mut self,
+        mapping: &Mapping,
+        thresholds: &Thresholds,
+        findings: &mut Findings,
+    ) -> Result<Duration> {
+        let start = Instant::now();
+        let Self { backend: Some(backend), decoder, outputs: infos, .. } = self else {
+            return Err(Error::new(Kind::Backend, LOST));
+        };
         let Some(first) = infos.first() else {
             return Err(Error::new(Kind::Model, "the model has no outputs"));
         };
@@ -154,8 +321,8 @@ impl Detector {
         for (index, (output, info)) in outputs.iter_mut().zip(&*infos).enumerate() {
             *output = Output { info, data: backend.output(index)? };
         }
-        decoder.decode(&outputs[..infos.len()], thresholds, &mut self.findings)?;
-        let Findings { detections, suppressed, mask, .. } = &mut self.findings;
+        decoder.decode(&outputs[..infos.len()], thresholds, findings)?;
+        let Findings { detections, suppressed, mask, .. } = findings;
         for detection in detections.iter_mut().chain(suppressed.iter_mut().map(|other| &mut other.detection))
         {
             detection.rect = mapping.to_source(&detection.rect);
@@ -163,14 +330,8 @@ impl Detector {
         // What lay in the letterbox bars alone has no area in the frame.
         detections.retain(|detection| detection.rect.is_valid());
         suppressed.retain(|suppressed| suppressed.detection.rect.is_valid());
-        cut_to_frame(mask, &mapping);
-        let times = StageTimes {
-            preprocess: prepared - start,
-            inference: inferred - prepared,
-            decode: inferred.elapsed(),
-            in_place: taken.is_some(),
-        };
-        Ok((&self.findings, times))
+        cut_to_frame(mask, mapping);
+        Ok(start.elapsed())
     }
 }
 

@@ -5,4 +5,5 @@ pub mod cpu_variant;
 pub mod detector;
 pub mod loader;
 pub mod model_info;
+pub mod runner;
 pub mod sandbox;

@@ -9,6 +9,7 @@ pub mod compiled;
 pub mod data;
 pub mod docs;
 pub mod engines;
+pub mod made_up;
 pub mod mock;
 pub mod once;
 pub mod pace;

@@ -9,6 +9,7 @@ mod docs;
 mod edgetpu;
 mod interface;
 mod model_slot;
+mod overlap;
 mod record;
 mod run;
 mod settings;

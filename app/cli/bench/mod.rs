@@ -26,6 +26,7 @@ use crate::detect::detector::Detector;
 use crate::detect::loader::{LoadSpec, LoadedModel};
 use crate::live::context::Context;
 use crate::live::model_slot::Model;
+use crate::live::overlap::SETTLED_AFTER;
 use crate::live::pipeline::{Parts, Pipeline};
 use crate::live::stats::{STAGES, Stats};
 use crate::live::status::SourceInfo;
@@ -191,7 +192,12 @@ fn whole_pipeline(
     let pipeline = Pipeline::start(parts, context.clone(), &stop)?;
     let inferred = || context.stats.inferred.load(Ordering::Relaxed);
     let launched = Instant::now();
-    while (inferred() == 0 || launched.elapsed() < WARM_UP.min(time / 2)) && !pipeline.done.is_set() {
+    // Until it is settled whether frames are prepared while the model runs, but no longer than is measured then.
+    let is_warm = || match launched.elapsed() {
+        passed if passed < WARM_UP.min(time / 2) => false,
+        passed => inferred() > 0 && (inferred() > SETTLED_AFTER || passed > time),
+    };
+    while !is_warm() && !pipeline.done.is_set() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let (start, first, cpu) = (Instant::now(), inferred(), machine::cpu_time());

@@ -76,6 +76,30 @@ impl<T> Slot<T> {
         }
     }
 
+    /// Waits up to `time` until there is an item, which stays, or the slot is closed, or `met` says so: it is asked again
+    /// at each [`Slot::ring`].
+    pub fn wait(&self, time: Duration, mut met: impl FnMut() -> bool) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Neither what is inside nor how long it took tells the caller more than a look afterwards.
+        drop(
+            self.changed
+                .wait_timeout_while(state, time, |state| state.item.is_none() && !state.closed && !met()),
+        );
+    }
+
+    /// Waits up to `time` until `met` says so, which is asked again at each [`Slot::ring`], or the slot is closed.
+    pub fn wait_for(&self, time: Duration, mut met: impl FnMut() -> bool) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_timeout_while(state, time, |state| !state.closed && !met()));
+    }
+
+    /// Wakes those who wait for something else too, in [`Slot::wait`].
+    pub fn ring(&self) {
+        // With the lock: whoever has looked and not yet waits would miss it.
+        let _state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed.notify_all();
+    }
+
     /// No more items; the one inside can still be taken.
     pub fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
