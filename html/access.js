@@ -9,61 +9,59 @@ import { address } from './address.js';
 /** VAPIX's usergroup.cgi beside the page's /local/spotter/: the user's name, and in the next line their groups. */
 const WHO = '../../axis-cgi/usergroup.cgi';
 
+const mayChange = () => fetch(address('admin/access'), { cache: 'no-store' });
+
 export class Access {
-  /** null until it is known. */
-  mayChange = null;
-  #asking = false;
+	/** null until it is known. */
+	editable = null;
+	#asking = false;
 
-  /** `onChange(mayChange)` is told what has been found out. */
-  constructor(onChange) {
-    this.onChange = onChange;
-  }
+	constructor(onChange) {
+		this.onChange = onChange;
+	}
 
-  /** Spotter can be reached. */
-  async reached() {
-    if (this.mayChange !== null || this.#asking) return;
-    this.#asking = true;
-    try {
-      if (location.pathname.startsWith('/local/')) {
-        const answer = await fetch(address(WHO), { cache: 'no-store' });
-        const groups = answer.ok ? (await answer.text()).split('\n')[1] ?? '' : '';
-        // Where the camera does not say it, whoever may change things says so with signIn().
-        this.#set(groups.trim().split(/\s+/).includes('admin'));
-      } else {
-        // No camera is in front that could ask for a password.
-        const answer = await fetch(address('admin/access'), { cache: 'no-store' });
-        if (answer.status < 500) this.#set(answer.ok);
-      }
-    } catch {
-      // Spotter went away; it is asked again when it is back.
-    }
-    this.#asking = false;
-  }
+	/** Finds it out, once Spotter can be reached. */
+	async check() {
+		if (this.editable !== null || this.#asking) return;
+		this.#asking = true;
+		try {
+			if (location.pathname.startsWith('/local/')) {
+				const answer = await fetch(address(WHO), { cache: 'no-store' });
+				const groups = answer.ok ? ((await answer.text()).split('\n')[1] ?? '') : '';
+				// Where the camera does not say it, whoever may change things says so with signIn().
+				this.#set(groups.trim().split(/\s+/).includes('admin'));
+			} else {
+				// No camera is in front that could ask for a password.
+				const { ok, status } = await mayChange();
+				if (status < 500) this.#set(ok);
+			}
+		} catch {
+			// Spotter went away; it is asked again when it is back.
+		}
+		this.#asking = false;
+	}
 
-  /** A person wants to change things: here the browser may ask for the password. Resolves to what is wrong, or ''. */
-  async signIn() {
-    try {
-      const answer = await fetch(address('admin/access'), { cache: 'no-store' });
-      if (answer.ok) {
-        this.#set(true);
-        return '';
-      }
-      return answer.status === 401 || answer.status === 403
-        ? 'This is not an administrator of the camera.'
-        : `Spotter does not answer now (HTTP status ${answer.status}).`;
-    } catch {
-      return 'No connection to the camera.';
-    }
-  }
+	/** A person wants to change things: here the browser may ask for the password. Resolves to what is wrong, or ''. */
+	async signIn() {
+		try {
+			const { ok, status } = await mayChange();
+			if (ok) this.#set(true);
+			if (ok) return '';
+			if (status === 401 || status === 403) return 'This is not an administrator of the camera.';
+			return `Spotter does not answer now (HTTP status ${status}).`;
+		} catch {
+			return 'No connection to the camera.';
+		}
+	}
 
-  /** A change was answered with this HTTP status. */
-  heard(status) {
-    if (status === 401 || status === 403) this.#set(false);
-  }
+	/** A change was refused with this HTTP status. */
+	reportRefusal(status) {
+		if (status === 401 || status === 403) this.#set(false);
+	}
 
-  #set(mayChange) {
-    if (mayChange === this.mayChange) return;
-    this.mayChange = mayChange;
-    this.onChange(mayChange);
-  }
+	#set(editable) {
+		if (editable === this.editable) return;
+		this.editable = editable;
+		this.onChange(editable);
+	}
 }

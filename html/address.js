@@ -5,10 +5,10 @@
  * browsers refuse to fetch such an address, and know the password anyway.
  */
 export function address(path) {
-  const url = new URL(path, document.baseURI);
-  url.username = '';
-  url.password = '';
-  return url;
+	const url = new URL(path, document.baseURI);
+	url.username = '';
+	url.password = '';
+	return url;
 }
 
 /**
@@ -17,26 +17,32 @@ export function address(path) {
  */
 export const OWN = { 'X-Requested-With': 'spotter' };
 
-/** Asks for a change: `fetch` with that header. What came back, and in words why where it was refused. */
-export async function change(path, request) {
-  const answer = await fetch(address(path), { ...request, headers: { ...request.headers, ...OWN } });
-  return result(answer.status, answer.headers, await answer.text());
+/** Asks for a change: `fetch` with that header, and `json` as the body. What came back, and in words why it was refused. */
+export async function change(path, { json, headers, ...request }) {
+	if (json !== undefined) request.body = JSON.stringify(json);
+	const kind = json !== undefined && { 'Content-Type': 'application/json' };
+	const answer = await fetch(address(path), { ...request, headers: { ...kind, ...headers, ...OWN } });
+	return result(answer.status, answer.headers, await answer.text());
 }
 
-/** What came back of a change. */
 export function result(status, headers, text) {
-  let body = {};
-  try {
-    body = JSON.parse(text);
-  } catch {
-    // A proxy's own words.
-  }
-  return { ok: status >= 200 && status < 300, status, headers, body, why: body.detail || body.title || `HTTP status ${status}` };
+	let body = {};
+	try {
+		body = JSON.parse(text);
+	} catch {
+		// A proxy's own words.
+	}
+	return {
+		ok: status >= 200 && status < 300,
+		status,
+		headers,
+		body,
+		why: body.detail || body.title || `HTTP status ${status}`,
+	};
 }
 
-/** What Spotter answers there, as JSON. */
 export async function ask(path) {
-  const answer = await fetch(address(path), { cache: 'no-store' });
-  if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
-  return answer.json();
+	const answer = await fetch(address(path), { cache: 'no-store' });
+	if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
+	return answer.json();
 }

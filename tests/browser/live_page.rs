@@ -16,7 +16,7 @@ const HASH: &str = r#"(() => {
   const copy = document.createElement('canvas');
   [copy.width, copy.height] = [64, 36];
   const pen = copy.getContext('2d');
-  pen.drawImage(document.querySelector('[data-testid=view]'), 0, 0, 64, 36);
+  pen.drawImage(document.querySelector('#view'), 0, 0, 64, 36);
   return [...pen.getImageData(0, 0, 64, 36).data].reduce((hash, byte) => (hash * 31 + byte) % 1000000007, 7);
 })()"#;
 
@@ -25,7 +25,7 @@ const COUNT: &str = "spotter.shown.boxes.filter((box) => box.label === 'person')
 /// Moves the slider as a hand does, and gives the boxes that are drawn right after.
 fn slide(browser: &mut Browser, value: f64) -> Vec<f64> {
     let scores = browser.eval(&format!(
-        "(() => {{ const slider = document.querySelector('[data-testid=confidence]');
+        "(() => {{ const slider = document.querySelector('#confidence');
           slider.value = {value}; slider.dispatchEvent(new Event('input', {{ bubbles: true }}));
           return spotter.shown.boxes.map((box) => box.score); }})()"
     ));
@@ -62,7 +62,7 @@ fn people_are_shown_with_their_boxes_while_they_walk() {
     say(&format!("the page as the test saw it: {}", picture.display()));
 
     // The slider acts on the picture that is shown, and then on the server.
-    browser.eval("document.querySelector('[data-testid=pause]')?.click()");
+    browser.eval("document.querySelector('#pause')?.click()");
     let low = slide(&mut browser, 0.05);
     let high = slide(&mut browser, 0.95);
     assert!(low.len() > high.len(), "{low:?} {high:?}");
@@ -75,7 +75,7 @@ fn people_are_shown_with_their_boxes_while_they_walk() {
         std::thread::sleep(Duration::from_millis(20));
     }
     slide(&mut browser, 0.3);
-    browser.eval("document.querySelector('[data-testid=pause]')?.click()");
+    browser.eval("document.querySelector('#pause')?.click()");
     browser.wait_for(&format!("{COUNT} >= 1"), LIMIT);
 
     // Every picture of the page loads, and nothing is complained of.
@@ -116,23 +116,22 @@ fn an_installer_sees_how_it_does_and_takes_settings_along() {
     let running = Running::start(arguments, LIMIT);
     browser.set_viewport(1440, 900, 1.0, false);
     browser.navigate(&format!("http://{}/", running.address));
-    browser.wait_for("window.spotter?.framesShown > 5 && spotter.mayChange === true", LIMIT);
-    let text = |id: &str| format!("document.querySelector('[data-testid={id}]').textContent");
+    browser.wait_for("window.spotter?.framesShown > 5 && spotter.editable === true", LIMIT);
+    let text = |id: &str| format!("document.querySelector('#{id}').textContent");
 
     // Which chips the model suits, as its own report says.
-    let verdicts =
-        "[...document.querySelectorAll('#suits-list > li')].map((row) => row.querySelector('b').className)";
+    let verdicts = "[...document.querySelectorAll('#suitability-list > li')].map((row) => row.querySelector('b').className)";
     browser.wait_for(&format!("{verdicts}.length === 5"), LIMIT);
     let model = running.http_get("/api/v1/model").json();
     let chips = model["suitability"]["chips"].as_array().unwrap();
     assert_eq!(browser.eval(verdicts), chips.iter().map(|chip| chip["verdict"].clone()).collect::<Value>());
 
     // Every stage has bars, and counts its frames.
-    browser.eval("document.querySelector('[data-testid=health]').open = true");
-    let bars = "[...document.querySelectorAll('[data-testid=times] li')].filter((row) =>
+    browser.eval("document.querySelector('#health').open = true");
+    let bars = "[...document.querySelectorAll('#times li')].filter((row) =>
         row.querySelector('.bars').getAttribute('d').startsWith('M') && Number(row.querySelector('small').textContent.replaceAll(',', '')) > 5).length";
     browser.wait_for(&format!("{bars} === 5"), LIMIT);
-    browser.wait_for("document.querySelectorAll('[data-testid=ticks] span').length > 1", LIMIT);
+    browser.wait_for("document.querySelectorAll('#ticks span').length > 1", LIMIT);
     browser.wait_for(&format!("{}.startsWith('detecting')", text("health-backend")), LIMIT);
     browser.wait_for(&format!("{} === 'none since the start'", text("troubles-sum")), LIMIT);
 
@@ -140,10 +139,10 @@ fn an_installer_sees_how_it_does_and_takes_settings_along() {
     let import = |browser: &mut Browser, settings: Value| {
         let path = folder.path().join("import.json");
         std::fs::write(&path, settings.to_string()).unwrap();
-        browser.choose_file("document.querySelector('[data-testid=import-file]')", &path);
+        browser.choose_file("document.querySelector('#import-file')", &path);
     };
     import(&mut browser, json!({ "fps_limit": 7, "labels": { "car": { "on": false } } }));
-    browser.wait_for(&format!("{} === 'Saved'", text("tuning-said")), LIMIT);
+    browser.wait_for(&format!("{} === 'Saved'", text("settings-said")), LIMIT);
     let settings = || running.http_get("/api/v1/settings").json();
     assert_eq!((&settings()["fps_limit"], &settings()["labels"]["car"]["on"]), (&json!(7), &json!(false)));
     let begun = std::time::Instant::now();
@@ -152,11 +151,11 @@ fn an_installer_sees_how_it_does_and_takes_settings_along() {
         std::thread::sleep(Duration::from_millis(50));
     }
     import(&mut browser, json!({ "size": { "min": 0.5, "max": 0.2 } }));
-    browser.wait_for(&format!("{}.startsWith('Not imported: size.min')", text("tuning-said")), LIMIT);
+    browser.wait_for(&format!("{}.startsWith('Not imported: size.min')", text("settings-said")), LIMIT);
     assert_eq!(settings()["fps_limit"], 7);
-    browser.eval("document.querySelector('[data-testid=undo]').click()");
+    browser.eval("document.querySelector('#undo').click()");
     browser.wait_for("spotter.settings.fps_limit === null && !spotter.settings.labels.car", LIMIT);
-    browser.wait_for(&format!("{} === 'Saved'", text("tuning-said")), LIMIT);
+    browser.wait_for(&format!("{} === 'Saved'", text("settings-said")), LIMIT);
     assert_eq!((&settings()["fps_limit"], &settings()["labels"]), (&Value::Null, &json!({})));
     // The refusal is what the browser logs.
     assert!(browser.console_problems().iter().all(|problem| problem.contains("400")));
@@ -167,10 +166,10 @@ fn an_installer_sees_how_it_does_and_takes_settings_along() {
     browser.navigate(&format!("http://{}/", running.address));
     // The page before may have asked a Spotter that had ended.
     browser.console_problems();
-    browser.wait_for("window.spotter?.framesShown > 5 && spotter.mayChange === true", LIMIT);
-    browser.wait_for(&format!("{}.includes('--settings FILE')", text("tuning-kept")), LIMIT);
-    browser.eval("document.querySelector('[data-testid=reset]').click()");
-    browser.wait_for(&format!("{} === 'In use until Spotter ends'", text("tuning-said")), LIMIT);
+    browser.wait_for("window.spotter?.framesShown > 5 && spotter.editable === true", LIMIT);
+    browser.wait_for(&format!("{}.includes('--settings FILE')", text("settings-kept")), LIMIT);
+    browser.eval("document.querySelector('#reset').click()");
+    browser.wait_for(&format!("{} === 'In use until Spotter ends'", text("settings-said")), LIMIT);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
@@ -193,7 +192,7 @@ fn boxes_on_the_page_are_where_the_figures_are() {
     }
     let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo_page.png");
     browser.screenshot(&picture);
-    browser.wait_for("!document.querySelector('[data-testid=model-notice]').hidden", LIMIT);
+    browser.wait_for("!document.querySelector('#models').hidden", LIMIT);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
     assert_eq!(running.stop(LIMIT).code, Some(0));
 
@@ -227,7 +226,7 @@ const GATHER: &str = r#"
     await new Promise(requestAnimationFrame);
     if (spotter.framesShown === last) continue;
     last = spotter.framesShown;
-    pen.drawImage(document.querySelector('[data-testid=view]'), 0, 0, 160, 90);
+    pen.drawImage(document.querySelector('#view'), 0, 0, 160, 90);
     const { data } = pen.getImageData(0, 0, 160, 90);
     let green = '';
     for (let at = 1; at < data.length; at += 4) green += data[at].toString(16).padStart(2, '0');

@@ -7,6 +7,6 @@ mod common;
 mod live_page;
 mod page;
 mod page_controls;
-mod page_tuning;
+mod page_settings;
 mod pictures;
 mod sign_in;

@@ -41,15 +41,12 @@ fn slider_acts_at_once_and_on_spotter() {
     assert!(mock.state().patches.len() <= 2, "each change is not sent alone: {:?}", mock.state().patches);
 
     // What was dropped, with the reason.
-    browser.eval("document.querySelector('[data-testid=dropped]').click()");
+    browser.eval("document.querySelector('#dropped').click()");
     assert_eq!(
         browser.eval("spotter.shown.dropped.map((box) => `${box.label}: ${box.reason}`).sort()"),
         json!(["cat: below confidence: 0.30 < 0.70", "dog: below confidence: 0.60 < 0.70"])
     );
-    browser.wait_for(
-        "document.querySelector('[data-testid=seen]').textContent.includes('below confidence2')",
-        SOON,
-    );
+    browser.wait_for("document.querySelector('#seen').textContent.includes('below confidence2')", SOON);
     browser.key("d");
     assert_eq!(browser.eval("spotter.shown.dropped"), json!([]));
     browser.key(" ");
@@ -58,10 +55,7 @@ fn slider_acts_at_once_and_on_spotter() {
     // By keyboard.
     browser.eval("confidence.focus()");
     browser.key("ArrowRight");
-    assert_eq!(
-        browser.eval("document.querySelector('[data-testid=confidence-value]').textContent"),
-        json!("0.71")
-    );
+    assert_eq!(browser.eval("document.querySelector('#confidence-value').textContent"), json!("0.71"));
     let deadline = Instant::now() + SOON;
     while mock.state().patches.last() != Some(&0.71) {
         assert!(Instant::now() < deadline, "sent: {:?}", mock.state().patches);
@@ -79,7 +73,7 @@ fn a_demo_model_is_told_and_others_are_offered() {
     let _alone = alone();
     let mock = Mock::start();
     let Some(mut browser) = open(&mock) else { return };
-    let hidden = "document.querySelector('[data-testid=model-notice]').hidden";
+    let hidden = "document.querySelector('#models').hidden";
     assert_eq!(browser.eval(hidden), true, "a model for real video on real video needs no word");
     let entry = |name: &str, size: Value, accept: Value, here: bool| {
         json!({ "name": name, "title": format!("Model {name}"), "task": "detection", "scope": null, "licence": "L",
@@ -97,32 +91,30 @@ fn a_demo_model_is_told_and_others_are_offered() {
         state.models = json!([own, bound, usual, entry("c", json!(1_000_000), Value::Null, true), other]);
     }
     browser.wait_for(&format!("!{hidden}"), SOON);
-    let notice = "document.querySelector('[data-testid=model-notice]').innerText";
+    let notice = "document.querySelector('#models').innerText";
     let said = browser.eval(notice);
     assert!(said.as_str().unwrap().contains("knows the drawn figures of the demo scene only"), "{said}");
 
     // By keyboard alone.
-    browser.eval("document.querySelector('[data-testid=models-open]').focus()");
+    browser.eval("document.querySelector('#models-open').focus()");
     browser.key("Enter");
-    browser.wait_for("document.querySelectorAll('[data-testid=models] li').length === 3", SOON);
-    let titles =
-        "[...document.querySelectorAll('[data-testid=models] span')].map((node) => node.textContent)";
+    browser.wait_for("document.querySelectorAll('#models-list li').length === 3", SOON);
+    let titles = "[...document.querySelectorAll('#models-list span')].map((node) => node.textContent)";
     assert_eq!(browser.eval(titles), json!(["Model b", "Model c", "Model a"]));
-    let facts =
-        "[...document.querySelectorAll('[data-testid=models] small')].map((node) => node.textContent)";
+    let facts = "[...document.querySelectorAll('#models-list small')].map((node) => node.textContent)";
     assert_eq!(
         browser.eval(facts),
         json!(["L · to be downloaded", "1.0 MB · L · on this machine", "4.2 MB · L · to be downloaded"])
     );
     browser.eval("document.querySelector('[data-testid=run-b]').focus()");
     browser.key("Enter");
-    let words = "document.querySelector('[data-testid=models-said]').textContent";
+    let words = "document.querySelector('#models-said').textContent";
     browser.wait_for(&format!("{words} === 'Model b runs.'"), SOON);
 
     // What needs a word is not sent without it.
     assert_eq!(browser.eval("document.querySelector('[data-testid=run-a]').disabled"), true);
     mock.state().refusal = Some("cannot download a (no route); put it there");
-    browser.eval("document.querySelector('[data-testid=models] input').click()");
+    browser.eval("document.querySelector('#models-list input').click()");
     browser.eval("document.querySelector('[data-testid=run-a]').click()");
     browser.wait_for(&format!("{words} === 'Not changed: cannot download a (no route); put it there'"), SOON);
     assert_eq!(
@@ -133,7 +125,7 @@ fn a_demo_model_is_told_and_others_are_offered() {
     // A model for real video on the drawn scene, then the demo model on real video.
     mock.state().scope = Value::Null;
     browser.wait_for(&format!("{notice}.includes('The picture is drawn')"), SOON);
-    browser.eval("document.querySelector('[data-testid=models-open]').click()");
+    browser.eval("document.querySelector('#models-open').click()");
     browser.wait_for("document.querySelector('[data-testid=run-spotter-demo]') !== null", SOON);
     assert_eq!(browser.eval(titles), json!(["Own"]));
     {
@@ -143,8 +135,8 @@ fn a_demo_model_is_told_and_others_are_offered() {
     browser.wait_for(&format!("{notice}.includes('this is real video')"), SOON);
     for (width, height) in [(1440, 900), (1000, 800), (360, 740)] {
         browser.set_viewport(width, height, 1.0, true);
-        browser.eval("document.querySelector('[data-testid=models-open]').getAttribute('aria-expanded') === 'true' || document.querySelector('[data-testid=models-open]').click()");
-        browser.wait_for("document.querySelectorAll('[data-testid=models] li').length === 3", SOON);
+        browser.eval("document.querySelector('#models-open').getAttribute('aria-expanded') === 'true' || document.querySelector('#models-open').click()");
+        browser.wait_for("document.querySelectorAll('#models-list li').length === 3", SOON);
         let sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
         assert_eq!(browser.eval(sideways), 0, "{width}");
     }
@@ -160,7 +152,7 @@ fn the_chips_that_a_model_suits_are_told() {
     mock.state().models = json!([{ "name": "a", "title": "Model a", "task": "detection", "scope": null, "licence": "L",
                                    "accept_license": null, "size": 9, "here": true }]);
     let Some(mut browser) = open(&mock) else { return };
-    let list = "[...document.querySelectorAll('#suits-list > li')]";
+    let list = "[...document.querySelectorAll('#suitability-list > li')]";
     browser.wait_for(&format!("{list}.length === 3"), SOON);
     let words =
         format!("{list}.map((row) => [...row.querySelectorAll('span, b')].map((node) => node.textContent))");
@@ -174,18 +166,18 @@ fn the_chips_that_a_model_suits_are_told() {
     browser.wait_for(&format!("{list}[2].querySelector('details').open"), SOON);
     let why = format!("[...{list}[2].querySelectorAll('li')].map((row) => row.innerText)");
     assert_eq!(browser.eval(&why), json!(["not compiled for CV25", "<b>two</b> pictures"]));
-    browser.eval("document.querySelector('[data-testid=suits]').scrollIntoView()");
-    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_suits.png"));
+    browser.eval("document.querySelector('#suitability').scrollIntoView()");
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_suitability.png"));
 
     // The next model's verdict is in the word about it, and in the card.
     let mut next = suitability();
     next["chip"] = json!("cv25");
     next["chips"].as_array_mut().unwrap().drain(..2);
     mock.state().suitability = next;
-    browser.eval("document.querySelector('[data-testid=models-change]').click()");
+    browser.eval("document.querySelector('#models-change').click()");
     browser.wait_for("document.querySelector('[data-testid=run-a]')?.disabled === false", SOON);
     browser.eval("document.querySelector('[data-testid=run-a]').click()");
-    let said = "document.querySelector('[data-testid=models-said]').textContent";
+    let said = "document.querySelector('#models-said').textContent";
     browser
         .wait_for(&format!("{said} === 'Model a runs. It does not suit CV25: not compiled for CV25.'"), SOON);
     browser.wait_for(&format!("{list}.length === 1"), SOON);
@@ -193,10 +185,7 @@ fn the_chips_that_a_model_suits_are_told() {
     let note = "it is compiled, and its layers cannot be seen";
     mock.state().suitability = json!({ "chip": "cpu", "chips": [], "note": note });
     browser.navigate(&mock.url());
-    browser.wait_for(
-        &format!("document.querySelector('[data-testid=suits]').innerText.includes('{note}')"),
-        SOON,
-    );
+    browser.wait_for(&format!("document.querySelector('#suitability').innerText.includes('{note}')"), SOON);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
@@ -217,32 +206,32 @@ fn the_camera_and_its_devices_are_told_and_tried_again() {
         ],
     });
     let Some(mut browser) = open(&mock) else { return };
-    browser.eval("document.querySelector('[data-testid=health] summary').click()");
-    let text = |id: &str| format!("document.querySelector('[data-testid={id}]').innerText");
+    browser.eval("document.querySelector('#health summary').click()");
+    let text = |id: &str| format!("document.querySelector('#{id}').innerText");
     browser.wait_for(&format!("{} === '12.7.61'", text("camera-os")), SOON);
     assert_eq!(browser.eval(&text("camera-soc")), json!("unknown"));
-    let rows = "[...document.querySelectorAll('[data-testid=camera-devices] li')].map((row) => row.innerText.replace('\\n', ': '))";
+    let rows = "[...document.querySelectorAll('#camera-devices li')].map((row) => row.innerText.replace('\\n', ': '))";
     let told = browser.eval(rows);
     assert_eq!(
         told[0],
         json!(format!("axis-a8-dlpu-tflite was given up for this model 2026-11-28T10:00:00Z: {why}"))
     );
     assert_eq!(told[1], json!("cpu-tflite runs the model"));
-    browser.eval("document.querySelector('[data-testid=camera]').scrollIntoView({ block: 'center' })");
+    browser.eval("document.querySelector('#camera').scrollIntoView({ block: 'center' })");
     // Nothing sticks out of the page at the side.
     assert_eq!(browser.eval("document.documentElement.scrollWidth <= innerWidth"), json!(true));
     let view =
         browser.eval("`${innerWidth}${matchMedia('(prefers-color-scheme: dark)').matches ? '_dark' : ''}`");
     let picture = format!("page_camera_{}.png", view.as_str().unwrap());
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(picture));
-    browser.wait_for("!document.querySelector('[data-testid=camera-retry]').disabled", SOON);
-    browser.eval("document.querySelector('[data-testid=camera-retry]').click()");
+    browser.wait_for("!document.querySelector('#camera-retry').disabled", SOON);
+    browser.eval("document.querySelector('#camera-retry').click()");
     browser.wait_for(&format!("{rows}[0] === 'axis-a8-dlpu-tflite runs the model'"), SOON);
     assert_eq!(browser.eval(&text("camera-said")), json!("They are tried again with the next picture."));
-    browser.wait_for("document.querySelector('[data-testid=camera-retry]').offsetParent === null", SOON);
+    browser.wait_for("document.querySelector('#camera-retry').offsetParent === null", SOON);
     // Elsewhere than on a camera there is nothing to tell.
     mock.state().camera = Value::Null;
-    browser.wait_for("document.querySelector('[data-testid=camera]').offsetParent === null", SOON);
+    browser.wait_for("document.querySelector('#camera').offsetParent === null", SOON);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
 }
 
@@ -251,9 +240,9 @@ fn health_is_shown_as_lines_and_as_the_log() {
     let _alone = alone();
     let mock = Mock::start();
     let Some(mut browser) = open(&mock) else { return };
-    browser.eval("document.querySelector('[data-testid=health] summary').click()");
-    browser.wait_for("document.querySelectorAll('[data-testid=charts] path[d^=M]').length === 8", SOON);
-    let facts = "[...document.querySelectorAll('[data-testid=charts] li')].filter((row) => !row.hidden).map((row) => row.innerText.replace('\\n', ': '))";
+    browser.eval("document.querySelector('#health summary').click()");
+    browser.wait_for("document.querySelectorAll('#charts path[d^=M]').length === 8", SOON);
+    let facts = "[...document.querySelectorAll('#charts li')].filter((row) => !row.hidden).map((row) => row.innerText.replace('\\n', ': '))";
     assert_eq!(
         browser.eval(facts),
         json!([
@@ -266,32 +255,31 @@ fn health_is_shown_as_lines_and_as_the_log() {
         ])
     );
     // Times as bars over one axis, with the figures beside them.
-    let times = "[...document.querySelectorAll('[data-testid=times] li')].map((row) => row.querySelector('p').innerText.replace(/\\s+/g, ' '))";
-    browser.wait_for("document.querySelectorAll('[data-testid=times] li').length === 3", SOON);
+    let times = "[...document.querySelectorAll('#times li')].map((row) => row.querySelector('p').innerText.replace(/\\s+/g, ' '))";
+    browser.wait_for("document.querySelectorAll('#times li').length === 3", SOON);
     let rows = browser.eval(times);
     assert_eq!(rows[1], json!("inference 1,175 p50 12.1, p95 16.9 ms"));
-    let bars = "[...document.querySelectorAll('[data-testid=times] .bars')].map((path) => path.getAttribute('d').split('M').length - 1)";
+    let bars = "[...document.querySelectorAll('#times .bars')].map((path) => path.getAttribute('d').split('M').length - 1)";
     assert_eq!(browser.eval(bars), json!([5, 7, 3]));
-    let ticks = "[...document.querySelectorAll('[data-testid=ticks] span')].map((tick) => tick.textContent)";
+    let ticks = "[...document.querySelectorAll('#ticks span')].map((tick) => tick.textContent)";
     assert_eq!(browser.eval(ticks), json!(["1 ms", "100 ms"]));
     // Bars stand where their times are on the axis: 1 ms is in the second of preprocessing's five, which are from
     // 0.5 to 2.9 ms.
     let place = "(() => { const middle = ({ left, width }) => left + width / 2;
-        const bars = document.querySelector('[data-testid=times] .bars').getBoundingClientRect();
-        const tick = document.querySelector('[data-testid=ticks] span').getBoundingClientRect();
+        const bars = document.querySelector('#times .bars').getBoundingClientRect();
+        const tick = document.querySelector('#ticks span').getBoundingClientRect();
         return (middle(tick) - bars.left) / bars.width; })()";
     let place = browser.eval(place).as_f64().unwrap();
     assert!((0.36..0.41).contains(&place), "{place}");
     // Source and backend, and what went wrong, each once.
-    let text =
-        |id: &str| format!("document.querySelector('[data-testid={id}]').innerText.replace('\\n', ': ')");
+    let text = |id: &str| format!("document.querySelector('#{id}').innerText.replace('\\n', ': ')");
     browser.wait_for(&format!("{} === 'live: 25.0 frames a second'", text("health-source")), SOON);
     browser.wait_for(
         &format!("{} === 'detecting: No backend, drawn, not inferred'", text("health-backend")),
         SOON,
     );
     browser.wait_for(&format!("{} === '4 errors, 1 warning'", text("troubles-sum")), SOON);
-    let troubles = "[...document.querySelectorAll('[data-testid=troubles] li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
+    let troubles = "[...document.querySelectorAll('#troubles li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
     assert_eq!(
         browser.eval(troubles),
         json!([["error", "no route to 10.0.0.7 (4 times)"], ["warning", "slow"]])
@@ -307,15 +295,15 @@ fn health_is_shown_as_lines_and_as_the_log() {
         SOON,
     );
     browser.wait_for(&format!("{} === 'failed: the Edge TPU was lost'", text("health-backend")), SOON);
-    let log = "[...document.querySelectorAll('[data-testid=log] li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
+    let log = "[...document.querySelectorAll('#log li')].map((row) => [row.dataset.level, row.lastChild.textContent])";
     browser.wait_for(&format!("{log}.length === 4"), SOON);
-    browser.eval("{ const field = document.querySelector('[data-testid=log-level]'); field.value = 'error'; field.dispatchEvent(new Event('change')); }");
+    browser.eval("{ const field = document.querySelector('#log-level'); field.value = 'error'; field.dispatchEvent(new Event('change')); }");
     browser.wait_for(&format!("{log}.length === 2"), SOON);
     assert_eq!(
         browser.eval(log),
         json!([["error", "no route to 10.0.0.7"], ["error", "no route to 10.0.0.7 (3 times)"]])
     );
-    let link = browser.eval("document.querySelector('[data-testid=bundle]').href");
+    let link = browser.eval("document.querySelector('#bundle').href");
     assert!(link.as_str().unwrap().ends_with("/local/spotter/api/v1/bundle.zip"), "{link}");
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_health.png"));
     assert_eq!(browser.console_problems(), Vec::<String>::new());
@@ -328,24 +316,24 @@ fn a_model_that_fits_can_be_changed_and_taken_back() {
     mock.state().models = json!([{ "name": "a", "title": "Model a", "task": "detection", "scope": null, "licence": "L",
                                    "accept_license": null, "size": 9, "here": true }]);
     let Some(mut browser) = open(&mock) else { return };
-    browser.eval("document.querySelector('[data-testid=models-change]').focus()");
+    browser.eval("document.querySelector('#models-change').focus()");
     browser.key("Enter");
     browser.wait_for("document.querySelector('[data-testid=run-a]')?.disabled === false", SOON);
-    assert_eq!(browser.eval("document.querySelector('[data-testid=models-back]').hidden"), json!(true));
+    assert_eq!(browser.eval("document.querySelector('#models-back').hidden"), json!(true));
     browser.eval("document.querySelector('[data-testid=run-a]').click()");
-    let words = "document.querySelector('[data-testid=models-said]').textContent";
+    let words = "document.querySelector('#models-said').textContent";
     browser.wait_for(&format!("{words} === 'Model a runs.'"), SOON);
-    browser.wait_for("!document.querySelector('[data-testid=models-back]').hidden", SOON);
+    browser.wait_for("!document.querySelector('#models-back').hidden", SOON);
     // The first status of it, which comes later, does not wipe that away; somebody else's choice does.
     browser.wait_for("spotter.status.model.name === 'a'", SOON);
     assert_eq!(browser.eval(words), json!("Model a runs."));
     mock.state().running = "theirs".to_owned();
     browser.wait_for(&format!("spotter.status.model.name === 'theirs' && {words} === ''"), SOON);
     assert_eq!(
-        browser.eval("document.querySelector('[data-testid=models-back]').textContent"),
+        browser.eval("document.querySelector('#models-back').textContent"),
         json!("Back to mock.tflite")
     );
-    browser.eval("document.querySelector('[data-testid=models-back]').click()");
+    browser.eval("document.querySelector('#models-back').click()");
     browser.wait_for(&format!("{words} === 'The model before runs.'"), SOON);
     assert_eq!(mock.state().wishes, [json!({ "model": "a" }), Value::Null]);
     assert_eq!(browser.console_problems(), Vec::<String>::new());
@@ -356,12 +344,12 @@ fn a_step_shows_one_picture_more() {
     let _alone = alone();
     let mock = Mock::start();
     let Some(mut browser) = open(&mock) else { return };
-    assert_eq!(browser.eval("document.querySelector('[data-testid=step]').hidden"), json!(true));
+    assert_eq!(browser.eval("document.querySelector('#step').hidden"), json!(true));
     browser.key(" ");
     browser.wait_for("spotter.paused", SOON);
     let before = browser.eval("spotter.framesShown").as_u64().unwrap();
     for step in 1..=3 {
-        browser.eval("document.querySelector('[data-testid=step]').click()");
+        browser.eval("document.querySelector('#step').click()");
         browser.wait_for(&format!("spotter.framesShown === {before} + {step}"), SOON);
         std::thread::sleep(Duration::from_millis(150));
         assert_eq!(browser.eval("spotter.framesShown"), json!(before + step), "it rests again");

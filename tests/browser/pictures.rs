@@ -39,12 +39,11 @@ fn take(browser: &mut Browser, folder: &Path, name: &str) {
 }
 
 fn click(browser: &mut Browser, name: &str) {
-    browser.eval(&format!("document.querySelector('[data-testid={name}]').click()"));
+    browser.eval(&format!("document.querySelector('#{name}').click()"));
 }
 
 fn show(browser: &mut Browser, name: &str) {
-    browser
-        .eval(&format!("document.querySelector('[data-testid={name}]').scrollIntoView({{ block: 'end' }})"));
+    browser.eval(&format!("document.querySelector('#{name}').scrollIntoView({{ block: 'end' }})"));
 }
 
 #[test]
@@ -83,8 +82,8 @@ fn the_docs_show_the_page_as_it_is() {
     );
     assert_eq!(answer.unwrap().status, 200);
     click(&mut browser, "dropped");
-    browser.eval("document.querySelector('[data-testid=zones-open]').open = true");
-    browser.wait_for("document.querySelectorAll('[data-testid=zones] li').length === 2", LIMIT);
+    browser.eval("document.querySelector('#zones-open').open = true");
+    browser.wait_for("document.querySelectorAll('#zones li').length === 2", LIMIT);
     browser.wait_for("spotter.shown.dropped.length > 1 && spotter.shown.boxes.length > 1", LIMIT);
     show(&mut browser, "zone-draw");
     browser.eval("scrollTo(0, 0)");
@@ -92,17 +91,16 @@ fn the_docs_show_the_page_as_it_is() {
 
     // What runs, and what it suits.
     click(&mut browser, "dropped");
-    browser.eval("document.querySelector('[data-testid=zones-open]').open = false");
-    browser
-        .wait_for("document.querySelector('[data-testid=suits]')?.textContent.includes('ARTPEC-8')", LIMIT);
+    browser.eval("document.querySelector('#zones-open').open = false");
+    browser.wait_for("document.querySelector('#suitability')?.textContent.includes('ARTPEC-8')", LIMIT);
     browser.set_viewport(820, 1000, 1.0, true);
-    browser.eval("document.querySelectorAll('[data-testid=suits] details')[1].open = true");
-    show(&mut browser, "suits");
+    browser.eval("document.querySelectorAll('#suitability details')[1].open = true");
+    show(&mut browser, "suitability");
     take(&mut browser, &folder, "page-model.webp");
 
     // How it has been doing.
-    browser.eval("document.querySelector('[data-testid=health]').open = true");
-    browser.wait_for("document.querySelectorAll('[data-testid=charts] path[d^=M]').length > 4", LIMIT);
+    browser.eval("document.querySelector('#health').open = true");
+    browser.wait_for("document.querySelectorAll('#charts path[d^=M]').length > 4", LIMIT);
     browser.set_viewport(820, 1100, 1.0, false);
     show(&mut browser, "bundle");
     take(&mut browser, &folder, "page-health.webp");

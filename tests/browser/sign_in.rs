@@ -19,8 +19,7 @@ fn start(token: &Path, listen: &str) -> Running {
 }
 
 fn said(browser: &mut Browser, text: &str) {
-    browser
-        .wait_for(&format!("document.querySelector('[data-testid=said]').textContent === '{text}'"), LIMIT);
+    browser.wait_for(&format!("document.querySelector('#said').textContent === '{text}'"), LIMIT);
 }
 
 /// Types into what has the focus, and presses Enter.
@@ -81,7 +80,7 @@ fn the_form_lets_in_with_the_token_and_comes_back_with_another() {
     assert_eq!(browser.eval("location.pathname"), "/");
     assert_eq!(browser.eval("spotter.transport"), "websocket");
     assert_eq!(browser.eval("document.cookie"), "", "no script can read it");
-    browser.wait_for("spotter.mayChange === true", LIMIT);
+    browser.wait_for("spotter.editable === true", LIMIT);
     browser.navigate(&url);
     browser.wait_for("window.spotter?.framesShown > 5", LIMIT);
     // The cookie opens all that the page asks for, and the page does nothing that its policy forbids.

@@ -141,7 +141,7 @@ impl Camera {
         browser.set_viewport(1280, 800, 1.0, false);
         browser.will_type(user, password);
         browser.navigate(&format!("http://{}/local/spotter/index.html", self.address));
-        browser.wait_for("window.spotter?.framesShown > 3 && spotter.mayChange !== null", limit);
+        browser.wait_for("window.spotter?.framesShown > 3 && spotter.editable !== null", limit);
         let asked = browser.asked_for_password();
         assert_eq!(asked.len(), 1, "once, for the page itself: {asked:?}");
         Some(browser)

@@ -96,8 +96,11 @@ pub fn tuned(mock: &Mock, group: &str) -> Option<Browser> {
     mock.state().tuning =
         json!({ "zones": [], "labels": { "dog": { "on": false } }, "size": { "min": 0.0, "max": 1.0 } });
     let mut browser = open(mock)?;
-    browser.wait_for("!document.querySelector('[data-testid=tuning]').hidden && !document.getElementById('tuning-fields').disabled", SOON);
-    browser.eval(&format!("document.querySelector('[data-testid={group}] summary').click()"));
+    browser.wait_for(
+        "!document.querySelector('#settings').hidden && !document.getElementById('settings-fields').disabled",
+        SOON,
+    );
+    browser.eval(&format!("document.querySelector('#{group} summary').click()"));
     Some(browser)
 }
 

@@ -430,7 +430,7 @@ fn foreign_page() -> std::net::SocketAddr {
 fn the_page_works_behind_a_proxy_that_says_nothing_and_another_sites_does_not() {
     let Some((camera, _)) = started(&PROFILES[0], &["--no-forwarded"]) else { return };
     let Some(mut browser) = camera.page("root", LIMIT) else { return };
-    browser.wait_for("spotter.transport === 'websocket' && spotter.mayChange", LIMIT);
+    browser.wait_for("spotter.transport === 'websocket' && spotter.editable", LIMIT);
     browser.eval("confidence.value = 0.7; confidence.dispatchEvent(new Event('input', { bubbles: true }))");
     let begun = Instant::now();
     while camera.get("settings")["confidence"] != 0.7 {
@@ -513,7 +513,7 @@ fn without_a_camera_both_ways_change() {
     assert!(String::from_utf8_lossy(&bytes).contains("multipart/x-mixed-replace"));
 }
 
-const DISABLED: &str = "document.querySelector('[data-testid=confidence]').disabled";
+const DISABLED: &str = "document.querySelector('#confidence').disabled";
 
 #[test]
 fn the_page_behind_the_proxy() {
@@ -522,13 +522,13 @@ fn the_page_behind_the_proxy() {
     // A viewer sees boxes, and why nothing can be changed; no dialog asks for an administrator's password.
     let Some(mut browser) = camera.page("viewer", LIMIT) else { return };
     browser.wait_for("spotter.shown.boxes.length > 0", LIMIT);
-    assert_eq!(browser.eval("[spotter.transport, spotter.mayChange]"), json!(["websocket", false]));
+    assert_eq!(browser.eval("[spotter.transport, spotter.editable]"), json!(["websocket", false]));
     assert_eq!(browser.eval(DISABLED), json!(true));
-    let why = "document.querySelector('[data-testid=access]').innerText";
+    let why = "document.querySelector('#access').innerText";
     browser.wait_for(&format!("{why}.includes('An administrator of the camera may change')"), LIMIT);
-    browser.eval("document.querySelector('[data-testid=models-open]').click()");
-    browser.wait_for("document.querySelectorAll('[data-testid=models] button').length > 0", LIMIT);
-    let enabled = "[...document.querySelectorAll('[data-testid=models] button, [data-testid=models-file]')].filter((one) => !one.disabled).length";
+    browser.eval("document.querySelector('#models-open').click()");
+    browser.wait_for("document.querySelectorAll('#models-list button').length > 0", LIMIT);
+    let enabled = "[...document.querySelectorAll('#models-list button, #models-file')].filter((one) => !one.disabled).length";
     assert_eq!(browser.eval(enabled), json!(0));
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("camera_viewer.png"));
     assert_eq!(browser.console_problems(), Vec::<String>::new());
@@ -549,7 +549,7 @@ fn the_page_behind_the_proxy() {
     assert_eq!(own, Vec::<String>::new());
 
     // The viewer asks for an administrator to sign in: this is when the dialog comes.
-    browser.eval("document.querySelector('[data-testid=sign-in]').click()");
+    browser.eval("document.querySelector('#sign-in').click()");
     let said = "document.getElementById('access-said').textContent";
     browser.wait_for(&format!("{said} === 'This is not an administrator of the camera.'"), LIMIT);
     // After a refusal the browser has forgotten the viewer's password too, and may ask for it at any address.
@@ -557,8 +557,8 @@ fn the_page_behind_the_proxy() {
     assert!(asked.first().is_some_and(|address| address.ends_with("/admin/access")), "{asked:?}");
     // So the first dialogs may be for something else that the page looks at; the administrator types into each.
     browser.will_always_type("root", "pass");
-    browser.eval("document.querySelector('[data-testid=sign-in]').click()");
-    browser.wait_for("spotter.mayChange === true", LIMIT);
+    browser.eval("document.querySelector('#sign-in').click()");
+    browser.wait_for("spotter.editable === true", LIMIT);
     assert_eq!(browser.eval(DISABLED), json!(false));
 }
 
@@ -566,8 +566,8 @@ fn the_page_behind_the_proxy() {
 fn an_administrator_sets_and_sends_through_the_proxy() {
     let Some((camera, _)) = started(&PROFILES[0], &[]) else { return };
     let Some(mut browser) = camera.page("root", LIMIT) else { return };
-    assert_eq!((browser.eval("spotter.mayChange"), browser.eval(DISABLED)), (json!(true), json!(false)));
-    assert_eq!(browser.eval("document.querySelector('[data-testid=access]').hidden"), json!(true));
+    assert_eq!((browser.eval("spotter.editable"), browser.eval(DISABLED)), (json!(true), json!(false)));
+    assert_eq!(browser.eval("document.querySelector('#access').hidden"), json!(true));
     browser.eval("confidence.value = 0.7; confidence.dispatchEvent(new Event('input', { bubbles: true }))");
     let begun = Instant::now();
     while camera.get("settings")["confidence"] != 0.7 {
@@ -582,16 +582,16 @@ fn an_administrator_sets_and_sends_through_the_proxy() {
         assert_eq!(camera.curl(user, &put, "/local/spotter/admin/v1/zones").0, status, "{user}");
     }
     browser.wait_for("spotter.shown.boxes.length === 0", LIMIT);
-    browser.eval("document.querySelector('[data-testid=dropped]').click()");
+    browser.eval("document.querySelector('#dropped').click()");
     let outside = r#"spotter.shown.dropped.some((box) => box.reason === 'outside zone "gate"')"#;
     browser.wait_for(outside, LIMIT);
     // Their own model file, by the page's own control.
-    browser.eval("document.querySelector('[data-testid=models-open]').click()");
+    browser.eval("document.querySelector('#models-open').click()");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo_yolov5.tflite");
     let root = browser.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
     let node = browser.call("DOM.querySelector", json!({ "nodeId": root, "selector": "#models-file" }));
     browser.call("DOM.setFileInputFiles", json!({ "nodeId": node["nodeId"], "files": [model] }));
-    let said = "document.querySelector('[data-testid=models-said]').textContent";
+    let said = "document.querySelector('#models-said').textContent";
     browser.wait_for(&format!("{said}.includes(' runs.')"), LIMIT);
     let name = model.file_name().unwrap().to_str().unwrap();
     assert_eq!(camera.get("model")["name"], name);
@@ -616,7 +616,7 @@ fn pictures_stream_where_websockets_do_not_get_through() {
     assert_eq!(browser.eval("spotter.transport"), json!("fetch"));
     // The password may stand in the address as well.
     browser.navigate(&format!("http://viewer:look@{}/local/spotter/index.html", camera.address));
-    browser.wait_for("window.spotter?.framesShown > 3 && spotter.mayChange === false", LIMIT);
+    browser.wait_for("window.spotter?.framesShown > 3 && spotter.editable === false", LIMIT);
     let shown = browser.eval("spotter.framesShown").as_u64().unwrap();
     browser.wait_for(&format!("spotter.framesShown > {}", shown + 10), LIMIT);
     assert_eq!(browser.asked_for_password(), Vec::<String>::new());

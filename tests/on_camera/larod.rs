@@ -325,14 +325,14 @@ fn the_page_takes_a_model_for_cv25_with_its_description() {
     wait_until_detecting(&running, LIMIT);
     browser.navigate(&format!("http://{}/", running.address));
     browser.wait_for("window.spotter?.framesShown > 2", LIMIT);
-    browser.eval("document.querySelector('[data-testid=models-open]').click()");
+    browser.eval("document.querySelector('#models-open').click()");
     browser.wait_for("!document.getElementById('models-file').disabled", LIMIT);
     let mut choose = |files: &[&Path], says: &str| {
         let root = browser.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
         let field = json!({ "nodeId": root, "selector": "#models-file" });
         let node = browser.call("DOM.querySelector", field)["nodeId"].clone();
         browser.call("DOM.setFileInputFiles", json!({ "nodeId": node, "files": files }));
-        let said = "document.querySelector('[data-testid=models-said]').textContent";
+        let said = "document.querySelector('#models-said').textContent";
         browser.wait_for(&format!("{said}.includes({})", json!(says)), LIMIT);
     };
     // One file at a time, as a phone gives them, in either order.

@@ -29,9 +29,17 @@ const error = (clock) => clock.now() - (performance.timeOrigin + now + AHEAD);
 
 test('the quickest of four questions tells the time, its way halved', async () => {
   const statuses = [];
-  const clock = new Clock(() => true, (status) => statuses.push(status));
+  const clock = new Clock(
+    () => true,
+    (status) => statuses.push(status),
+  );
   assert.equal(clock.now(), null);
-  ways = [[100, 0], [5, 7], [0, 100], [50, 50]];
+  ways = [
+    [100, 0],
+    [5, 7],
+    [0, 100],
+    [50, 50],
+  ];
   await clock.sync();
   assert.equal(asked, 4);
   assert.equal(statuses.length, 4);
@@ -42,12 +50,17 @@ test('the quickest of four questions tells the time, its way halved', async () =
 
 test('where Spotter does not answer the time stays as it was known', async () => {
   let reached = false;
-  const clock = new Clock(() => reached, () => {});
+  const clock = new Clock(
+    () => reached,
+    () => {},
+  );
   await clock.sync();
   assert.deepEqual([asked, clock.now()], [0, null]);
   reached = true;
   await clock.sync();
-  globalThis.fetch.mock.mockImplementation(async () => { throw new TypeError('no network'); });
+  globalThis.fetch.mock.mockImplementation(async () => {
+    throw new TypeError('no network');
+  });
   await clock.sync();
   globalThis.fetch.mock.mockImplementation(async () => new Response('', { status: 502 }));
   await clock.sync();
@@ -55,7 +68,10 @@ test('where Spotter does not answer the time stays as it was known', async () =>
 });
 
 test('it is asked anew every half minute', async () => {
-  const clock = new Clock(() => true, () => {});
+  const clock = new Clock(
+    () => true,
+    () => {},
+  );
   mock.timers.tick(29_999);
   assert.equal(asked, 0);
   mock.timers.tick(1);
@@ -64,7 +80,10 @@ test('it is asked anew every half minute', async () => {
 });
 
 test('a status that comes by itself moves the clock on, never back, and a jump is asked about', async () => {
-  const clock = new Clock(() => true, () => {});
+  const clock = new Clock(
+    () => true,
+    () => {},
+  );
   await clock.sync();
   const spotter = () => performance.timeOrigin + now + AHEAD;
   clock.check(spotter() - 500);

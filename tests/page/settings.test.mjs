@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
-import { Settings, difference, flaw, merged } from '../../html/settings.js';
+import { Settings, difference, schemaError, merged } from '../../html/settings.js';
 
 test('a merge patch does what RFC 7396 says', () => {
   // Its appendix A.
@@ -15,7 +15,11 @@ test('a merge patch does what RFC 7396 says', () => {
     [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
     [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }],
     [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
-    [['a', 'b'], ['c', 'd'], ['c', 'd']],
+    [
+      ['a', 'b'],
+      ['c', 'd'],
+      ['c', 'd'],
+    ],
     [{ a: 'b' }, ['c'], ['c']],
     [{ a: 'foo' }, null, null],
     [{ a: 'foo' }, 'bar', 'bar'],
@@ -30,10 +34,24 @@ test('a merge patch does what RFC 7396 says', () => {
 });
 
 test('a difference is the patch from one document to the other, as small as can be', () => {
-  const from = { confidence: 0.5, labels: { dog: { on: false, confidence: 0.3 }, cat: { on: false } }, zones: [{ name: 'a' }], size: { min: 0, max: 1 } };
-  const to = { confidence: 0.6, labels: { dog: { on: false }, fox: { on: false } }, zones: [], size: { min: 0, max: 1 } };
+  const from = {
+    confidence: 0.5,
+    labels: { dog: { on: false, confidence: 0.3 }, cat: { on: false } },
+    zones: [{ name: 'a' }],
+    size: { min: 0, max: 1 },
+  };
+  const to = {
+    confidence: 0.6,
+    labels: { dog: { on: false }, fox: { on: false } },
+    zones: [],
+    size: { min: 0, max: 1 },
+  };
   const patch = difference(from, to);
-  assert.deepEqual(patch, { confidence: 0.6, labels: { dog: { confidence: null }, cat: null, fox: { on: false } }, zones: [] });
+  assert.deepEqual(patch, {
+    confidence: 0.6,
+    labels: { dog: { confidence: null }, cat: null, fox: { on: false } },
+    zones: [],
+  });
   assert.deepEqual(merged(from, patch), to);
   assert.deepEqual(merged(to, difference(to, from)), from);
   assert.equal(difference(from, structuredClone(from)), null);
@@ -46,17 +64,44 @@ const SCHEMA = {
     confidence: { type: 'number', minimum: 0, maximum: 1 },
     fps_limit: { type: ['number', 'null'], minimum: 0.1, maximum: 240 },
     fit: { enum: ['auto', 'letterbox', 'stretch', 'crop'] },
-    labels: { type: 'object', additionalProperties: { type: 'object', properties: { on: { type: 'boolean' }, confidence: { type: ['number', 'null'], minimum: 0, maximum: 1 } } } },
-    zones: { type: 'array', items: { type: 'object', properties: { name: { type: 'string' }, points: { type: 'array', items: { type: 'object', properties: { x: { type: 'number', minimum: 0, maximum: 1 } } } } } } },
+    labels: {
+      type: 'object',
+      additionalProperties: {
+        type: 'object',
+        properties: { on: { type: 'boolean' }, confidence: { type: ['number', 'null'], minimum: 0, maximum: 1 } },
+      },
+    },
+    zones: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          name: { type: 'string' },
+          points: {
+            type: 'array',
+            items: { type: 'object', properties: { x: { type: 'number', minimum: 0, maximum: 1 } } },
+          },
+        },
+      },
+    },
   },
 };
 
 test('what Spotter exports is not refused: null is no number out of range', () => {
-  assert.equal(flaw(SCHEMA, { confidence: 0.5, fps_limit: null, fit: 'auto', labels: { dog: { on: true, confidence: null } }, zones: [{ name: 'a', points: [{ x: 1 }] }] }), '');
+  assert.equal(
+    schemaError(SCHEMA, {
+      confidence: 0.5,
+      fps_limit: null,
+      fit: 'auto',
+      labels: { dog: { on: true, confidence: null } },
+      zones: [{ name: 'a', points: [{ x: 1 }] }],
+    }),
+    '',
+  );
 });
 
 test('a document that Spotter would refuse is told, with the place, the value and what it may be', () => {
-  const wrong = (document) => flaw(SCHEMA, document);
+  const wrong = (document) => schemaError(SCHEMA, document);
   assert.equal(wrong([]), 'settings must be of type object, not []');
   assert.equal(wrong(null), 'settings must be of type object, not null');
   assert.equal(wrong({ confidence: null }), 'confidence must be of type number, not null');
@@ -67,7 +112,10 @@ test('a document that Spotter would refuse is told, with the place, the value an
   assert.equal(wrong({ fps_limit: 'fast' }), 'fps_limit must be of type number or null, not "fast"');
   assert.equal(wrong({ fit: 'zoom' }), 'fit must be auto, letterbox, stretch, crop, not "zoom"');
   assert.equal(wrong({ labels: { dog: { confidence: 2 } } }), 'labels.dog.confidence must be from 0 to 1, not 2');
-  assert.equal(wrong({ zones: [{}, { points: [{ x: 0 }, { x: 7 }] }] }), 'zones[1].points[1].x must be from 0 to 1, not 7');
+  assert.equal(
+    wrong({ zones: [{}, { points: [{ x: 0 }, { x: 7 }] }] }),
+    'zones[1].points[1].x must be from 0 to 1, not 7',
+  );
   assert.equal(wrong({ labels: 'x'.repeat(500) }).length, 'labels must be of type object, not '.length + 60);
   // At both ends, and what the schema does not know.
   assert.equal(wrong({ confidence: 0, fps_limit: 240, newer: { than: 'this page' } }), '');
@@ -77,7 +125,7 @@ test('what the shared examples say is refused is refused here, or by Spotter; wh
   const read = async (path) => JSON.parse(await readFile(new URL(`../../${path}`, import.meta.url)));
   const schema = await read('app/core/settings/schema.json');
   for (const { name, document, error, page: verdict } of (await read('tests/vectors/settings.json')).documents) {
-    assert.equal(flaw(schema, document) === '', error === null || verdict === 'sent', name);
+    assert.equal(schemaError(schema, document) === '', error === null || verdict === 'sent', name);
   }
 });
 
@@ -95,16 +143,21 @@ class Page {
     mock.method(performance, 'now', () => this.now);
     mock.method(globalThis, 'fetch', async (url, request) => this.#answer(String(url), request));
     this.settings = new Settings({
-      onChange: (document) => { this.shown = document; },
-      onState: (state) => this.states.push(state),
-      onRefused: (status) => { this.refused = status; },
+      onChange: (document) => {
+        this.shown = document;
+      },
+      onSaving: (state) => this.states.push(state),
+      onRefused: (status) => {
+        this.refused = status;
+      },
       now: () => 1000,
     });
   }
 
   #answer(url, { method = 'GET', headers = {}, body }) {
     if (method !== 'GET') this.requests.push({ method, url, headers, body: body && JSON.parse(body) });
-    if (method !== 'GET' && this.refusal) return new Response(JSON.stringify({ detail: this.refusal }), { status: 403 });
+    if (method !== 'GET' && this.refusal)
+      return new Response(JSON.stringify({ detail: this.refusal }), { status: 403 });
     const before = JSON.stringify(this.stored);
     if (method === 'PATCH') this.stored = merged(this.stored, JSON.parse(body));
     if (method === 'PUT') this.stored = JSON.parse(body);
@@ -114,14 +167,17 @@ class Page {
   }
 
   async begin() {
-    await this.settings.heard({ etag: 'first' }, 2000);
+    await this.settings.refresh({ etag: 'first' }, 2000);
     return this.settings;
   }
 
   /** So long, and until what was asked meanwhile is answered. */
   async pass(ms) {
     mock.timers.tick(ms);
-    for (let turn = 0; turn < 50; turn++) await new Promise((done) => { setImmediate(done); });
+    for (let turn = 0; turn < 50; turn++)
+      await new Promise((done) => {
+        setImmediate(done);
+      });
   }
 }
 
@@ -163,7 +219,11 @@ test('one drag is one step back; another topic, or the same after a pause, is an
     settings.undo();
     seen.push([page.shown.confidence, page.shown.iou]);
   }
-  assert.deepEqual(seen, [[0.8, 0.6], [0.8, 0.45], [0.5, 0.45]]);
+  assert.deepEqual(seen, [
+    [0.8, 0.6],
+    [0.8, 0.45],
+    [0.5, 0.45],
+  ]);
   while (settings.canRedo) settings.redo();
   assert.deepEqual([page.shown.confidence, page.shown.iou], [0.8, 0.7]);
   await page.pass(80);
@@ -188,7 +248,7 @@ test('what is refused is told and taken back with the next status', async () => 
   await page.pass(80);
   assert.deepEqual(page.states.at(-1), { text: 'Not saved: only administrators may', failed: true });
   assert.equal(page.refused, 403);
-  await settings.heard({ etag: String(page.etag) }, 1);
+  await settings.refresh({ etag: String(page.etag) }, 1);
   assert.equal(page.shown.confidence, 0.5);
 });
 
@@ -196,17 +256,17 @@ test('what another has changed is fetched, but no old news while a change is on 
   const settings = await page.begin();
   page.stored = { ...page.stored, confidence: 0.3 };
   page.etag += 1;
-  await settings.heard({ etag: String(page.etag) }, 2000);
+  await settings.refresh({ etag: String(page.etag) }, 2000);
   assert.equal(page.shown.confidence, 0.3);
   settings.change({ confidence: 0.9 }, 'confidence');
-  await settings.heard({ etag: 'old news' }, 2000);
+  await settings.refresh({ etag: 'old news' }, 2000);
   assert.equal(page.shown.confidence, 0.9);
   await page.pass(80);
   // From before the change took effect, by Spotter's clock.
   page.stored = { ...page.stored, confidence: 0.3 };
-  await settings.heard({ etag: 'old news' }, 1049);
+  await settings.refresh({ etag: 'old news' }, 1049);
   assert.equal(page.shown.confidence, 0.9);
-  await settings.heard({ etag: 'news' }, 1050);
+  await settings.refresh({ etag: 'news' }, 1050);
   assert.equal(page.shown.confidence, 0.3);
 });
 
@@ -219,7 +279,28 @@ test('an import is a whole document, only over the one that is known, and one st
   assert.equal(page.shown.confidence, 0.2);
   settings.undo();
   await page.pass(0);
-  assert.deepEqual([page.requests[1].method, page.requests[1].body], ['PUT', { confidence: 0.5, iou: 0.45, zones: [] }]);
+  assert.deepEqual(
+    [page.requests[1].method, page.requests[1].body],
+    ['PUT', { confidence: 0.5, iou: 0.45, zones: [] }],
+  );
   await settings.reset();
   assert.equal(page.requests.at(-1).method, 'DELETE');
+});
+
+test('a file that is no settings is told and not sent', async () => {
+  const settings = await page.begin();
+  settings.change({ confidence: 0.6 }, 'confidence');
+  await page.pass(80);
+  const said = () => page.states.at(-1);
+  await settings.import({ name: 'a.txt', text: async () => 'confidence: 1' }, SCHEMA);
+  assert.deepEqual(said(), {
+    text: 'Not imported: a.txt is no JSON; choose a file that was exported here',
+    failed: true,
+  });
+  assert.equal(settings.topic, '', 'it is not said beside the slider');
+  await settings.import({ name: 'a.json', text: async () => '{"confidence":2}' }, SCHEMA);
+  assert.deepEqual(said(), { text: 'Not imported: confidence must be from 0 to 1, not 2', failed: true });
+  assert.equal(page.requests.length, 1);
+  await settings.import({ name: 'a.json', text: async () => '{"confidence":1}' }, SCHEMA);
+  assert.deepEqual([page.stored, said().done], [{ confidence: 1 }, true]);
 });

@@ -25,7 +25,7 @@ fn zones_are_drawn_moved_named_and_taken_back() {
     let Some(mut browser) = tuned(&mock, "zones-open") else { return };
 
     // Drawn with the pointer: three clicks and Enter.
-    browser.eval("document.querySelector('[data-testid=zone-draw]').click()");
+    browser.eval("document.querySelector('#zone-draw').click()");
     let canvas = browser
         .eval("(({ left, top, width, height }) => [left, top, width, height])(view.getBoundingClientRect())");
     let side = |index: usize| canvas[index].as_f64().unwrap();
@@ -63,7 +63,7 @@ fn zones_are_drawn_moved_named_and_taken_back() {
 
     let set = |selector: &str, value: &str| {
         format!(
-            "{{ const field = document.querySelector('[data-testid=zones] {selector}'); field.value = '{value}'; field.dispatchEvent(new Event('change', {{ bubbles: true }})); }}"
+            "{{ const field = document.querySelector('#zones {selector}'); field.value = '{value}'; field.dispatchEvent(new Event('change', {{ bubbles: true }})); }}"
         )
     };
     browser.eval(&set("input[type=text]", "door"));
@@ -74,22 +74,22 @@ fn zones_are_drawn_moved_named_and_taken_back() {
     // Enlarged in the corner that is farthest from it: its frame is there.
     let frame = "(() => { const { width, height } = view; const context = view.getContext('2d'); let found = 0; for (const x of [0.02, 0.98]) { const row = context.getImageData(Math.round((x - 0.015) * width), 0, Math.round(0.03 * width), height).data; for (let n = 0; n < row.length; n += 4) found += row[n] > 240 && row[n + 1] > 195 && row[n + 1] < 225 && row[n + 2] < 90; } return found > 20; })()";
     assert_eq!(browser.eval(frame), json!(false));
-    browser.eval("[...document.querySelectorAll('[data-testid=zones] button')].find((button) => button.textContent === 'Enlarge').click()");
+    browser.eval("[...document.querySelectorAll('#zones button')].find((button) => button.textContent === 'Enlarge').click()");
     browser.wait_for(frame, SOON);
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_enlarged.png"));
 
     // Back to the beginning, a step at a time, and forth to the end.
     let steps = 7;
     for _ in 0..steps {
-        browser.eval("document.querySelector('[data-testid=undo]').click()");
+        browser.eval("document.querySelector('#undo').click()");
     }
     changed(&mock, "all is taken back", |change| change["zones"] == json!([]));
-    assert_eq!(browser.eval("document.querySelector('[data-testid=undo]').disabled"), json!(true));
+    assert_eq!(browser.eval("document.querySelector('#undo').disabled"), json!(true));
     for _ in 0..steps {
-        browser.eval("document.querySelector('[data-testid=redo]').click()");
+        browser.eval("document.querySelector('#redo').click()");
     }
     changed(&mock, "all is there again", |change| change["zones"][0]["kind"] == "exclude");
-    browser.wait_for("document.querySelector('[data-testid=tuning-said]').textContent === 'Saved'", SOON);
+    browser.wait_for("document.querySelector('#settings-said').textContent === 'Saved'", SOON);
     // The browser's word about this test's own looking.
     let own: Vec<String> =
         browser.console_problems().into_iter().filter(|text| !text.contains("willReadFrequently")).collect();
@@ -97,15 +97,38 @@ fn zones_are_drawn_moved_named_and_taken_back() {
 }
 
 #[test]
+fn what_is_typed_into_a_field_does_nothing_else() {
+    let _alone = alone();
+    let mock = Mock::start();
+    let Some(mut browser) = tuned(&mock, "zones-open") else { return };
+    browser.eval("document.querySelector('#zone-add').click()");
+    let name = "document.querySelector('#zones input[type=text]')";
+    browser.wait_for(&format!("{name} !== null"), SOON);
+    browser.eval(&format!("{name}.select()"));
+    for key in ["d", " ", "f"] {
+        browser.key(key);
+    }
+    assert_eq!(browser.eval(&format!("{name}.value")), json!("d f"));
+    assert_eq!(
+        browser.eval("[spotter.paused, spotter.showDropped, document.fullscreenElement]"),
+        json!([false, false, null])
+    );
+    browser.eval("document.activeElement.blur()");
+    changed(&mock, "the name", |change| change["zones"][0]["name"] == "d f");
+    // Beside a field they are commands.
+    browser.key("d");
+    browser.key(" ");
+    assert_eq!(browser.eval("[spotter.paused, spotter.showDropped]"), json!([true, true]));
+}
+
+#[test]
 fn labels_sizes_and_rates_are_set_refused_and_reset() {
     let _alone = alone();
     let mock = Mock::start();
     let Some(mut browser) = tuned(&mock, "labels-open") else { return };
-    browser.wait_for("document.querySelectorAll('[data-testid=labels] li').length >= 3", SOON);
+    browser.wait_for("document.querySelectorAll('#labels li').length >= 3", SOON);
     let row = |label: &str| {
-        format!(
-            "[...document.querySelectorAll('[data-testid=labels] li')].find((row) => row.textContent === '{label}')"
-        )
+        format!("[...document.querySelectorAll('#labels li')].find((row) => row.textContent === '{label}')")
     };
     assert_eq!(browser.eval(&format!("{}.querySelector('input').checked", row("dog"))), json!(false));
     browser.eval(&format!("{}.querySelector('input').click()", row("dog")));
@@ -118,10 +141,10 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
         *change == json!({ "labels": { "dog": { "confidence": 0.7 } } })
     });
 
-    browser.eval("document.querySelector('[data-testid=size-open] summary').click()");
+    browser.eval("document.querySelector('#size-open summary').click()");
     let set = |id: &str, value: &str| {
         format!(
-            "{{ const field = document.querySelector('[data-testid={id}]'); field.value = '{value}'; field.dispatchEvent(new Event('change')); }}"
+            "{{ const field = document.querySelector('#{id}'); field.value = '{value}'; field.dispatchEvent(new Event('change')); }}"
         )
     };
     browser.eval(&set("size-min", "2"));
@@ -137,18 +160,18 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
 
     mock.state().refusal = Some("fps_limit must be from 0.1 to 240");
     browser.eval(&set("fps-limit", "0.2"));
-    browser.wait_for("document.querySelector('[data-testid=tuning-said]').textContent === 'Not saved: fps_limit must be from 0.1 to 240'", SOON);
+    browser.wait_for("document.querySelector('#settings-said').textContent === 'Not saved: fps_limit must be from 0.1 to 240'", SOON);
     // What was refused is not shown for long.
-    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === '5'", SOON);
+    browser.wait_for("document.querySelector('#fps-limit').value === '5'", SOON);
     mock.state().refusal = None;
 
-    browser.eval("document.querySelector('[data-testid=reset]').click()");
+    browser.eval("document.querySelector('#reset').click()");
     changed(&mock, "all is reset", Value::is_null);
-    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === ''", SOON);
-    browser.eval("document.querySelector('[data-testid=undo]').click()");
+    browser.wait_for("document.querySelector('#fps-limit').value === ''", SOON);
+    browser.eval("document.querySelector('#undo').click()");
     changed(&mock, "the reset is taken back", |change| change["fps_limit"] == 5 && change["fit"] == "crop");
     browser.set_viewport(390, 844, 2.0, true);
-    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_tuning_phone.png"));
+    browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_settings_phone.png"));
     // The browser's own word about the refusal.
     let own: Vec<String> =
         browser.console_problems().into_iter().filter(|text| !text.contains("/admin/settings")).collect();
@@ -159,10 +182,10 @@ fn labels_sizes_and_rates_are_set_refused_and_reset() {
 fn import(browser: &mut Browser, folder: &Path, text: &str) {
     let path = folder.join("import.json");
     std::fs::write(&path, text).unwrap();
-    browser.choose_file("document.querySelector('[data-testid=import-file]')", &path);
+    browser.choose_file("document.querySelector('#import-file')", &path);
 }
 
-const SAID: &str = "document.querySelector('[data-testid=tuning-said]').textContent";
+const SAID: &str = "document.querySelector('#settings-said').textContent";
 
 #[test]
 fn settings_are_exported_and_imported_as_a_file() {
@@ -173,7 +196,7 @@ fn settings_are_exported_and_imported_as_a_file() {
     let behaviour = json!({ "behavior": "allow", "downloadPath": folder.path() });
     browser.call("Page.setDownloadBehavior", behaviour);
     // By keyboard.
-    browser.eval("document.querySelector('[data-testid=export]').focus()");
+    browser.eval("document.querySelector('#export').focus()");
     browser.key("Enter");
     let path = folder.path().join("spotter-settings.json");
     let begun = Instant::now();
@@ -188,7 +211,7 @@ fn settings_are_exported_and_imported_as_a_file() {
     assert_eq!(exported["labels"], json!({ "dog": { "on": false } }));
 
     // What is plainly wrong is not sent.
-    browser.wait_for("document.querySelector('[data-testid=tuning-effect]').textContent !== ''", SOON);
+    browser.wait_for("document.querySelector('#settings-effect').textContent !== ''", SOON);
     for (text, why) in [
         ("{", "Not imported: import.json is no JSON; choose a file that was exported here"),
         ("[]", "Not imported: settings must be of type object, not []"),
@@ -213,20 +236,20 @@ fn settings_are_exported_and_imported_as_a_file() {
     import(&mut browser, folder.path(), "{\"zones\":[]}");
     browser.wait_for(&format!("{SAID} === 'Not imported: no two zones may have one name'"), SOON);
     mock.state().refusal = None;
-    assert_eq!(browser.eval("document.querySelector('[data-testid=undo]').disabled"), json!(true));
+    assert_eq!(browser.eval("document.querySelector('#undo').disabled"), json!(true));
 
     // Taken, with a name that only a newer Spotter knows; back; forth.
     let mut other = exported.clone();
     (other["fps_limit"], other["tracks"]) = (json!(7), json!({ "most": 3 }));
     import(&mut browser, folder.path(), &other.to_string());
     changed(&mock, "it is imported", |change| *change == other);
-    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === '7'", SOON);
+    browser.wait_for("document.querySelector('#fps-limit').value === '7'", SOON);
     browser.wait_for(&format!("{SAID} === 'Saved'"), SOON);
-    browser.eval("document.querySelector('[data-testid=undo]').click()");
+    browser.eval("document.querySelector('#undo').click()");
     changed(&mock, "the import is taken back", |change| *change == exported);
-    browser.wait_for("document.querySelector('[data-testid=fps-limit]').value === ''", SOON);
+    browser.wait_for("document.querySelector('#fps-limit').value === ''", SOON);
     browser.wait_for(&format!("{SAID} === 'Saved'"), SOON);
-    browser.eval("document.querySelector('[data-testid=redo]').click()");
+    browser.eval("document.querySelector('#redo').click()");
     changed(&mock, "it is imported again", |change| *change == other);
     // The browser's own word about the refusal.
     let own: Vec<String> =
@@ -240,9 +263,9 @@ fn saved_is_said_only_where_a_file_keeps_the_settings() {
     let mock = Mock::start();
     mock.state().settings_file = Value::Null;
     let Some(mut browser) = tuned(&mock, "size-open") else { return };
-    let kept = "document.querySelector('[data-testid=tuning-kept]').textContent";
+    let kept = "document.querySelector('#settings-kept').textContent";
     browser.wait_for(&format!("{kept}.includes('start it with --settings FILE')"), SOON);
-    browser.eval("{ const field = document.querySelector('[data-testid=iou]'); field.value = '0.5'; field.dispatchEvent(new Event('change')); }");
+    browser.eval("{ const field = document.querySelector('#iou'); field.value = '0.5'; field.dispatchEvent(new Event('change')); }");
     browser.wait_for(&format!("{SAID} === 'In use until Spotter ends'"), SOON);
     browser.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("page_unsaved.png"));
     mock.state().settings_file = json!("/data/settings.json");
@@ -257,11 +280,10 @@ fn saved_is_said_only_where_a_file_keeps_the_settings() {
 fn ranges_and_effects_of_settings_are_those_of_the_schema() {
     let _alone = alone();
     let mock = Mock::start();
-    let effect = "document.querySelector('[data-testid=tuning-effect]').textContent";
+    let effect = "document.querySelector('#settings-effect').textContent";
     let later = "[...document.querySelectorAll('.later')].map((node) => node.parentElement.textContent)";
-    let range = |id: &str| {
-        format!("(({{ min, max, step }}) => [min, max, step])(document.querySelector('[data-testid={id}]'))")
-    };
+    let range =
+        |id: &str| format!("(({{ min, max, step }}) => [min, max, step])(document.querySelector('#{id}'))");
     {
         let Some(mut browser) = tuned(&mock, "size-open") else { return };
         browser.wait_for(&format!("{effect} === 'Everything here acts at once.'"), SOON);
