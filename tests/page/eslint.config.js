@@ -46,17 +46,27 @@ const cssRules = {
   // `hidden` and "no animations" win over whatever is said elsewhere.
   'css/no-important': 'off',
   // A browser without these shows the same page with its own scrollbars, line ends and colours.
-  'css/use-baseline': ['error', {
-    available: 'widely',
-    allowProperties: ['accent-color', 'forced-color-adjust', 'paint-order', 'scrollbar-color', 'scrollbar-width', 'text-wrap'],
-    allowSelectors: ['fullscreen'],
-  }],
+  'css/use-baseline': [
+    'error',
+    {
+      available: 'widely',
+      allowProperties: [
+        'accent-color',
+        'forced-color-adjust',
+        'paint-order',
+        'scrollbar-color',
+        'scrollbar-width',
+        'text-wrap',
+      ],
+      allowSelectors: ['fullscreen'],
+    },
+  ],
 };
 
 export default [
   { ignores: ['**/node_modules/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
-  { files: ['html/**/*.js'], languageOptions: { globals: globals.browser }, rules },
+  { files: ['html/**/*.js'], languageOptions: { globals: globals.browser }, rules: { ...rules, 'no-shadow': 'error' } },
   { files: ['tests/page/**/*.{js,mjs}'], languageOptions: { globals: globals.node }, rules },
   { files: ['html/**/*.css'], language: 'css/css', plugins: { css }, rules: cssRules },
 ];
