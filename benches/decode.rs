@@ -4,7 +4,7 @@
 //! objects with twelve overlapping boxes each, over random classes. SSD: ten slots; without post-process
 //! 1917 rows of 91 scores, twelve rows an object too. Classification: 1001 classes. Segmentation: 513×513.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 
@@ -16,7 +16,7 @@ use spotter::model::decode::segmentation::SegmentationDecoder;
 use spotter::model::decode::ssd::SsdDecoder;
 use spotter::model::decode::yolov5::YoloV5Decoder;
 use spotter::model::decode::{Decoder, Output, Scores, Thresholds};
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 use spotter::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const ROWS: usize = 25_200;
@@ -64,7 +64,7 @@ fn decode(criterion: &mut Criterion) {
     for candidates in [0, 120, 720, 3000] {
         let data = rows(candidates);
         let mut decoder = YoloV5Decoder::new(&info).unwrap();
-        let mut found = Findings::default();
+        let mut found = Predictions::default();
         criterion.bench_function(&format!("yolov5 25200x85 u8, {candidates} candidates"), |b| {
             b.iter(|| {
                 let outputs = [Output { info: &info, data: black_box(&data) }];
@@ -81,7 +81,7 @@ fn decode(criterion: &mut Criterion) {
     let scores = bytes((0..10).map(|i| 0.9 - i as f32 * 0.02).collect());
     let count = bytes(vec![10.0]);
     let mut decoder = SsdDecoder::new([0, 1, 2, 3], Some(90));
-    let mut found = Findings::default();
+    let mut found = Predictions::default();
     criterion.bench_function("ssd, 10 slots", |b| {
         b.iter(|| {
             let outputs = [&boxes, &classes, &scores, &count].map(|data| Output { info: &float, data });
@@ -125,7 +125,7 @@ fn raw_ssd(criterion: &mut Criterion) {
             let data =
                 if quantised { [bytes(&scores), bytes(&boxes)] } else { [floats(&scores), floats(&boxes)] };
             let mut decoder = RawSsdDecoder::new(head, &infos).unwrap();
-            let mut found = Findings::default();
+            let mut found = Predictions::default();
             criterion.bench_function(&format!("raw ssd 1917x91 {dtype}, {candidates} candidates"), |b| {
                 b.iter(|| {
                     let outputs =
@@ -146,7 +146,7 @@ fn whole_picture(criterion: &mut Criterion) {
             DataType::I64 => (0..count).flat_map(|_| random.below(limit).to_ne_bytes()).collect(),
             _ => (0..count).map(|_| random.below(limit) as u8).collect(),
         };
-        let mut found = Findings::default();
+        let mut found = Predictions::default();
         criterion.bench_function(name, |b| {
             b.iter(|| {
                 let outputs = [Output { info, data: black_box(&data) }];

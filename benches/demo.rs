@@ -1,8 +1,6 @@
 //! How long the demo scene takes to draw, with its true boxes: pictures of eight scenes in turn, each
 //! scene begun beforehand, and what beginning one takes.
 
-#![allow(missing_docs)]
-
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::source::{FrameSource, Opener, Pace, Pictures};
 use super::spec::SourceSpec;
 use super::vdo::frame_rate::Workload;
-use super::vdo::sensors::Choice;
+use super::vdo::sensors::SensorChoice;
 use super::{gst_source, still, vdo};
 use crate::base::error::Result;
 
@@ -30,7 +30,7 @@ pub struct SpecOpener {
     /// How long detection takes, for a source that can give fewer frames.
     pub workload: Option<Arc<Workload>>,
     /// Which sensor of a camera is wanted, where that may change.
-    pub sensor: Option<Arc<Choice>>,
+    pub sensor: Option<Arc<SensorChoice>>,
 }
 
 impl Opener for SpecOpener {
@@ -49,10 +49,10 @@ impl Opener for SpecOpener {
 }
 
 /// The pictures that this source makes by itself, where it does; those of the sensor that is shown.
-pub fn pictures(spec: &SourceSpec, sensor: Option<&Arc<Choice>>) -> Option<Box<dyn Pictures>> {
+pub fn pictures(spec: &SourceSpec, sensor: Option<&Arc<SensorChoice>>) -> Option<Box<dyn Pictures>> {
     match spec {
         SourceSpec::Vdo(spec) => {
-            let sensor = sensor.cloned().unwrap_or_else(|| Arc::new(Choice::new(spec.view)));
+            let sensor = sensor.cloned().unwrap_or_else(|| Arc::new(SensorChoice::new(spec.view)));
             Some(Box::new(vdo::pictures::VdoPictures::new(*spec, sensor)))
         }
         _ => None,

@@ -9,7 +9,6 @@ use crate::vision::frame::Frame;
 
 /// What a source gives next.
 pub enum Next {
-    /// A frame.
     Frame(Frame),
     /// None came in the time given; one may come later.
     Nothing,

@@ -43,10 +43,7 @@ pub enum SourceState {
     /// Played to its end.
     Ended,
     /// Lost for good.
-    Failed {
-        /// Why.
-        message: String,
-    },
+    Failed { message: String },
 }
 
 /// What a supervisor does when the source ends or fails.

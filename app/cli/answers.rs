@@ -23,7 +23,7 @@ use crate::model::decode::head::Head;
 use crate::model::labels::Labels;
 use crate::model::task::Task;
 use crate::vision::frame::Frame;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 
 /// Pictures that are decoded ahead.
 const AHEAD: usize = 2;
@@ -130,7 +130,7 @@ impl Answerer {
     pub fn answer(
         &mut self,
         pictures: &[Picture],
-        each: impl FnMut(usize, &Frame, &Findings, &Labels) -> Result<()>,
+        each: impl FnMut(usize, &Frame, &Predictions, &Labels) -> Result<()>,
     ) -> Result<()> {
         self.answer_frames(pictures.len(), |index| decoded(&pictures[index].path), each)
     }
@@ -144,7 +144,7 @@ impl Answerer {
         &mut self,
         count: usize,
         mut frame: impl FnMut(usize) -> Result<Frame> + Send,
-        mut each: impl FnMut(usize, &Frame, &Findings, &Labels) -> Result<()>,
+        mut each: impl FnMut(usize, &Frame, &Predictions, &Labels) -> Result<()>,
     ) -> Result<()> {
         let Self { model, detector, thresholds, .. } = self;
         let mut progress = Progress::new(count);

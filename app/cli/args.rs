@@ -73,7 +73,6 @@ pub struct RunArgs {
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<SourceSpec>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub model: ModelArgs,
     /// Address and port of the web page
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -115,7 +114,6 @@ pub struct RunArgs {
 #[derive(Clone, Debug, Args)]
 pub struct DetectArgs {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub model: ModelArgs,
     /// jsonl: one line a frame; coco: the COCO results list
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
@@ -148,7 +146,6 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SOURCE")]
     pub source: SourceSpec,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub model: ModelArgs,
     /// How long to measure, all in all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=3600))]

@@ -44,7 +44,6 @@ pub struct CompareArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub fail_below: Option<f32>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub model: ModelArgs,
     /// Print JSON
     #[arg(long)]

@@ -25,7 +25,7 @@ use crate::eval::report::{ClassificationReport, DetectionReport, Run};
 use crate::eval::results::{Answer, Writer};
 use crate::model::task::Task;
 use crate::vision::frame::Frame;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 
 /// The published evaluations take everything above this score.
 const CONFIDENCE: f32 = 0.001;
@@ -38,7 +38,6 @@ const STEP: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub model: ModelArgs,
     /// The folder of the pictures
     #[arg(long, value_name = "DIR", required_unless_present = "source", conflicts_with = "source")]
@@ -274,7 +273,7 @@ fn check_task(answerer: &Answerer, wanted: Task) -> Result<()> {
 fn found<'a>(
     image: usize,
     frame: &Frame,
-    findings: &'a Findings,
+    findings: &'a Predictions,
     classes: &'a ClassMap,
 ) -> impl Iterator<Item = Found> + 'a {
     let (width, height) = (frame.layout.width as f64, frame.layout.height as f64);

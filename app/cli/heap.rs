@@ -10,8 +10,8 @@ const OWN_MAPPING: libc::c_int = 128 * 1024;
 /// Without it glibc raises the size up to 32 MiB as soon as the first large block is freed (mallopt(3), "dynamic mmap
 /// threshold"): from then on frames come out of heaps that fragment and are not given back.
 #[cfg(target_env = "gnu")]
-#[allow(unsafe_code)]
-pub fn give_back() {
+#[allow(unsafe_code, reason = "a call of the C library")]
+pub(super) fn give_back() {
     for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
         // SAFETY: mallopt takes two numbers and is called while the process has one thread. What it answers is left:
         // without it more memory is used, nothing else.

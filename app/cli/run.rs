@@ -14,15 +14,15 @@ use crate::base::folders::localdata;
 use crate::base::platform;
 use crate::capture::supervisor::{LONGEST_WAIT, LONGEST_WAIT_HERE, Policy};
 use crate::capture::vdo::frame_rate::Workload;
-use crate::capture::vdo::sensors::Choice;
+use crate::capture::vdo::sensors::SensorChoice;
 use crate::capture::vdo::spec::View;
 use crate::capture::{self, Pace, SourceKind, SourceSpec, SpecOpener, gst_source};
 use crate::detect::loader::{LOADING_LIMIT, LoadSpec};
 use crate::detect::model_info::ModelInfo;
 use crate::live::context::Context;
 use crate::live::history;
-use crate::live::model_choice::{self, Keeper};
-use crate::live::model_slot::Model;
+use crate::live::model_choice::{Keeper, ModelChoice};
+use crate::live::model_slot::RunningModel;
 use crate::live::model_switch::{self, Switch};
 use crate::live::pipeline::{Parts, Pipeline};
 use crate::live::stats::{STAGES, Stats};
@@ -75,7 +75,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         settings_file: kept.as_ref().map(|kept| kept.path().to_owned()),
         output: output.as_ref().map(JsonLines::output),
         // What was chosen on the page holds over restarts.
-        sensor: given_sensor(&source).map(|_| Arc::new(Choice::new(settings.now().sensor))),
+        sensor: given_sensor(&source).map(|_| Arc::new(SensorChoice::new(settings.now().sensor))),
         ..Context::new(SourceInfo::of(&source), model.about.clone(), settings)
     });
     context.status.set_unsaved(kept.as_ref().and_then(SettingsFile::trouble));
@@ -118,9 +118,9 @@ fn first_model(
     keeper: Option<&Keeper>,
     source: &SourceSpec,
     once: bool,
-) -> Result<(Model, Option<model_choice::Choice>)> {
+) -> Result<(RunningModel, Option<ModelChoice>)> {
     match model_switch::start(base, keeper) {
-        Ok((loaded, chosen)) => Ok((Model::load(&loaded)?, chosen)),
+        Ok((loaded, chosen)) => Ok((RunningModel::load(&loaded)?, chosen)),
         Err(error) if base.model.is_none() && error.kind() == Kind::Download => {
             let (name, how) = (source.name(), no_default(base));
             let text = format!("there is no model for {name}: {error}");
@@ -128,7 +128,7 @@ fn first_model(
                 return Err(Error::new(Kind::Download, format!("{text}; {how}")));
             }
             log::error!("{text}");
-            Ok((Model::none(how), None))
+            Ok((RunningModel::none(how), None))
         }
         Err(error) => Err(error),
     }
@@ -186,10 +186,10 @@ fn announce(source: &SourceSpec, context: &Context, server: &WebServer) {
 fn parts(
     once: bool,
     source: SourceSpec,
-    model: Model,
+    model: RunningModel,
     output: Option<JsonLines>,
     record: Option<Box<dyn Recorder>>,
-    sensor: Option<&Arc<Choice>>,
+    sensor: Option<&Arc<SensorChoice>>,
 ) -> Parts {
     let kind = source.kind();
     let longest_wait = if kind == SourceKind::Camera { LONGEST_WAIT_HERE } else { LONGEST_WAIT };

@@ -2,12 +2,12 @@
 //! there, and say so.
 
 #[path = "../../tests/common/said.rs"]
-pub mod said;
+pub(crate) mod said;
 
 use std::path::{Path, PathBuf};
 
 /// `shared/data/NAME` beside the project, or `None` after saying that the test is skipped.
-pub fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     if path.exists() {
         return Some(path);

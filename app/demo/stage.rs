@@ -73,7 +73,6 @@ enum Fixture {
 pub struct Actor<'a> {
     /// Ground point (x, z) in metres.
     pub place: (f32, f32),
-    /// What is there.
     pub role: Role<'a>,
 }
 
@@ -82,7 +81,6 @@ pub struct Actor<'a> {
 pub enum Role<'a> {
     /// A thing, as it was sketched.
     Prop(&'a Sketch),
-    /// A figure.
     Figure {
         /// The same in all pictures of a seed.
         id: u64,
@@ -94,7 +92,6 @@ pub enum Role<'a> {
         mirrored: bool,
         /// Metres it has gone.
         way: f32,
-        /// What it does.
         pose: Pose,
         /// Metres from its collar to the hand that holds it, to the right and up.
         leash: Option<(f32, f32)>,

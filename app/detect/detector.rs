@@ -9,7 +9,7 @@ use crate::model::decode::{Decoder, Output, Thresholds};
 use crate::preprocess::{InputPicture, Preprocessor};
 use crate::vision::frame::Frame;
 use crate::vision::geometry::{Fit, Mapping};
-use crate::vision::predictions::{Findings, Mask};
+use crate::vision::predictions::{Mask, Predictions};
 use crate::vision::tensor::TensorInfo;
 
 /// More outputs than any head has; a fixed array of them costs no allocation per frame.
@@ -51,7 +51,7 @@ pub struct Prepared {
 #[derive(Default)]
 pub struct Detector {
     loaded: Option<Loaded>,
-    findings: Findings,
+    findings: Predictions,
 }
 
 struct Loaded {
@@ -89,7 +89,7 @@ impl Detector {
         let fit = preprocessor.fit();
         let (backend, running, ahead, room) = (Some(backend), None, Vec::new(), None);
         let loaded = Loaded { backend, running, ahead, room, preprocessor, fit, decoder, outputs };
-        Ok(Self { loaded: Some(loaded), findings: Findings::default() })
+        Ok(Self { loaded: Some(loaded), findings: Predictions::default() })
     }
 
     /// What runs the model, where there is one and no [`Runner`] has it.
@@ -163,7 +163,7 @@ impl Detector {
     ///
     /// # Errors
     /// Where the frame cannot be read or the backend fails; the next frame may succeed.
-    pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&Findings, StageTimes)> {
+    pub fn detect(&mut self, frame: &Frame, thresholds: &Thresholds) -> Result<(&Predictions, StageTimes)> {
         let Some(loaded) = &mut self.loaded else { return Ok((&self.findings, StageTimes::default())) };
         let prepared = loaded.prepare(frame)?;
         let start = Instant::now();
@@ -224,7 +224,7 @@ impl Detector {
     }
 
     /// What was found last.
-    pub fn findings(&self) -> &Findings {
+    pub fn findings(&self) -> &Predictions {
         &self.findings
     }
 
@@ -308,7 +308,7 @@ impl Loaded {
         &mut self,
         mapping: &Mapping,
         thresholds: &Thresholds,
-        findings: &mut Findings,
+        findings: &mut Predictions,
     ) -> Result<Duration> {
         let start = Instant::now();
         let Self { backend: Some(backend), decoder, outputs: infos, .. } = self else {
@@ -322,7 +322,7 @@ impl Loaded {
             *output = Output { info, data: backend.output(index)? };
         }
         decoder.decode(&outputs[..infos.len()], thresholds, findings)?;
-        let Findings { detections, suppressed, mask, .. } = findings;
+        let Predictions { detections, suppressed, mask, .. } = findings;
         for detection in detections.iter_mut().chain(suppressed.iter_mut().map(|other| &mut other.detection))
         {
             detection.rect = mapping.to_source(&detection.rect);

@@ -19,7 +19,7 @@ use crate::base::error::{Error, Kind, Result};
 use crate::model::decode::head::Head;
 use crate::model::decode::{Output, Thresholds};
 use crate::model::format::file::ModelFile;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 
 /// The name of the hidden command.
 pub const COMMAND: &str = "try-model";
@@ -185,5 +185,5 @@ fn run_once(path: &Path) -> Result<()> {
         .map(|(index, info)| Ok(Output { info, data: backend.output(index)? }))
         .collect::<Result<_>>()?;
     let thresholds = Thresholds::live(0.5, 0.5);
-    decoder.decode(&outputs, &thresholds, &mut Findings::default())
+    decoder.decode(&outputs, &thresholds, &mut Predictions::default())
 }

@@ -12,7 +12,7 @@ use super::stats::Stats;
 use super::status::{BackendState, SourceInfo, Status};
 use super::watchdog::Heartbeats;
 use crate::capture::supervisor::SourceState;
-use crate::capture::vdo::sensors::Choice;
+use crate::capture::vdo::sensors::SensorChoice;
 use crate::detect::model_info::ModelInfo;
 use crate::publish::hub::Hub;
 use crate::publish::jsonl::Output;
@@ -43,7 +43,7 @@ pub struct Context {
     /// The file for the scenes, where there is one.
     pub output: Option<Arc<Output>>,
     /// Which of a camera's sensors is looked at; none of other sources.
-    pub sensor: Option<Arc<Choice>>,
+    pub sensor: Option<Arc<SensorChoice>>,
 }
 
 impl Context {

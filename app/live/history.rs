@@ -16,7 +16,6 @@ use crate::base::time::unix_milliseconds;
 
 /// Time between two samples.
 pub const INTERVAL: Duration = Duration::from_secs(1);
-/// Samples that are kept.
 pub const KEPT_SAMPLES: usize = 600;
 
 /// One second.

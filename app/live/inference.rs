@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::frame_pacing::Patience;
-use super::model_slot::Model;
+use super::model_slot::RunningModel;
 use super::overlap::{Cycle, Overlap};
 use super::stats::Stage;
 use super::status::BackendState;
-use super::watchdog::Worker;
+use super::watchdog::WatchedThread;
 use crate::backend::{Readiness, larod};
 use crate::base::clock::Stop;
 use crate::base::error::{Error, Kind, Result};
@@ -36,7 +36,7 @@ const BACKEND_WAIT: Duration = Duration::from_millis(500);
 type Scenes = Slot<(Frame, Arc<Scene>)>;
 
 pub(super) struct Inference {
-    model: Model,
+    model: RunningModel,
     context: Arc<Context>,
     stop: Stop,
     lossless: bool,
@@ -77,7 +77,7 @@ impl Inference {
     /// # Errors
     /// `Kind::Internal` where the system gives no thread.
     pub(super) fn new(
-        model: Model,
+        model: RunningModel,
         context: Arc<Context>,
         stop: Stop,
         lossless: bool,
@@ -120,7 +120,7 @@ impl Inference {
     /// Where only a new process helps.
     pub(super) fn run(&mut self, frames: &Slot<Frame>, scenes: &Scenes) -> Result<()> {
         loop {
-            self.context.heartbeats.beat(Worker::Inference);
+            self.context.heartbeats.beat(WatchedThread::Inference);
             if let Some(underway) = self.running.take() {
                 self.go_on(underway, frames, scenes);
                 continue;
@@ -291,13 +291,13 @@ impl Inference {
         newer
     }
 
-    fn offered(&self) -> Option<Model> {
+    fn offered(&self) -> Option<RunningModel> {
         let exchange = &self.context.model_slot;
         if exchange.is_waiting() { exchange.take() } else { None }
     }
 
     /// The model that runs now stays; the one before is given back.
-    fn accept(&self, before: Model) {
+    fn accept(&self, before: RunningModel) {
         log::info!("model    {}", self.model.about);
         self.context.status.set_model(self.model.about.clone());
         self.context.model_slot.answer(Ok(()), before);
@@ -374,7 +374,7 @@ impl Inference {
     }
 
     /// Another model runs from now on; gives back the one before.
-    fn exchange(&mut self, model: Model) -> Model {
+    fn exchange(&mut self, model: RunningModel) -> RunningModel {
         self.filter = Filter::new(self.filter.settings().clone(), &model.labels);
         self.described = None;
         self.overlap.forget();

@@ -28,7 +28,7 @@ const NAME_LENGTH: usize = 80;
 
 /// A model chosen at run time.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Choice {
+pub struct ModelChoice {
     schema: u32,
     /// A catalogue name, or the name of an uploaded file.
     pub model: String,
@@ -44,7 +44,7 @@ pub struct Choice {
     pub chosen_at: String,
 }
 
-impl Choice {
+impl ModelChoice {
     /// A choice made now.
     pub fn now(model: String, instead_of: Option<String>) -> Self {
         let chosen_at = timestamp(SystemTime::now());
@@ -132,14 +132,14 @@ impl Keeper {
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Model`] where the files do not belong together, [`Kind::Output`] where they
     /// cannot be written.
-    pub fn store(&self, sent: &Upload) -> Result<Choice> {
+    pub fn store(&self, sent: &Upload) -> Result<ModelChoice> {
         let extension = sent.extension()?;
         let Upload { name, model, labels, description } = sent;
         let also = |part: &Option<Vec<u8>>| part.clone().unwrap_or_default();
         let sum = Sha256::new().chain_update(model).chain_update(also(labels));
         let upload = hex(&sum.chain_update(also(description)).finalize())[..SUM_LENGTH].to_owned();
         let name = plain(name);
-        let mut choice = Choice::now(format!("{name}.{extension}"), None);
+        let mut choice = ModelChoice::now(format!("{name}.{extension}"), None);
         self.write(&self.path(&upload, &choice.model), model)?;
         if let Some(description) = description {
             self.write(&self.path(&upload, &format!("{name}.json")), description)?;
@@ -163,7 +163,7 @@ impl Keeper {
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written; the choice before then holds.
-    pub fn save(&self, choice: &Choice) -> Result<()> {
+    pub fn save(&self, choice: &ModelChoice) -> Result<()> {
         let text = serde_json::to_string_pretty(choice).map_err(|error| {
             Error::new(Kind::Internal, "the model choice cannot be written as JSON").caused_by(error)
         })?;
@@ -173,7 +173,7 @@ impl Keeper {
     }
 
     /// Removes all uploads but that of `needed`. What cannot be removed stays.
-    pub fn tidy(&self, needed: Option<&Choice>) {
+    pub fn tidy(&self, needed: Option<&ModelChoice>) {
         let needed = needed.and_then(|choice| choice.upload.as_deref());
         let Ok(entries) = std::fs::read_dir(self.folder.join("models")) else { return };
         for entry in entries.flatten() {
@@ -184,7 +184,7 @@ impl Keeper {
     }
 
     /// The choice that holds for a start with this `--model`; a damaged one is told of and passed over.
-    pub fn load(&self, given: Option<&str>) -> Option<Choice> {
+    pub fn load(&self, given: Option<&str>) -> Option<ModelChoice> {
         let choice = self.read().unwrap_or_else(|error| {
             log::warn!("{error}; the model chosen earlier is not used");
             None
@@ -201,7 +201,7 @@ impl Keeper {
         Some(choice)
     }
 
-    fn read(&self) -> Result<Option<Choice>> {
+    fn read(&self) -> Result<Option<ModelChoice>> {
         let path = self.choice_file();
         let shown = path.display();
         let damaged = |why: String| Error::new(Kind::Model, format!("{shown} is damaged: {why}"));
@@ -214,7 +214,7 @@ impl Keeper {
             return Err(damaged(format!("it has {} bytes", about.len())));
         }
         let text = std::fs::read_to_string(&path).map_err(|error| damaged(error.to_string()))?;
-        let choice: Choice = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        let choice: ModelChoice = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
         // Names of files, not ways out of the folder.
         let model = choice.upload.is_some().then_some(&choice.model);
         for name in choice.upload.iter().chain(model).chain(&choice.labels) {
@@ -320,7 +320,7 @@ mod tests {
     fn the_newest_decision_wins() {
         let (_folder, keeper) = keeper();
         assert_eq!(keeper.load(None), None);
-        let choice = Choice::now("yolov5n-artpec8".into(), Some("a.tflite".into()));
+        let choice = ModelChoice::now("yolov5n-artpec8".into(), Some("a.tflite".into()));
         keeper.save(&choice).unwrap();
         assert_eq!(keeper.load(Some("a.tflite")), Some(choice.clone()), "started as it was then");
         assert_eq!(keeper.load(None), Some(choice.clone()));
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn uploads_are_kept_while_they_are_needed() {
         let (_folder, keeper) = keeper();
-        let path = |choice: &Choice| keeper.path(choice.upload.as_deref().unwrap(), &choice.model);
+        let path = |choice: &ModelChoice| keeper.path(choice.upload.as_deref().unwrap(), &choice.model);
         let first = keeper.store(&sent("../../.x y.tflite", b"one", Some(b"a"))).unwrap();
         assert_eq!(first.model, "x_y.tflite");
         keeper.save(&first).unwrap();

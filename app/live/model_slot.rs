@@ -16,7 +16,7 @@ use crate::model::labels::Labels;
 use crate::vision::frame::Frame;
 
 /// A model that is loaded, with all that is told of it.
-pub struct Model {
+pub struct RunningModel {
     /// The model on its backend.
     pub detector: Detector,
     /// Names of its classes.
@@ -25,7 +25,7 @@ pub struct Model {
     pub about: Arc<ModelInfo>,
 }
 
-impl Model {
+impl RunningModel {
     /// Loads a model into its backend.
     ///
     /// # Errors
@@ -47,9 +47,9 @@ impl Model {
 struct State {
     wanted: bool,
     frame: Option<Frame>,
-    offered: Option<Model>,
+    offered: Option<RunningModel>,
     /// What became of the offer, with the model that is no longer needed.
-    answer: Option<(Result<()>, Box<Model>)>,
+    answer: Option<(Result<()>, Box<RunningModel>)>,
     closed: bool,
 }
 
@@ -86,7 +86,7 @@ impl ModelSlot {
     /// # Errors
     /// What the model failed with, the one before then runs on; [`Kind::Busy`] where the inference thread
     /// does not take it in time or has ended.
-    pub fn offer(&self, model: Model, wait: Duration) -> Result<()> {
+    pub fn offer(&self, model: RunningModel, wait: Duration) -> Result<()> {
         let mut state = self.lock();
         if state.closed {
             return Err(Error::new(Kind::Busy, "detection has ended, so no other model can run"));
@@ -117,7 +117,7 @@ impl ModelSlot {
     }
 
     /// The inference thread's: the model that is offered.
-    pub fn take(&self) -> Option<Model> {
+    pub fn take(&self) -> Option<RunningModel> {
         let mut state = self.lock();
         self.waiting.store(state.wanted, Ordering::Release);
         state.offered.take()
@@ -136,7 +136,7 @@ impl ModelSlot {
 
     /// The inference thread's: what became of the model that it took, and the one that is not needed any
     /// more.
-    pub fn answer(&self, outcome: Result<()>, unneeded: Model) {
+    pub fn answer(&self, outcome: Result<()>, unneeded: RunningModel) {
         self.lock().answer = Some((outcome, Box::new(unneeded)));
         self.changed.notify_all();
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::model_choice::{Choice, Keeper, Upload};
-use super::model_slot::Model;
+use super::model_choice::{Keeper, ModelChoice, Upload};
+use super::model_slot::RunningModel;
 use crate::backend::edgetpu;
 use crate::base::error::{Error, Kind, Result};
 use crate::detect::backend_choice::BackendChoice;
@@ -45,10 +45,9 @@ impl Drop for Receiving<'_> {
 
 /// What somebody wants to run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
+pub enum SwitchRequest {
     /// A model of the catalogue.
     Catalogue {
-        /// Its name.
         name: String,
         /// Licences accepted by name, and [`UNVERIFIED`](crate::model::catalogue::store::UNVERIFIED).
         accepted: Vec<String>,
@@ -63,13 +62,13 @@ pub struct Switch {
     /// What the command line asked for.
     base: LoadSpec,
     keeper: Option<Keeper>,
-    chosen: Mutex<Option<Choice>>,
+    chosen: Mutex<Option<ModelChoice>>,
     busy: Mutex<()>,
     receiving: AtomicUsize,
 }
 
 /// Loads a model that is kept in `keeper`.
-fn load(base: &LoadSpec, keeper: &Keeper, choice: &Choice) -> Result<LoadedModel> {
+fn load(base: &LoadSpec, keeper: &Keeper, choice: &ModelChoice) -> Result<LoadedModel> {
     let fit = choice.fit.as_deref().map(str::parse::<Fit>).transpose();
     let fit = fit.map_err(|text| Error::new(Kind::Usage, text))?;
     let backend = base.backend.clone();
@@ -92,7 +91,7 @@ fn load(base: &LoadSpec, keeper: &Keeper, choice: &Choice) -> Result<LoadedModel
 ///
 /// # Errors
 /// What is wrong with the model of the command line.
-pub fn start(base: &LoadSpec, keeper: Option<&Keeper>) -> Result<(LoadedModel, Option<Choice>)> {
+pub fn start(base: &LoadSpec, keeper: Option<&Keeper>) -> Result<(LoadedModel, Option<ModelChoice>)> {
     if let Some(keeper) = keeper
         && let Some(choice) = keeper.load(base.model.as_deref())
     {
@@ -119,7 +118,7 @@ impl Switch {
         context: Arc<Context>,
         base: LoadSpec,
         keeper: Option<Keeper>,
-        chosen: Option<Choice>,
+        chosen: Option<ModelChoice>,
     ) -> Self {
         Self {
             context,
@@ -149,7 +148,7 @@ impl Switch {
     /// # Errors
     /// What is wrong with the model; the one that ran runs on. [`Kind::Busy`] where another switch is
     /// under way.
-    pub fn switch(&self, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
+    pub fn switch(&self, wanted: SwitchRequest, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
         let _busy = self.lock()?;
         let Some(keeper) = &self.keeper else {
             let text = "there is no folder to keep a model in (HOME is not set); start Spotter with SPOTTER_STATE=FOLDER";
@@ -163,16 +162,16 @@ impl Switch {
         outcome
     }
 
-    fn change(&self, keeper: &Keeper, wanted: Wanted, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
+    fn change(&self, keeper: &Keeper, wanted: SwitchRequest, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
         let mut base = self.base.clone();
         let mut choice = match wanted {
-            Wanted::Catalogue { name, accepted } => {
+            SwitchRequest::Catalogue { name, accepted } => {
                 // Not a path: what is on the disk is nobody's business on the network.
                 Catalogue::embedded().get(&name)?;
                 base.accepted_licences.extend(accepted);
-                Choice::now(name, None)
+                ModelChoice::now(name, None)
             }
-            Wanted::Upload(sent) => keeper.store(&sent)?,
+            SwitchRequest::Upload(sent) => keeper.store(&sent)?,
         };
         choice.fit = fit.map(|fit| fit.to_string());
         choice.instead_of.clone_from(&self.base.model);
@@ -211,7 +210,7 @@ impl Switch {
 
     /// Loads the model, tries it on the picture that is there, and gives it to the inference thread.
     fn hand_over(&self, loaded: &LoadedModel) -> Result<Arc<ModelInfo>> {
-        let mut model = Model::load(loaded)?;
+        let mut model = RunningModel::load(loaded)?;
         model.detector.wait_until_ready(LOADING_LIMIT).map_err(|error| error.context(&model.about.name))?;
         model.about = Arc::new(loaded.about(&mut model.detector));
         let about = model.about.clone();
@@ -257,7 +256,7 @@ impl Switch {
         json!({ "default": store.catalogue.default, "models": models.filter(to_be_had).collect::<Vec<_>>() })
     }
 
-    fn chosen(&self) -> Option<Choice> {
+    fn chosen(&self) -> Option<ModelChoice> {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

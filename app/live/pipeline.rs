@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use super::context::Context;
 use super::frame_limiter::Limiter;
 use super::inference::Inference;
-use super::model_slot::Model;
+use super::model_slot::RunningModel;
 use super::publisher::Publisher;
 use super::stats::Stage;
-use super::watchdog::Worker;
+use super::watchdog::WatchedThread;
 use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::slot::Slot;
@@ -32,7 +32,7 @@ pub struct Parts {
     /// Every frame goes through the model: capture waits for it. Else the newest wins.
     pub lossless: bool,
     /// The model, loaded.
-    pub model: Model,
+    pub model: RunningModel,
     /// A file for the scenes.
     pub output: Option<JsonLines>,
     /// Keeps the pictures with what was found drawn in.
@@ -86,7 +86,7 @@ impl Pipeline {
             let (result, context) = (result.clone(), context.clone());
             spawn("publish", move || {
                 keep(&result, publisher.run(&scenes));
-                context.heartbeats.end(Worker::Publish);
+                context.heartbeats.end(WatchedThread::Publish);
                 done.set();
             })?
         };
@@ -97,7 +97,7 @@ impl Pipeline {
             spawn("inference", move || {
                 keep(&result, inference.run(&frames, &scenes));
                 context.model_slot.close();
-                context.heartbeats.end(Worker::Inference);
+                context.heartbeats.end(WatchedThread::Inference);
                 // The file is whole before the publisher reports the end.
                 keep(&result, inference.finish_output());
                 scenes.close();
@@ -108,7 +108,7 @@ impl Pipeline {
             spawn("capture", move || {
                 let outcome = capture(opener.as_ref(), policy, clock, &stop, lossless, &frames, &context);
                 keep(&result, outcome);
-                context.heartbeats.end(Worker::Capture);
+                context.heartbeats.end(WatchedThread::Capture);
                 frames.close();
             })?
         };
@@ -175,6 +175,6 @@ fn capture(
             }
         },
         |state| context.status.set_source(state),
-        || context.heartbeats.beat(Worker::Capture),
+        || context.heartbeats.beat(WatchedThread::Capture),
     )
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::context::Context;
 use super::stats::Stage;
 use super::status_report::status_json;
-use super::watchdog::Worker;
+use super::watchdog::WatchedThread;
 use crate::base::error::{Error, Result};
 use crate::base::slot::{Slot, Taken};
 use crate::capture::Pictures;
@@ -85,7 +85,6 @@ struct Pictured {
 }
 
 impl Pictured {
-    /// Who watches.
     fn watched(hub: &Hub) -> Self {
         let is = |watch| hub.viewers(watch) > 0;
         Self { live: is(Watch::Live), mjpeg: is(Watch::Mjpeg), still: is(Watch::Still) }
@@ -165,7 +164,7 @@ impl Publisher {
     /// Where a recording was not kept to its end.
     pub fn run(mut self, slot: &Slot<(Frame, Arc<Scene>)>) -> Result<()> {
         loop {
-            self.context.heartbeats.beat(Worker::Publish);
+            self.context.heartbeats.beat(WatchedThread::Publish);
             match slot.take(POLL) {
                 Taken::Item((frame, scene)) => {
                     let start = Instant::now();

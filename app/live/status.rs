@@ -31,9 +31,7 @@ impl SourceInfo {
 /// How the source stands.
 #[derive(Clone, Debug)]
 pub struct SourceNow {
-    /// What it does.
     pub state: SourceState,
-    /// Since when.
     pub since: Instant,
     /// Columns and rows of its frames, once one has come.
     pub size: Option<(usize, usize)>,

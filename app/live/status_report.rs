@@ -15,7 +15,6 @@ use crate::base::time::unix_milliseconds;
 use crate::capture::supervisor::SourceState;
 use crate::detect::model_info::ModelInfo;
 
-/// The status as JSON.
 pub fn status_json(context: &Context) -> Value {
     let at = Instant::now();
     let now = context.status.now();

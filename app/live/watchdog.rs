@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// A thread that gives signs of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worker {
+pub enum WatchedThread {
     /// Waits for frames.
     Capture,
     /// Runs the model.
@@ -14,7 +14,7 @@ pub enum Worker {
     Publish,
 }
 
-/// Their names, in the order of [`Worker`].
+/// Their names, in the order of [`WatchedThread`].
 pub const WORKERS: [&str; 3] = ["capture", "inference", "publish"];
 
 /// A thread that gave no sign for so long hangs. Each gives several a second as a rule; a source that is being
@@ -44,12 +44,12 @@ impl Heartbeats {
     }
 
     /// The thread is alive.
-    pub fn beat(&self, worker: Worker) {
+    pub fn beat(&self, worker: WatchedThread) {
         self.last[worker as usize].store(self.milliseconds(Instant::now()), Ordering::Relaxed);
     }
 
     /// The thread has ended as it should.
-    pub fn end(&self, worker: Worker) {
+    pub fn end(&self, worker: WatchedThread) {
         self.last[worker as usize].store(AT_REST, Ordering::Relaxed);
     }
 
@@ -69,7 +69,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// One thread that gave a sign so long ago.
-    pub(crate) fn silent_for(time: Duration, worker: Worker) -> Heartbeats {
+    pub(crate) fn silent_for(time: Duration, worker: WatchedThread) -> Heartbeats {
         let mut heartbeats = Heartbeats::default();
         heartbeats.beat(worker);
         heartbeats.started = heartbeats.started.checked_sub(time).expect("the machine has run for a while");
@@ -81,15 +81,15 @@ pub(crate) mod tests {
         let heartbeats = Heartbeats::default();
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert_eq!(heartbeats.stuck(after(1000), STUCK), None, "none has begun");
-        heartbeats.beat(Worker::Publish);
+        heartbeats.beat(WatchedThread::Publish);
         std::thread::sleep(Duration::from_millis(5));
-        heartbeats.beat(Worker::Inference);
+        heartbeats.beat(WatchedThread::Inference);
         assert_eq!(heartbeats.stuck(after(59), STUCK), None);
         let (name, silent) = heartbeats.stuck(after(61), STUCK).unwrap();
         assert_eq!((name, silent.as_secs()), ("publish", 61));
-        heartbeats.end(Worker::Publish);
+        heartbeats.end(WatchedThread::Publish);
         assert_eq!(heartbeats.stuck(after(61), STUCK).unwrap().0, "inference");
-        heartbeats.beat(Worker::Inference);
+        heartbeats.beat(WatchedThread::Inference);
         assert_eq!(heartbeats.stuck(after(59), STUCK), None);
     }
 }

@@ -33,7 +33,6 @@ pub enum Watch {
 pub struct Published<T: ?Sized> {
     /// Greater than that of everything published before.
     pub version: u64,
-    /// The thing itself.
     pub item: Arc<T>,
 }
 
@@ -123,7 +122,6 @@ impl Hub {
         })
     }
 
-    /// Publishes a scene.
     pub fn publish_scene(&self, scene: Arc<Scene>) -> Arc<PublishedScene> {
         let published = Arc::new(PublishedScene { scene, json: OnceLock::new() });
         self.lock().scene = Some(published.clone());
@@ -199,7 +197,6 @@ impl Hub {
         self.changed.notify_all();
     }
 
-    /// True once closed.
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }

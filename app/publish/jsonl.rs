@@ -138,7 +138,6 @@ struct Writer {
     file: LineFile,
     /// Lines that are not in the file yet, oldest first.
     waiting: VecDeque<Vec<u8>>,
-    /// Of all of them.
     bytes: usize,
     /// After a failure.
     retry_at: Option<Instant>,

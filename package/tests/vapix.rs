@@ -1,5 +1,5 @@
 //! The program against a camera's web server: passwords, certificates, packages, errors.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod fake;
 

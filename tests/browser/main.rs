@@ -1,5 +1,5 @@
 //! The page in a real browser.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 #[path = "../common/mod.rs"]
 mod common;

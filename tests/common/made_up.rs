@@ -13,7 +13,7 @@ use spotter::capture::{FrameSource, Next, Opener};
 use spotter::detect::detector::Detector;
 use spotter::detect::model_info::ModelInfo;
 use spotter::live::context::Context;
-use spotter::live::model_slot::Model;
+use spotter::live::model_slot::RunningModel;
 use spotter::live::pipeline::{Parts, Pipeline};
 use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
@@ -25,7 +25,7 @@ use spotter::settings::shared::SharedSettings;
 use spotter::vision::detection::Detection;
 use spotter::vision::frame::{Frame, FrameLayout, PixelFormat, Pixels};
 use spotter::vision::geometry::{Fit, Mapping, Rect};
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 use spotter::vision::tensor::{DataType, TensorInfo};
 
 /// Frames tell their numbers by their colour, which comes around after so many.
@@ -188,7 +188,7 @@ impl Backend for Device {
 struct Reader;
 
 impl Decoder for Reader {
-    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
         into.clear();
         let class = u32::from(outputs[0].data[0]);
         into.detections.push(Detection { class, score: 0.9, rect: Rect::new(0.0, 0.0, 1.0, 1.0) });
@@ -224,7 +224,7 @@ pub fn start(last: u64, times: Times, faults: Faults, output: Option<&Path>) -> 
         opener: Box::new(Open { last, times, seen: seen.clone() }),
         policy: Policy { once: times.interval.is_none(), live: false, longest_wait: LONGEST_WAIT },
         lossless: times.interval.is_none(),
-        model: Model { detector, labels: Arc::new(Labels::numbers(Some(256))), about },
+        model: RunningModel { detector, labels: Arc::new(Labels::numbers(Some(256))), about },
         output: output.map(|path| JsonLines::create(path, 100 << 20).unwrap()),
         record: None,
         pictures: None,

@@ -15,7 +15,7 @@ use spotter::capture::{Pace, SourceSpec, SpecOpener};
 use spotter::detect::detector::Detector;
 use spotter::detect::model_info::ModelInfo;
 use spotter::live::context::Context;
-use spotter::live::model_slot::Model;
+use spotter::live::model_slot::RunningModel;
 use spotter::live::pipeline::{Parts, Pipeline};
 use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
@@ -24,7 +24,7 @@ use spotter::preprocess::Preprocessor;
 use spotter::settings::Overrides;
 use spotter::settings::shared::SharedSettings;
 use spotter::vision::geometry::Fit;
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 use spotter::vision::tensor::{DataType, TensorInfo};
 
 /// What the simulated capture library has counted; null before the first time.
@@ -88,7 +88,7 @@ impl Backend for Device {
 struct Blind;
 
 impl Decoder for Blind {
-    fn decode(&mut self, _: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(&mut self, _: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
         into.clear();
         Ok(())
     }
@@ -115,7 +115,8 @@ impl Live {
         let detector =
             Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![info(&[1])]).unwrap();
         let about = Arc::new(ModelInfo::default());
-        let model = Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };
+        let model =
+            RunningModel { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };
         let settings = SharedSettings::new(Overrides { confidence: 0.5, iou: 0.5, ..Overrides::default() });
         let context = Arc::new(Context::new(SourceInfo::default(), about, settings));
         let stop = Stop::new();

@@ -1,4 +1,5 @@
 //! Words of a test that must be seen though it passes. The unit tests of all crates include this file.
+#![allow(unreachable_pub)]
 
 use std::io::Write;
 

@@ -7,7 +7,7 @@ use spotter_core::model::decode::segmentation::SegmentationDecoder;
 use spotter_core::model::decode::ssd::SsdDecoder;
 use spotter_core::model::decode::yolov5::YoloV5Decoder;
 use spotter_core::model::decode::{Decoder, Output, Scores, Thresholds};
-use spotter_core::vision::predictions::Findings;
+use spotter_core::vision::predictions::Predictions;
 use spotter_core::vision::tensor::{DataType, Quantisation, TensorInfo};
 
 const DEPLOY: Thresholds =
@@ -21,7 +21,7 @@ fn warm_allocations(
     outputs: &[Output<'_>],
     thresholds: &Thresholds,
 ) -> (u64, usize) {
-    let mut found = Findings::default();
+    let mut found = Predictions::default();
     decoder.decode(outputs, thresholds, &mut found).expect("decodes");
     let info = allocation_counter::measure(|| {
         for _ in 0..3 {

@@ -2,13 +2,13 @@
 
 use allocation_counter::measure;
 use serde_json::{Value, json};
-use spotter_core::filter::{Filter, Sorted};
+use spotter_core::filter::{Filter, FilterResult};
 use spotter_core::model::labels::Labels;
 use spotter_core::settings::Overrides;
 use spotter_core::settings::shared::{Reader, SharedSettings};
 use spotter_core::vision::detection::Detection;
 use spotter_core::vision::geometry::Rect;
-use spotter_core::vision::predictions::{Findings, Suppressed};
+use spotter_core::vision::predictions::{Predictions, Suppressed};
 
 #[test]
 fn a_warm_filter_allocates_nothing() {
@@ -41,8 +41,8 @@ fn a_warm_filter_allocates_nothing() {
         })
         .collect();
     let suppressed = detections[..20].iter().map(|d| Suppressed { detection: *d, score: 1.0, iou: 0.5 });
-    let found = Findings { suppressed: suppressed.collect(), detections, ..Findings::default() };
-    let mut sorted = Sorted::default();
+    let found = Predictions { suppressed: suppressed.collect(), detections, ..Predictions::default() };
+    let mut sorted = FilterResult::default();
     filter.run(&found, &mut sorted);
     let kinds: std::collections::HashSet<_> =
         sorted.dropped.iter().map(|dropped| std::mem::discriminant(&dropped.reason)).collect();

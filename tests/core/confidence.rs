@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use spotter_core::filter::{Filter, Sorted};
+use spotter_core::filter::{Filter, FilterResult};
 use spotter_core::model::labels::Labels;
 use spotter_core::scene::{Scene, Timing};
 use spotter_core::settings::Overrides;
 use spotter_core::settings::shared::SharedSettings;
 use spotter_core::vision::detection::Detection;
 use spotter_core::vision::geometry::Rect;
-use spotter_core::vision::predictions::{Findings, Mask, Suppressed};
+use spotter_core::vision::predictions::{Mask, Predictions, Suppressed};
 
 fn number(value: &Value) -> f32 {
     value.as_f64().unwrap() as f32
@@ -32,24 +32,24 @@ fn detection(value: &Value) -> Detection {
     }
 }
 
-fn found(case: &Value) -> Findings {
+fn found(case: &Value) -> Predictions {
     let suppressed = array(&case["suppressed"]).iter().map(|value| Suppressed {
         detection: detection(value),
         score: number(&value["by"]),
         iou: number(&value["iou"]),
     });
-    Findings {
+    Predictions {
         detections: array(&case["detections"]).iter().map(detection).collect(),
         suppressed: suppressed.collect(),
-        ..Findings::default()
+        ..Predictions::default()
     }
 }
 
 /// What the filter makes of it, as the scene tells it.
-fn scene(found: &Findings, settings: &Value, labels: &Arc<Labels>) -> Value {
+fn scene(found: &Predictions, settings: &Value, labels: &Arc<Labels>) -> Value {
     let document = SharedSettings::new(Overrides::default()).patch(settings, None).unwrap();
     let now = document.settings().clone();
-    let mut sorted = Sorted::default();
+    let mut sorted = FilterResult::default();
     Filter::new(now.clone(), labels).run(found, &mut sorted);
     let scene = Scene {
         seq: 1,

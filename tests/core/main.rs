@@ -1,6 +1,6 @@
 //! What `spotter-core` promises: pixels, decoders and filters, by themselves. Memory is counted here, so the allocator is
 //! one that counts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 mod allocation;
 mod allocation_decode;

@@ -12,7 +12,7 @@ use spotter::capture::{FrameSource, Next, Opener};
 use spotter::detect::detector::Detector;
 use spotter::detect::model_info::ModelInfo;
 use spotter::live::context::Context;
-use spotter::live::model_slot::Model;
+use spotter::live::model_slot::RunningModel;
 use spotter::live::pipeline::{Parts, Pipeline};
 use spotter::live::status::SourceInfo;
 use spotter::model::decode::{Decoder, Output, Thresholds};
@@ -23,7 +23,7 @@ use spotter::settings::shared::SharedSettings;
 use spotter::vision::detection::Detection;
 use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
 use spotter::vision::geometry::{Fit, Rect};
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 use spotter::vision::tensor::{DataType, TensorInfo};
 
 const WAIT: Duration = Duration::from_secs(10);
@@ -115,7 +115,7 @@ impl Backend for Device {
 struct Reader;
 
 impl Decoder for Reader {
-    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
         into.clear();
         let class = u32::from(outputs[0].data[0]);
         into.detections.push(Detection { class, score: 0.9, rect: Rect::new(0.0, 0.0, 1.0, 1.0) });
@@ -124,7 +124,7 @@ impl Decoder for Reader {
 }
 
 struct Made {
-    model: Model,
+    model: RunningModel,
     runs: Arc<AtomicUsize>,
     described: Arc<AtomicUsize>,
     dropped: Arc<AtomicUsize>,
@@ -151,14 +151,14 @@ fn model(number: u8, fails_from: usize) -> Made {
     let detector = Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![info(&[1])]).unwrap();
     let about = Arc::new(ModelInfo { name: format!("model {number}"), ..ModelInfo::default() });
     Made {
-        model: Model { detector, labels: Arc::new(Labels::numbers(Some(9))), about },
+        model: RunningModel { detector, labels: Arc::new(Labels::numbers(Some(9))), about },
         runs,
         described,
         dropped,
     }
 }
 
-fn start(model: Model, silent: bool) -> (Pipeline, Arc<Context>, Stop) {
+fn start(model: RunningModel, silent: bool) -> (Pipeline, Arc<Context>, Stop) {
     let settings = SharedSettings::new(Overrides { confidence: 0.5, iou: 0.5, ..Overrides::default() });
     let context = Arc::new(Context::new(SourceInfo::default(), model.about.clone(), settings));
     let stop = Stop::new();

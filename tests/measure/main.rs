@@ -2,7 +2,7 @@
 //! program. It writes a record and compares with the one before; nothing fails because a machine is slow.
 //!
 //! `cargo bench --bench measure -- viewers` measures one part.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 #[path = "../common/mod.rs"]
 mod common;

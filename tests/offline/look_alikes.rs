@@ -20,7 +20,7 @@ use spotter::model::format::file::{ModelFile, POST_PROCESS};
 use spotter::model::format::flatbuffer::Table;
 use spotter::vision::detection::Detection;
 use spotter::vision::geometry::Rect;
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 
 const CLASSES: usize = 90;
 const COLUMNS: usize = CLASSES + 1;
@@ -240,7 +240,7 @@ fn run(open: Open, model: &ModelFile, grey: u8, thresholds: &Thresholds) -> Vec<
         .zip(&signature.outputs)
         .map(|(place, info)| Output { info, data: backend.output(place).unwrap() })
         .collect();
-    let mut found = Findings::default();
+    let mut found = Predictions::default();
     let mut decoder = Head::recognise(model).unwrap().decoder(signature).unwrap();
     decoder.decode(&outputs, thresholds, &mut found).unwrap();
     found.detections

@@ -1,5 +1,5 @@
 //! The program as a command that ends: models, files, evaluation, errors.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 #[path = "../common/mod.rs"]
 mod common;

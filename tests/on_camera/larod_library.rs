@@ -1,5 +1,6 @@
 //! The safe layer over the simulated liblarod in this process: frames that the device reads itself, and the rules
 //! that the simulator has to keep.
+#![allow(unsafe_code, reason = "calls the simulated C libraries as a program in C does")]
 
 mod memory;
 mod prepared;
@@ -16,7 +17,7 @@ use spotter::backend::Backend;
 use spotter::backend::larod::fault::Remedy;
 use spotter::backend::larod::map::Map;
 use spotter::backend::larod::memory::{Access, Mapped, file_of};
-use spotter::backend::larod::session::{Connection, Place, Side};
+use spotter::backend::larod::session::{Connection, Side, TensorMemory};
 use spotter::backend::larod::sys::{self, Api};
 use spotter::backend::larod::{LarodBackend, LoadRequest};
 use spotter::backend::tflite::TfliteBackend;
@@ -30,7 +31,7 @@ use spotter::model::format::file::ModelFile;
 use spotter::preprocess::Preprocessor;
 use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat, Pixels, SharedMemory};
 use spotter::vision::geometry::Fit;
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 
 const SSD: &[u8] = include_bytes!("../../models/demo_ssd_mobilenet_v2.tflite");
 const FLOAT: &[u8] = include_bytes!("../../models/demo_ssd_mobilenet_v2_float32.tflite");
@@ -165,7 +166,7 @@ fn private(seq: u64) -> Frame {
     Frame::now(seq, FrameLayout::new(PixelFormat::Rgb, WIDTH, HEIGHT), Box::new(OwnedPixels { planes }))
 }
 
-fn find(detector: &mut Detector, frame: &Frame) -> (Findings, bool) {
+fn find(detector: &mut Detector, frame: &Frame) -> (Predictions, bool) {
     let (found, times) = detector.detect(frame, &Thresholds::live(0.2, 0.5)).unwrap();
     (found.clone(), times.in_place)
 }
@@ -217,7 +218,7 @@ fn what_a_device_does_not_read_is_copied_from_then_on() {
 }
 
 /// A model on a device, on a connection of its own.
-fn loaded(camera: &Camera, device: &str) -> (Rc<Connection>, spotter::backend::larod::session::Model) {
+fn loaded(camera: &Camera, device: &str) -> (Rc<Connection>, spotter::backend::larod::session::LarodModel) {
     let connection = camera.connect();
     let file = file_of("model", SSD).unwrap();
     let model = connection.load(Some(std::os::fd::AsFd::as_fd(&file)), device, "demo", None).unwrap();
@@ -236,7 +237,8 @@ fn tracked_memory_stays_and_no_more_than_32_are_remembered() {
     let place = allocated.place(0).unwrap();
     assert_eq!(code(allocated.put(0, place)), 22);
     let memory = file_of("input", &vec![0; 3 * WIDTH * HEIGHT]).unwrap();
-    let place = Place { fd: memory.as_raw_fd(), offset: 0, size: 3 * WIDTH * HEIGHT, properties: MAPPED };
+    let place =
+        TensorMemory { fd: memory.as_raw_fd(), offset: 0, size: 3 * WIDTH * HEIGHT, properties: MAPPED };
     let tracked = |_| {
         let mut tensors = model.describe(Side::Inputs).unwrap();
         tensors.put(0, place).unwrap();
@@ -259,7 +261,8 @@ fn a_job_copies_what_its_tensors_said() {
     let read = || Mapped::new(boxes.fd, 0, boxes.size, false).unwrap().bytes().to_vec();
     let bytes = 3 * WIDTH * HEIGHT;
     let [one, other] = [picture(3), vec![0; bytes]].map(|bytes| file_of("input", &bytes).unwrap());
-    let place = |fd: &OwnedFd| Place { fd: fd.as_raw_fd(), offset: 0, size: bytes, properties: MAPPED };
+    let place =
+        |fd: &OwnedFd| TensorMemory { fd: fd.as_raw_fd(), offset: 0, size: bytes, properties: MAPPED };
     let mut inputs = model.describe(Side::Inputs).unwrap();
     inputs.put(0, place(&one)).unwrap();
     let mut job = model.job(&inputs, &outputs, None).unwrap();
@@ -282,12 +285,14 @@ fn every_job_writes_its_outputs_at_their_place_in_the_file() {
         let input = file_of("input", &picture(3)).unwrap();
         rustix_seek(&input, 1000);
         let mut inputs = model.describe(Side::Inputs).unwrap();
-        inputs.put(0, Place { fd: input.as_raw_fd(), offset: 0, size: bytes, properties: FILE }).unwrap();
+        inputs
+            .put(0, TensorMemory { fd: input.as_raw_fd(), offset: 0, size: bytes, properties: FILE })
+            .unwrap();
         let mut outputs = model.describe(Side::Outputs).unwrap();
         let written: Vec<OwnedFd> =
             (0..outputs.count()).map(|_| file_of("output", &[0; 4096]).unwrap()).collect();
         for (index, file) in written.iter().enumerate() {
-            let place = Place { fd: file.as_raw_fd(), offset: 64, size: 4032, properties: FILE };
+            let place = TensorMemory { fd: file.as_raw_fd(), offset: 64, size: 4032, properties: FILE };
             outputs.put(index, place).unwrap();
         }
         let mut job = model.job(&inputs, &outputs, None).unwrap();

@@ -1,6 +1,7 @@
 //! Spotter on the simulated larod under valgrind: no invalid read, write or free over loads, changes of the model and
 //! lost connections, in both ways of keeping what the documentation of `larod.h` leaves open. First its layers over
 //! liblarod in a process of their own, then (`--ignored`) the real program.
+#![allow(unsafe_code, reason = "calls the simulated C libraries as a program in C does")]
 
 use std::ffi::{c_int, c_ulong};
 use std::os::unix::process::CommandExt;

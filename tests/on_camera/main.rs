@@ -1,5 +1,5 @@
 //! The program on a simulated camera, whose parts are crates of their own in `tests/camera`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,6 +1,7 @@
 //! The border to libedgetpu, Coral's runtime for the Edge TPU, which is opened at run time.
 //!
 //! Declarations follow `tflite/public/edgetpu_c.h` of google-coral/libedgetpu.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::error::Error as _;
 use std::ffi::{CStr, OsString, c_char, c_int, c_void};
@@ -17,9 +18,9 @@ const SONAME: &str = "libedgetpu.so.1";
 const VARIABLE: &str = "SPOTTER_EDGETPU";
 
 /// `EDGETPU_APEX_PCI` of `enum edgetpu_device_type`.
-pub const PCI: c_int = 0;
+pub(super) const PCI: c_int = 0;
 /// `EDGETPU_APEX_USB` of `enum edgetpu_device_type`.
-pub const USB: c_int = 1;
+pub(super) const USB: c_int = 1;
 
 /// `struct edgetpu_device`.
 #[repr(C)]
@@ -37,7 +38,7 @@ struct RawOption {
 
 /// A device as the library lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(super) struct Listed {
     /// [`PCI`] or [`USB`].
     pub kind: c_int,
     /// Where it is in the system, as the library wants it back.
@@ -45,7 +46,7 @@ pub struct Listed {
 }
 
 /// The opened library. It is never closed: delegates may outlive any scope.
-pub struct Runtime {
+pub(super) struct Runtime {
     list_devices: unsafe extern "C" fn(*mut usize) -> *mut RawDevice,
     free_devices: unsafe extern "C" fn(*mut RawDevice),
     create_delegate: unsafe extern "C" fn(c_int, *const c_char, *const RawOption, usize) -> *mut c_void,
@@ -57,7 +58,7 @@ pub struct Runtime {
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
 /// What is opened: `$SPOTTER_EDGETPU` where set, else [`SONAME`] on the system's library path.
-pub fn library_name() -> OsString {
+pub(super) fn library_name() -> OsString {
     std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).unwrap_or_else(|| SONAME.into())
 }
 
@@ -67,7 +68,7 @@ impl Runtime {
     ///
     /// # Errors
     /// What the loader says.
-    pub fn get() -> Result<&'static Self, String> {
+    pub(super) fn get() -> Result<&'static Self, String> {
         match RUNTIME.get() {
             Some(runtime) => Ok(runtime),
             None => {
@@ -100,7 +101,7 @@ impl Runtime {
     }
 
     /// What the library calls its own version.
-    pub fn version(&self) -> Option<String> {
+    pub(super) fn version(&self) -> Option<String> {
         let version = self.version?;
         // SAFETY: the function takes nothing and returns a string constant of the library (never closed).
         let text = unsafe {
@@ -114,7 +115,7 @@ impl Runtime {
     }
 
     /// The Edge TPUs that are attached, whether or not they are in use.
-    pub fn devices(&self) -> Vec<Listed> {
+    pub(super) fn devices(&self) -> Vec<Listed> {
         let mut count = 0;
         // SAFETY: `count` outlives the call.
         let list = unsafe { (self.list_devices)(&mut count) };
@@ -135,7 +136,7 @@ impl Runtime {
     }
 
     /// A delegate that runs on this device; none where it cannot be opened.
-    pub fn delegate(&self, device: &Listed) -> Option<Delegate> {
+    pub(super) fn delegate(&self, device: &Listed) -> Option<Delegate> {
         // SAFETY: the path ends with a zero and outlives the call; no options are given.
         let pointer = unsafe { (self.create_delegate)(device.kind, device.path.as_ptr(), ptr::null(), 0) };
         // SAFETY: the library made this delegate, this function deletes it, and the library is never closed.

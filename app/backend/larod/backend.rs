@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::engine::LarodService;
 use super::fault::{Fault, Remedy};
-use super::given_up::Memory;
+use super::given_up::GivenUpFile;
 use super::ledger::{Call, Ledger};
 use super::load_request::LoadRequest;
 use super::memory::{self, Access};
 use super::ports::{self, Ports};
 use super::prepare::{Preference, Preparation, Preparer};
-use super::service::Task;
+use super::service::WorkerTask;
 use super::worker::{Phase, Worker};
 use super::{chip, device, sys};
 use crate::backend::{Backend, Readiness};
@@ -32,7 +32,7 @@ pub struct LarodBackend {
     wanted: Arc<LoadRequest>,
     ports: Option<Ports>,
     /// The memory that the next job reads, where it is a frame's.
-    frame: Option<Task>,
+    frame: Option<WorkerTask>,
     /// Frames of this layout cannot be handed over: the device said so.
     unfit: Option<FrameLayout>,
     /// What has just been handed over.
@@ -56,7 +56,7 @@ impl LarodBackend {
     pub fn new(wanted: LoadRequest, clock: Arc<dyn Clock>) -> Result<Self> {
         // Without liblarod nobody is asked for anything.
         sys::load()?;
-        let memory = state_folder().map(|folder| Memory::new(&folder, platform::get().os.as_deref()));
+        let memory = state_folder().map(|folder| GivenUpFile::new(&folder, platform::get().os.as_deref()));
         let ledger = Ledger::of(&wanted, clock.clone(), memory);
         Self::with(Arc::new(wanted), Arc::new(ledger), clock)
     }
@@ -277,7 +277,7 @@ impl Backend for LarodBackend {
         let Some((memory, mapping)) = self.fitting(frame, fit) else { return self.prepare(frame, fit) };
         self.preparation = None;
         let Ok(fd) = memory::duplicate(memory.fd) else { return Ok(None) };
-        self.frame = Some(Task::Frame(memory, fd));
+        self.frame = Some(WorkerTask::Frame(memory, fd));
         self.offered = Some(frame.layout);
         Ok(Some(mapping))
     }
@@ -299,7 +299,7 @@ impl Backend for LarodBackend {
     }
 
     fn run(&mut self) -> Result<()> {
-        let job = self.frame.take().unwrap_or(Task::Own);
+        let job = self.frame.take().unwrap_or(WorkerTask::Own);
         let ports = self.ports()?;
         ports.input.end().map_err(memory_failed)?;
         for port in &mut ports.outputs {

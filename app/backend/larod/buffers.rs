@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::fault::{Fault, LarodResult, Remedy};
 use super::map::Map;
-use super::session::{Job, Model, Place, Side, Tensors, dma_buf_of};
+use super::session::{Job, LarodModel, Side, TensorMemory, Tensors, dma_buf_of};
 use super::sys::{self, Api};
 use crate::vision::frame::SharedMemory;
 
@@ -26,7 +26,7 @@ struct Known {
 /// Where the jobs of new buffers begin and end.
 pub struct Ends<'a> {
     /// The model that reads the buffers.
-    pub model: &'a Model,
+    pub model: &'a LarodModel,
     /// What it writes.
     pub outputs: &'a Tensors,
     /// Parameters of its jobs.
@@ -86,7 +86,7 @@ fn tell(api: &'static Api, ends: &Ends<'_>, memory: SharedMemory, fd: OwnedFd) -
         (fd, memory.offset, memory.dma_buf)
     };
     let properties = if dma_buf { DMA } else { DISK };
-    let place = Place { fd: fd.as_raw_fd(), offset, size: memory.size, properties };
+    let place = TensorMemory { fd: fd.as_raw_fd(), offset, size: memory.size, properties };
     tensors.put(0, place)?;
     tensors.track()?;
     let job = ends.model.job(&tensors, ends.outputs, ends.params)?;

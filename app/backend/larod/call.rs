@@ -1,6 +1,7 @@
 //! Calls of liblarod whose last argument is an error.
 //!
 //! `unsafe` here: what an error points to, and that it is freed.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::ffi::{CStr, CString};
 use std::ptr;

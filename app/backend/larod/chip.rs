@@ -65,7 +65,7 @@ pub fn chip() -> Option<Chip> {
 
 /// Whether larod answers and lists no Edge TPU. May take two seconds.
 pub fn has_no_edge_tpu() -> bool {
-    listed().is_some_and(|listed| device::candidates(&listed, device::Form::EdgeTpu).is_empty())
+    listed().is_some_and(|listed| device::candidates(&listed, device::ModelFormat::EdgeTpu).is_empty())
 }
 
 #[cfg(test)]

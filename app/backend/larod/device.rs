@@ -21,7 +21,7 @@ pub const PROCESSOR: &str = "cpu-tflite";
 
 /// How a model file is made, as far as it decides where it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ModelFormat {
     /// TensorFlow Lite.
     Tflite,
     /// TensorFlow Lite, compiled for the Edge TPU.
@@ -30,7 +30,7 @@ pub enum Form {
     Cavalry,
 }
 
-impl Form {
+impl ModelFormat {
     /// The form of a model file.
     pub fn of(file: &ModelFile) -> Self {
         if file.cavalry.is_some() {
@@ -62,7 +62,7 @@ pub fn is_new_accelerator(device: &str) -> bool {
 
 /// Of the devices that a camera lists, those that may run a model of this form, best first: the known accelerators, those
 /// that are not known, the processor.
-pub fn candidates(listed: &[String], form: Form) -> Vec<String> {
+pub fn candidates(listed: &[String], form: ModelFormat) -> Vec<String> {
     let known = ACCELERATORS.iter().map(|(name, ..)| *name);
     let new = listed.iter().map(String::as_str).filter(|device| is_new_accelerator(device));
     let all = known.chain(new).chain([PROCESSOR]);
@@ -145,30 +145,33 @@ mod tests {
             "axis-a8-dlpu-proc",
             "axis-a8-gpu-proc",
         ]);
-        assert_eq!(candidates(&artpec8, Form::Tflite), ["axis-a8-dlpu-tflite", "cpu-tflite"]);
-        assert_eq!(candidates(&artpec8, Form::Cavalry), [""; 0]);
+        assert_eq!(candidates(&artpec8, ModelFormat::Tflite), ["axis-a8-dlpu-tflite", "cpu-tflite"]);
+        assert_eq!(candidates(&artpec8, ModelFormat::Cavalry), [""; 0]);
         assert_eq!(chip(&artpec8), Some(Chip::Artpec8));
         let artpec9 =
             list(&["cpu-tflite", "a9-dlpu-native", "armnn-cpu-tflite", "cpu-proc", "a9-dlpu-tflite"]);
-        assert_eq!(candidates(&artpec9, Form::Tflite), ["a9-dlpu-tflite", "cpu-tflite"]);
+        assert_eq!(candidates(&artpec9, ModelFormat::Tflite), ["a9-dlpu-tflite", "cpu-tflite"]);
         let artpec7 = list(&["cpu-tflite", "cpu-proc", "google-edge-tpu-tflite"]);
-        assert_eq!(candidates(&artpec7, Form::EdgeTpu), ["google-edge-tpu-tflite"]);
+        assert_eq!(candidates(&artpec7, ModelFormat::EdgeTpu), ["google-edge-tpu-tflite"]);
         let cv25 = list(&["cpu-tflite", "ambarella-cvflow", "ambarella-cvflow-proc"]);
-        assert_eq!(candidates(&cv25, Form::Cavalry), ["ambarella-cvflow"]);
-        assert_eq!(candidates(&cv25, Form::Tflite), ["cpu-tflite"]);
+        assert_eq!(candidates(&cv25, ModelFormat::Cavalry), ["ambarella-cvflow"]);
+        assert_eq!(candidates(&cv25, ModelFormat::Tflite), ["cpu-tflite"]);
         assert_eq!(chip(&list(&["cpu-tflite", "a8-dlpu-tflite"])), None);
     }
 
     #[test]
     fn an_accelerator_that_is_not_known_comes_after_those_that_are() {
         let new = list(&["cpu-tflite", "a10-dlpu-tflite", "a10-dlpu-native", "a9-dlpu-tflite", "cpu-proc"]);
-        assert_eq!(candidates(&new, Form::Tflite), ["a9-dlpu-tflite", "a10-dlpu-tflite", "cpu-tflite"]);
-        assert_eq!(candidates(&new, Form::EdgeTpu), [""; 0]);
+        assert_eq!(
+            candidates(&new, ModelFormat::Tflite),
+            ["a9-dlpu-tflite", "a10-dlpu-tflite", "cpu-tflite"]
+        );
+        assert_eq!(candidates(&new, ModelFormat::EdgeTpu), [""; 0]);
         assert!(is_new_accelerator("a10-dlpu-tflite") && !is_new_accelerator("a9-dlpu-tflite"));
         assert_eq!(chip(&list(&["cpu-tflite", "a10-dlpu-tflite"])), None);
         let cv75 = list(&["cpu-tflite", "cv75-dlpu-native"]);
-        assert_eq!(candidates(&cv75, Form::Cavalry), ["cv75-dlpu-native"]);
-        assert_eq!(candidates(&cv75, Form::Tflite), ["cpu-tflite"]);
+        assert_eq!(candidates(&cv75, ModelFormat::Cavalry), ["cv75-dlpu-native"]);
+        assert_eq!(candidates(&cv75, ModelFormat::Tflite), ["cpu-tflite"]);
         assert_eq!((chip(&cv75), maker("cv75-dlpu-native")), (None, Some("CV75")));
         assert_eq!(purpose("a10-dlpu-tflite"), Purpose::Models);
         assert_eq!(purpose("a10-dlpu-native"), Purpose::Native);

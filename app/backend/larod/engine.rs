@@ -12,9 +12,9 @@ use super::fault::{Fault, LarodResult};
 use super::ledger::{self, Ledger, Next};
 use super::load_request::LoadRequest;
 use super::memory::{self, Mapped};
-use super::ports::{Form, Port, Ports, row_pitch};
-use super::service::{Engine, Service, Task};
-use super::session::{Connection, Job, Model, Place, Side, Tensors};
+use super::ports::{Port, Ports, TensorLayout, row_pitch};
+use super::service::{Engine, Service, WorkerTask};
+use super::session::{Connection, Job, LarodModel, Side, TensorMemory, Tensors};
 use super::stage::Stage;
 use super::sys::{self, Api};
 use crate::vision::frame::SharedMemory;
@@ -25,7 +25,7 @@ const MEMORY: [u32; 3] = [sys::FD_DMABUF | sys::FD_MAP, sys::FD_MAP, sys::FD_REA
 
 /// Memory of the best kind that the device has for this side of the model. By which code a device refuses a kind is not
 /// documented, so only a dead connection ends the search.
-fn allocate(model: &Model, side: Side) -> LarodResult<Tensors> {
+fn allocate(model: &LarodModel, side: Side) -> LarodResult<Tensors> {
     let [best, others @ ..] = MEMORY;
     others.into_iter().fold(model.allocate(side, best), |answer, properties| match answer {
         Err(fault) if fault.code != sys::ERROR_CONNECTION => model.allocate(side, properties),
@@ -152,7 +152,7 @@ struct LarodEngine {
     job: Job,
     input: Tensors,
     outputs: Tensors,
-    model: Model,
+    model: LarodModel,
     connection: Rc<Connection>,
 }
 
@@ -160,7 +160,7 @@ impl LarodEngine {
     fn new(
         api: &'static Api,
         connection: &Rc<Connection>,
-        model: Model,
+        model: LarodModel,
         wanted: &LoadRequest,
         device: &str,
         listed: &[String],
@@ -176,7 +176,7 @@ impl LarodEngine {
             );
             return Err(Fault::misfit(doing, said));
         }
-        let map = |place: Place, size: usize| {
+        let map = |place: TensorMemory, size: usize| {
             if place.size < size {
                 return Err(Fault::misfit(
                     doing,
@@ -187,12 +187,12 @@ impl LarodEngine {
                 .map_err(|error| Fault::own("map the model's memory", error.to_string()))
         };
         let about = input.about(0)?;
-        let form = Form::of(&about, &wanted.input).map_err(|said| Fault::misfit(doing, said))?;
+        let form = TensorLayout::of(&about, &wanted.input).map_err(|said| Fault::misfit(doing, said))?;
         let input_pitch = row_pitch(&about, &form, &wanted.input)?;
         let mut ports = Vec::with_capacity(outputs.count());
         for (index, info) in wanted.outputs.iter().enumerate() {
             let about = outputs.about(index)?;
-            let form = Form::of(&about, info).map_err(|said| Fault::misfit(doing, said))?;
+            let form = TensorLayout::of(&about, info).map_err(|said| Fault::misfit(doing, said))?;
             ports.push(Port { memory: map(outputs.place(index)?, about.byte_size)?, form });
         }
         let ports = Ports {
@@ -226,12 +226,12 @@ impl LarodEngine {
 }
 
 impl Engine for LarodEngine {
-    fn run(&mut self, task: Task) -> LarodResult<()> {
+    fn run(&mut self, task: WorkerTask) -> LarodResult<()> {
         match task {
-            Task::Own => self.job.run(),
-            Task::Frame(memory, fd) => self.run_on(memory, fd),
-            Task::Load(device, conversion) => self.load_stage(device, &conversion),
-            Task::Prepare(memory, fd) => match &mut self.stage {
+            WorkerTask::Own => self.job.run(),
+            WorkerTask::Frame(memory, fd) => self.run_on(memory, fd),
+            WorkerTask::Load(device, conversion) => self.load_stage(device, &conversion),
+            WorkerTask::Prepare(memory, fd) => match &mut self.stage {
                 Some(stage) => stage.run(memory, fd),
                 None => Err(Fault::misfit("prepare frames", "no device is loaded for it".to_owned())),
             },

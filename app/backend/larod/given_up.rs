@@ -21,9 +21,7 @@ pub struct GivenUp {
     pub model: String,
     /// Its name, for people who read the file.
     pub name: String,
-    /// The device.
     pub device: String,
-    /// What happened.
     pub why: String,
     /// When it was given up, RFC 3339.
     pub at: String,
@@ -39,12 +37,12 @@ struct Document {
 
 /// The file `larod.json`.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct GivenUpFile {
     file: PathBuf,
     axis_os: Option<String>,
 }
 
-impl Memory {
+impl GivenUpFile {
     /// The file in this folder, on a camera with this AXIS OS.
     pub fn new(folder: &Path, axis_os: Option<&str>) -> Self {
         Self { file: folder.join("larod.json"), axis_os: axis_os.map(str::to_owned) }
@@ -124,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_kept_holds_for_its_model_and_its_axis_os() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = |os| Memory::new(folder.path(), os);
+        let memory = |os| GivenUpFile::new(folder.path(), os);
         let now = memory(Some("12.7.61"));
         assert_eq!(now.of("a"), []);
         for entry in [one("a", "x"), one("a", "y"), one("b", "x"), one("a", "x")] {
@@ -144,7 +142,7 @@ mod tests {
     #[test]
     fn a_broken_file_is_none_and_there_are_never_too_many() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::new(folder.path(), None);
+        let memory = GivenUpFile::new(folder.path(), None);
         for text in ["", "{", "[]", "{\"schema\": 2, \"axis_os\": null, \"given_up\": []}", "\u{0}\u{1}"] {
             std::fs::write(folder.path().join("larod.json"), text).unwrap();
             assert_eq!(memory.of("a"), [], "{text}");
@@ -157,6 +155,6 @@ mod tests {
         // A folder stands in its place: told, not fatal.
         let taken = folder.path().join("taken");
         std::fs::create_dir_all(taken.join("larod.json")).unwrap();
-        assert!(Memory::new(&taken, None).keep(one("a", "x")).is_err());
+        assert!(GivenUpFile::new(&taken, None).keep(one("a", "x")).is_err());
     }
 }

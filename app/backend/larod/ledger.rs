@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::device::{self, Form};
+use super::device::{self, ModelFormat};
 use super::fault::{Fault, Remedy, Want};
-use super::given_up::{GivenUp, Memory};
+use super::given_up::{GivenUp, GivenUpFile};
 use super::load_request::LoadRequest;
 use crate::base::clock::Clock;
 use crate::base::time::timestamp;
@@ -111,10 +111,10 @@ pub struct Ledger {
     name: String,
     /// The SHA-256 of the model file.
     model: String,
-    form: Form,
+    form: ModelFormat,
     /// The one device that is wanted, where one is named.
     only: Option<String>,
-    memory: Option<Memory>,
+    memory: Option<GivenUpFile>,
     state: Mutex<State>,
 }
 
@@ -126,7 +126,7 @@ impl std::fmt::Debug for Ledger {
 
 impl Ledger {
     /// A ledger for what is to be loaded; `memory` knows what was given up before.
-    pub fn of(wanted: &LoadRequest, clock: Arc<dyn Clock>, memory: Option<Memory>) -> Self {
+    pub fn of(wanted: &LoadRequest, clock: Arc<dyn Clock>, memory: Option<GivenUpFile>) -> Self {
         let named = (wanted.name.as_str(), hex(&Sha256::digest(&wanted.bytes)));
         Self::new(clock, named, wanted.form, wanted.device.as_deref(), memory)
     }
@@ -135,9 +135,9 @@ impl Ledger {
     pub fn new(
         clock: Arc<dyn Clock>,
         (name, model): (&str, String),
-        form: Form,
+        form: ModelFormat,
         only: Option<&str>,
-        memory: Option<Memory>,
+        memory: Option<GivenUpFile>,
     ) -> Self {
         let (name, only) = (name.to_owned(), only.map(str::to_owned));
         Self { clock, name, model, form, only, memory, state: Mutex::default() }

@@ -14,7 +14,7 @@ pub struct LoadRequest {
     /// The file.
     pub bytes: Arc<[u8]>,
     /// How the file is made.
-    pub form: device::Form,
+    pub form: device::ModelFormat,
     /// The device; the best that takes the model where none is named.
     pub device: Option<String>,
     /// The model's input, as the file says it.
@@ -34,7 +34,7 @@ impl LoadRequest {
         Ok(Self {
             name: file.name.clone(),
             bytes: file.bytes.clone(),
-            form: device::Form::of(file),
+            form: device::ModelFormat::of(file),
             device: device.map(str::to_owned),
             input: input.clone(),
             outputs: file.signature.outputs.clone(),

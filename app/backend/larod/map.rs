@@ -1,6 +1,7 @@
 //! Parameters that larod is given: names with texts and numbers.
 //!
 //! `unsafe` here: the calls themselves. The map is alive until it is dropped, and the library copies what it is given.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::ffi::c_char;
 

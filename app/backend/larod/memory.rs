@@ -1,6 +1,7 @@
 //! Memory that larod and Spotter share, by file descriptor: dma-bufs and memfds.
 //!
 //! `unsafe` here: mapping, the ioctl of dma-bufs, and descriptors that C hands over as numbers.
+#![allow(unsafe_code, reason = "memory that a device writes too")]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
@@ -23,9 +24,7 @@ const SYNC_END: u64 = 1 << 2;
 /// What the processor does with mapped memory: `DMA_BUF_SYNC_READ` and `DMA_BUF_SYNC_WRITE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It reads.
     Read = 1,
-    /// It writes.
     Write = 2,
 }
 
@@ -176,7 +175,6 @@ impl Mapped {
         }
     }
 
-    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the mapping has skip + size bytes and lives as long as self. The device does not write while
         // it is read: that is the order of Backend's calls.

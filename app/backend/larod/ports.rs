@@ -24,15 +24,14 @@ pub struct Ports {
 
 /// One output.
 pub struct Port {
-    /// Its memory.
     pub memory: Mapped,
     /// How it lies there.
-    pub form: Form,
+    pub form: TensorLayout,
 }
 
 /// How the elements of a tensor lie in its memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
+pub struct TensorLayout {
     /// Elements along each dimension.
     dims: Vec<usize>,
     /// Bytes that one step of the dimension before takes.
@@ -41,7 +40,7 @@ pub struct Form {
     element: usize,
 }
 
-impl Form {
+impl TensorLayout {
     /// The form that larod tells, checked to lie within its memory.
     pub(super) fn of(about: &About, info: &TensorInfo) -> Result<Self, String> {
         let element = match about.data_type {
@@ -126,7 +125,7 @@ fn packed(dims: &[usize], element: usize) -> Option<Vec<usize>> {
 }
 
 /// Bytes from row to row of an input, which is NHWC or NCHW.
-pub(super) fn row_pitch(about: &About, form: &Form, input: &TensorInfo) -> Result<usize, Fault> {
+pub(super) fn row_pitch(about: &About, form: &TensorLayout, input: &TensorInfo) -> Result<usize, Fault> {
     let place = if input.is_planar() { 3 } else { 2 };
     let layout = if input.is_planar() { sys::LAYOUT_NCHW } else { sys::LAYOUT_NHWC };
     let misfit = |said| Fault::misfit("load the model", said);
@@ -173,8 +172,10 @@ mod tests {
     #[test]
     fn rows_padded_to_32_bytes_are_packed() {
         // 3 classes, one to a row of 32 bytes, as CV25 gives scores.
-        let form =
-            Form::of(&about(&[1, 3, 1, 1], &[96, 96, 32, 32], sys::FLOAT32), &info(&[1, 3], DataType::F32));
+        let form = TensorLayout::of(
+            &about(&[1, 3, 1, 1], &[96, 96, 32, 32], sys::FLOAT32),
+            &info(&[1, 3], DataType::F32),
+        );
         let form = form.unwrap();
         assert!(!form.is_packed());
         let memory: Vec<u8> = (0..96).collect();
@@ -187,11 +188,13 @@ mod tests {
     #[test]
     fn what_is_packed_already_needs_no_copy() {
         let form =
-            Form::of(&about(&[1, 2, 5], &[10, 10, 5], sys::UINT8), &info(&[1, 2, 5], DataType::U8)).unwrap();
+            TensorLayout::of(&about(&[1, 2, 5], &[10, 10, 5], sys::UINT8), &info(&[1, 2, 5], DataType::U8))
+                .unwrap();
         assert!(form.is_packed());
         // Only the total is larger.
         let form =
-            Form::of(&about(&[1, 2, 5], &[64, 10, 5], sys::UINT8), &info(&[1, 2, 5], DataType::U8)).unwrap();
+            TensorLayout::of(&about(&[1, 2, 5], &[64, 10, 5], sys::UINT8), &info(&[1, 2, 5], DataType::U8))
+                .unwrap();
         assert!(form.is_packed());
         let mut packed = Vec::new();
         form.pack(&(0..10).collect::<Vec<u8>>(), &mut packed);
@@ -209,7 +212,7 @@ mod tests {
             (about(&[1, 2, 5], &[40, 40, 20], sys::FLOAT32), "has elements of 4 bytes"),
             (about(&[1, 2, 5], &[10, 10, 5], 9), "has the type 9"),
         ] {
-            let error = Form::of(&wrong, &wanted).unwrap_err();
+            let error = TensorLayout::of(&wrong, &wanted).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
     }
@@ -219,7 +222,7 @@ mod tests {
         let input = info(&[1, 3, 224, 300], DataType::U8);
         let row = 320;
         let told = about(&[1, 3, 224, 300], &[3 * 224 * row, 3 * 224 * row, 224 * row, row], sys::UINT8);
-        let form = Form::of(&told, &input).unwrap();
+        let form = TensorLayout::of(&told, &input).unwrap();
         assert_eq!(row_pitch(&told, &form, &input).unwrap(), 320);
         let wrong = About { layout: sys::LAYOUT_NHWC, ..told.clone() };
         assert!(row_pitch(&wrong, &form, &input).unwrap_err().said.contains("layout 2"));

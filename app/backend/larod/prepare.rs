@@ -8,7 +8,7 @@ use super::fault::{Fault, LarodResult, Remedy};
 use super::load_request::LoadRequest;
 use super::memory::{self, Access};
 use super::ports::{self, Ports};
-use super::service::Task;
+use super::service::WorkerTask;
 use super::worker::Worker;
 use crate::preprocess::BAR;
 use crate::vision::frame::{Frame, FrameLayout, SharedMemory};
@@ -26,7 +26,6 @@ const LOST: u32 = 3;
 pub enum Way {
     /// A device of larod.
     Device,
-    /// The processor.
     Processor,
 }
 
@@ -35,7 +34,6 @@ pub enum Way {
 pub enum Preparer {
     /// This device of larod.
     Device(&'static str),
-    /// The processor.
     Processor,
 }
 
@@ -93,7 +91,7 @@ impl Trial {
     }
 }
 
-enum Choice {
+enum Decision {
     Trying(Trial),
     Made(Way),
 }
@@ -108,7 +106,7 @@ pub struct Preparation {
     devices: Vec<&'static str>,
     /// The one that is loaded.
     loaded: Option<&'static str>,
-    choice: Choice,
+    choice: Decision,
     begun: Option<(Way, Instant)>,
     lost: u32,
 }
@@ -148,9 +146,9 @@ impl Preparation {
             return None;
         }
         let choice = match preference {
-            Preference::Faster => Choice::Trying(Trial::default()),
-            Preference::Device => Choice::Made(Way::Device),
-            Preference::Processor => Choice::Made(Way::Processor),
+            Preference::Faster => Decision::Trying(Trial::default()),
+            Preference::Device => Decision::Made(Way::Device),
+            Preference::Processor => Decision::Made(Way::Processor),
         };
         let (layout, loaded, begun) = (frame.layout, None, None);
         Some(Self { layout, fit, wanted, mapping, devices, loaded, choice, begun, lost: 0 })
@@ -164,8 +162,8 @@ impl Preparation {
     /// Who prepares, where that is settled.
     pub fn settled(&self) -> Option<Preparer> {
         match (&self.choice, self.loaded) {
-            (Choice::Made(Way::Device), Some(device)) => Some(Preparer::Device(device)),
-            (Choice::Made(Way::Processor), _) => Some(Preparer::Processor),
+            (Decision::Made(Way::Device), Some(device)) => Some(Preparer::Device(device)),
+            (Decision::Made(Way::Processor), _) => Some(Preparer::Processor),
             _ => None,
         }
     }
@@ -182,8 +180,8 @@ impl Preparation {
         ports: &mut Ports,
     ) -> LarodResult<Option<Mapping>> {
         let way = match &self.choice {
-            Choice::Trying(trial) => trial.next(),
-            Choice::Made(way) => *way,
+            Decision::Trying(trial) => trial.next(),
+            Decision::Made(way) => *way,
         };
         self.begun = Some((way, Instant::now()));
         if way == Way::Processor {
@@ -220,14 +218,14 @@ impl Preparation {
         }
         log::info!("{fault}; another device is tried");
         (self.loaded, self.begun) = (None, None);
-        if let Choice::Trying(trial) = &mut self.choice {
+        if let Decision::Trying(trial) = &mut self.choice {
             *trial = Trial::default();
         }
     }
 
     fn give_up(&mut self, fault: &Fault) {
         log::warn!("{fault}; the processor prepares frames");
-        (self.choice, self.begun) = (Choice::Made(Way::Processor), None);
+        (self.choice, self.begun) = (Decision::Made(Way::Processor), None);
     }
 
     fn prepare(&mut self, frame: &Frame, worker: &Worker, ports: &mut Ports) -> LarodResult<()> {
@@ -241,14 +239,14 @@ impl Preparation {
         ports.input.end().map_err(failed)?;
         let memory = frame.pixels.shared().ok_or_else(|| Fault::own("prepare frames", "it is not shared"))?;
         let fd = memory::duplicate(memory.fd).map_err(failed)?;
-        worker.run(Task::Prepare(memory, fd))
+        worker.run(WorkerTask::Prepare(memory, fd))
     }
 
     /// Loads the best device that takes the conversion.
     fn load(&self, worker: &Worker) -> LarodResult<&'static str> {
         let mut last = Fault::own("prepare frames", "no device can do it");
         for device in &self.devices {
-            match worker.run(Task::Load(device, self.wanted)) {
+            match worker.run(WorkerTask::Load(device, self.wanted)) {
                 Ok(()) => return Ok(device),
                 Err(fault) if fault.remedy() == Remedy::Reconnect => return Err(fault),
                 Err(fault) => {
@@ -262,13 +260,13 @@ impl Preparation {
 
     /// A frame has gone through the model.
     pub fn ran(&mut self) {
-        let (Some((way, begun)), Choice::Trying(trial)) = (self.begun.take(), &mut self.choice) else {
+        let (Some((way, begun)), Decision::Trying(trial)) = (self.begun.take(), &mut self.choice) else {
             return;
         };
         if let Some((faster, device, processor)) = trial.add(way, begun.elapsed()) {
             let name = self.loaded.unwrap_or("the device");
             log::debug!("a frame takes {device:?} prepared by {name}, {processor:?} by the processor");
-            self.choice = Choice::Made(faster);
+            self.choice = Decision::Made(faster);
         }
     }
 }

@@ -9,18 +9,18 @@ use super::ports::Ports;
 use crate::vision::frame::SharedMemory;
 
 /// What the thread is asked for.
-pub enum Task {
+pub enum WorkerTask {
     /// To run the model on its own memory ([`Ports::input`]).
     Own,
     /// To run the model on the memory of a frame; a descriptor of it is for whoever sees it first.
     Frame(SharedMemory, OwnedFd),
     /// To load a preprocessing model on this device, in place of the one before.
     Load(&'static str, Conversion),
-    /// To write a frame into the model's own memory by the preprocessing model, as in [`Task::Frame`].
+    /// To write a frame into the model's own memory by the preprocessing model, as in [`WorkerTask::Frame`].
     Prepare(SharedMemory, OwnedFd),
 }
 
-impl Task {
+impl WorkerTask {
     /// The processor can do it as well: where it fails, the model still runs.
     pub(super) fn is_preparation(&self) -> bool {
         matches!(self, Self::Load(..) | Self::Prepare(..))
@@ -48,5 +48,5 @@ pub trait Engine {
     ///
     /// # Errors
     /// Where the service fails.
-    fn run(&mut self, task: Task) -> LarodResult<()>;
+    fn run(&mut self, task: WorkerTask) -> LarodResult<()>;
 }

@@ -4,6 +4,7 @@
 //! are values that cannot be sent to another thread: they are used and freed on the one that connected. Who owns what
 //! the library gives, and for how long, is in docs/design/larod.md. `unsafe` here: the calls themselves. Their
 //! arguments are pointers that the library gave and that live as long as the value they are in.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
@@ -90,7 +91,7 @@ impl Connection {
         device: &str,
         name: &str,
         params: Option<&Map>,
-    ) -> LarodResult<Model> {
+    ) -> LarodResult<LarodModel> {
         let api = self.api;
         let doing = format!("load the model on {device}");
         let (names, handles): (Vec<String>, Vec<_>) = self.device_list()?.into_iter().unzip();
@@ -118,7 +119,7 @@ impl Connection {
                 },
             )?
         };
-        Ok(Model { connection: self.clone(), pointer })
+        Ok(LarodModel { connection: self.clone(), pointer })
     }
 }
 
@@ -147,7 +148,7 @@ unsafe fn tell(api: &Api, call: impl FnOnce(*mut *mut LarodError) -> bool) {
 }
 
 /// A model on a device; it leaves the device when it is dropped, which freeing its handle alone would not do.
-pub struct Model {
+pub struct LarodModel {
     connection: Rc<Connection>,
     pointer: *mut Opaque,
 }
@@ -161,7 +162,7 @@ pub enum Side {
     Outputs,
 }
 
-impl Model {
+impl LarodModel {
     /// Tensors with memory from larod, already tracked: their memory cannot be exchanged.
     ///
     /// # Errors
@@ -252,7 +253,7 @@ impl Model {
     }
 }
 
-impl Drop for Model {
+impl Drop for LarodModel {
     fn drop(&mut self) {
         let Connection { api, pointer: connection, .. } = *self.connection;
         // SAFETY: made by larodLoadModel and owned here alone; the connection is open.
@@ -292,7 +293,7 @@ pub struct About {
 
 /// Where a tensor's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TensorMemory {
     /// The descriptor.
     pub fd: i32,
     /// Bytes from its beginning on.
@@ -308,7 +309,6 @@ fn extents(found: &Extents) -> Vec<usize> {
 }
 
 impl Tensors {
-    /// How many there are.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -348,7 +348,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Where it has none.
-    pub fn place(&self, index: usize) -> LarodResult<Place> {
+    pub fn place(&self, index: usize) -> LarodResult<TensorMemory> {
         let (api, tensor, doing) = (self.connection.api, self.get(index)?, "find a tensor's memory");
         let (mut size, mut properties) = (0, 0);
         // SAFETY: the tensor is alive.
@@ -361,7 +361,7 @@ impl Tensors {
                 (api.larodGetTensorFdProps)(tensor, &mut properties, error)
             })?;
             // Not negative: checked above.
-            Ok(Place { fd, offset: offset as u64, size, properties })
+            Ok(TensorMemory { fd, offset: offset as u64, size, properties })
         }
     }
 
@@ -386,7 +386,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Where the tensor is tracked already.
-    pub fn put(&mut self, index: usize, place: Place) -> LarodResult<()> {
+    pub fn put(&mut self, index: usize, place: TensorMemory) -> LarodResult<()> {
         let (api, tensor, doing) = (self.connection.api, self.get(index)?, "set a tensor's memory");
         let offset = i64::try_from(place.offset).map_err(|_| Fault::own(doing, "the offset is too large"))?;
         *self.files.get_mut() = None;

@@ -7,7 +7,7 @@ use super::buffers::{Buffers, Ends};
 use super::conversion::Conversion;
 use super::fault::{Fault, LarodResult};
 use super::map::Map;
-use super::session::{Connection, Model, Place, Side, Tensors};
+use super::session::{Connection, LarodModel, Side, TensorMemory, Tensors};
 use super::sys::Api;
 use crate::vision::frame::SharedMemory;
 
@@ -18,7 +18,7 @@ pub struct Stage {
     buffers: Buffers,
     outputs: Tensors,
     crop: Option<Map>,
-    model: Model,
+    model: LarodModel,
 }
 
 impl Stage {
@@ -31,7 +31,7 @@ impl Stage {
         connection: &Rc<Connection>,
         device: &'static str,
         conversion: &Conversion,
-        input: Place,
+        input: TensorMemory,
     ) -> LarodResult<Self> {
         Self::make(api, connection, device, conversion, input).map_err(|fault| on(device, fault))
     }
@@ -41,7 +41,7 @@ impl Stage {
         connection: &Rc<Connection>,
         device: &'static str,
         conversion: &Conversion,
-        input: Place,
+        input: TensorMemory,
     ) -> LarodResult<Self> {
         let doing = "prepare frames";
         let model = connection.load(None, device, "frames", Some(&parameters(api, conversion)?))?;
@@ -57,7 +57,7 @@ impl Stage {
         }
         // The input's own tensor is tracked, so its memory cannot be exchanged; this one's can.
         let offset = input.offset + conversion.offset as u64;
-        outputs.put(0, Place { offset, size, ..input })?;
+        outputs.put(0, TensorMemory { offset, size, ..input })?;
         outputs.track()?;
         let crop = match conversion.crop {
             Some(part) => {

@@ -5,6 +5,7 @@
 //! declarations are those of liblarod 3, so their version is asked for first.
 //!
 //! `unsafe` here: the loader's functions, and a pointer taken for the function that it is.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::path::Path;
 use libloading::os::unix::Library;
 
 /// The version of the interface that is declared here.
-pub const VERSION: &CStr = c"LIBLAROD_3.0.0";
+pub(super) const VERSION: &CStr = c"LIBLAROD_3.0.0";
 
 #[cfg(target_env = "gnu")]
 unsafe extern "C" {

@@ -2,6 +2,7 @@
 //!
 //! The declarations are our own, after the public interface of liblarod 3; `docs/design/larod.md` lists each with its
 //! source, and a test holds this file against that list.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::ffi::{c_char, c_int, c_void};
 use std::path::PathBuf;
@@ -105,7 +106,7 @@ macro_rules! functions {
         optional { $(fn $optional:ident($($optional_type:ty),*) $(-> $optional_ret:ty)?;)* }
     ) => {
         /// The functions of the opened library. Those that older AXIS OS lacks are optional.
-        #[allow(non_snake_case, missing_docs)]
+        #[allow(non_snake_case)]
         pub struct Api {
             $(pub $name: unsafe extern "C" fn($($type),*) $(-> $ret)?,)*
             $(pub $optional: Option<unsafe extern "C" fn($($optional_type),*) $(-> $optional_ret)?>,)*

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::fault::{Fault, LarodResult, Remedy};
 use super::ports::Ports;
-use super::service::{Engine, Service, Task};
+use super::service::{Engine, Service, WorkerTask};
 use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
 use hung::{HUNG, HUNG_LIMIT, Hung};
@@ -51,7 +51,7 @@ struct State {
     failed: Option<String>,
     /// Of a model that was just loaded, until they are fetched.
     ports: Option<Ports>,
-    job: Option<Task>,
+    job: Option<WorkerTask>,
     answer: Option<LarodResult<()>>,
     /// Since when, by the clock, a job is under way that nobody waits for any more.
     late: Option<Instant>,
@@ -219,7 +219,7 @@ impl Worker {
     ///
     /// # Errors
     /// What larod failed with; a job that does not end in time.
-    pub fn run(&self, job: Task) -> LarodResult<()> {
+    pub fn run(&self, job: WorkerTask) -> LarodResult<()> {
         let mut state = self.shared.lock();
         if !matches!(state.phase, Phase::Ready) || state.late.is_some() {
             return Err(Fault::own("run the model", "it is not ready"));

@@ -8,6 +8,7 @@
 //!
 //! Signatures follow TensorFlow's `tensorflow/lite/core/c/c_api.h` and
 //! `tensorflow/lite/delegates/xnnpack/xnnpack_delegate.h`.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -136,6 +136,7 @@ impl Backend for TfliteBackend {
         detail(kernels, self.threads) + &self.notes
     }
 
+    #[allow(unsafe_code, reason = "the memory of the C library's tensors")]
     fn input_mut(&mut self) -> Result<&mut [u8]> {
         // SAFETY: the interpreter lives in this struct; `&mut self` excludes any other access.
         unsafe { self.tensors.input(0) }
@@ -148,6 +149,7 @@ impl Backend for TfliteBackend {
             .map_err(|error| failed(Kind::Backend, "run the model", &error))
     }
 
+    #[allow(unsafe_code, reason = "the memory of the C library's tensors")]
     fn output(&self, index: usize) -> Result<&[u8]> {
         // SAFETY: the interpreter lives in this struct and `run` needs `&mut self`.
         unsafe { self.tensors.output(index) }

@@ -16,7 +16,6 @@ pub enum Threads {
     /// As many as suit the library and this machine.
     #[default]
     Auto,
-    /// So many.
     Fixed(NonZero<u16>),
 }
 

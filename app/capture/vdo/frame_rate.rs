@@ -71,7 +71,6 @@ impl Ladder {
         Self { most, rate: most, drift: None }
     }
 
-    /// The rate now.
     pub fn rate(&self) -> f64 {
         self.rate
     }

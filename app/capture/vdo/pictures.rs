@@ -14,7 +14,7 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 
 use super::element;
-use super::sensors::Choice;
+use super::sensors::SensorChoice;
 use super::spec::{Format, VdoSpec, View};
 use crate::base::clock::Stop;
 use crate::base::error::{Error, Kind, Result};
@@ -85,14 +85,14 @@ impl Shared {
 /// The camera's compressed pictures.
 pub struct VdoPictures {
     spec: VdoSpec,
-    sensor: Arc<Choice>,
+    sensor: Arc<SensorChoice>,
     shared: Arc<Shared>,
     running: Option<(Stop, JoinHandle<()>)>,
 }
 
 impl VdoPictures {
     /// Pictures of the sensor that is shown, with all else as in `spec`. No stream is opened yet.
-    pub fn new(spec: VdoSpec, sensor: Arc<Choice>) -> Self {
+    pub fn new(spec: VdoSpec, sensor: Arc<SensorChoice>) -> Self {
         Self { spec, sensor, shared: Arc::default(), running: None }
     }
 }
@@ -135,7 +135,7 @@ impl Pictures for VdoPictures {
 }
 
 /// Keeps the stream going until told to stop.
-fn feed(spec: &VdoSpec, sensor: &Choice, shared: &Shared, stop: &Stop) {
+fn feed(spec: &VdoSpec, sensor: &SensorChoice, shared: &Shared, stop: &Stop) {
     let mut said = false;
     while !stop.is_set() {
         let outcome = play(spec, sensor, shared, stop);
@@ -152,7 +152,7 @@ fn feed(spec: &VdoSpec, sensor: &Choice, shared: &Shared, stop: &Stop) {
 }
 
 /// Plays the pictures of the sensor that is shown until another one is.
-fn play(spec: &VdoSpec, choice: &Choice, shared: &Shared, stop: &Stop) -> Result<()> {
+fn play(spec: &VdoSpec, choice: &SensorChoice, shared: &Shared, stop: &Stop) -> Result<()> {
     let view = choice.shown();
     let spec = &VdoSpec { view, ..*spec };
     *shared.lock() = Ring { view, ..Ring::default() };
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_waited_for_while_it_may_come_and_not_without_a_stream() {
-        let mut pictures = VdoPictures::new(VdoSpec::default(), Arc::new(Choice::new(View::default())));
+        let mut pictures = VdoPictures::new(VdoSpec::default(), Arc::new(SensorChoice::new(View::default())));
         let begun = Instant::now();
         assert!(pictures.of(ms(5), ms(100_000)).is_none());
         assert!(begun.elapsed() < ms(50_000), "there is no stream");

@@ -14,7 +14,6 @@ pub struct Request {
     pub size: Option<Size>,
     /// Frames a second.
     pub rate: f64,
-    /// How many buffers.
     pub buffers: u32,
     /// How it is turned, where not as the camera is set.
     pub rotation: Option<u32>,

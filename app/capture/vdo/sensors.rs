@@ -59,9 +59,9 @@ struct State {
 
 /// What is wanted, and what is shown; shared by the threads.
 #[derive(Debug)]
-pub struct Choice(Mutex<State>);
+pub struct SensorChoice(Mutex<State>);
 
-impl Choice {
+impl SensorChoice {
     /// This sensor is wanted.
     pub fn new(wanted: View) -> Self {
         Self(Mutex::new(State { wanted, shown: wanted, notice: None }))
@@ -111,7 +111,7 @@ impl Choice {
 /// `Kind::Source` where it cannot be opened now, or the camera has no sensor.
 pub fn open(
     spec: &VdoSpec,
-    choice: &Arc<Choice>,
+    choice: &Arc<SensorChoice>,
     open: impl FnOnce(VdoSpec) -> Result<Box<dyn FrameSource>>,
 ) -> Result<Box<dyn FrameSource>> {
     let wanted = choice.wanted();
@@ -140,7 +140,7 @@ pub fn open(
 /// A sensor that is open as long as it is wanted.
 struct Chosen {
     source: Box<dyn FrameSource>,
-    choice: Arc<Choice>,
+    choice: Arc<SensorChoice>,
     wanted: View,
     /// Another one is shown in its place.
     missed: bool,

@@ -2,9 +2,10 @@
 //!
 //! The library does not say which of its functions may be called from two threads at once, so all calls on one
 //! stream go through that stream's lock. None of them waits: streams are made with `socket.blocking` off.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::fmt;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr::{self, NonNull};
@@ -17,7 +18,6 @@ use gstreamer::glib::gobject_ffi::{GObject, g_object_unref};
 use rustix::ioctl;
 
 use super::sys::{self, Functions, VdoBuffer, VdoChannel, VdoMap, VdoPair32u, VdoStream};
-use crate::base::error::Result;
 
 /// What the library refused, and with which of its codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +145,6 @@ impl Map {
         NonNull::new(raw).map(|raw| Self { functions, raw })
     }
 
-    /// Sets a number.
     pub fn set_u32(&mut self, key: &CStr, value: u32) {
         // SAFETY: the map lives, the key is a C string.
         unsafe { (self.functions.vdo_map_set_uint32)(self.raw.as_ptr(), key.as_ptr(), value) }
@@ -163,7 +162,6 @@ impl Map {
         unsafe { (self.functions.vdo_map_set_double)(self.raw.as_ptr(), key.as_ptr(), value) }
     }
 
-    /// Sets a text.
     pub fn set_text(&mut self, key: &CStr, value: &CStr) {
         // SAFETY: as above; the library copies the text.
         unsafe { (self.functions.vdo_map_set_string)(self.raw.as_ptr(), key.as_ptr(), value.as_ptr()) }
@@ -605,18 +603,4 @@ fn is_dma_buf(fd: RawFd) -> bool {
         )
     });
     done.is_ok()
-}
-
-/// A C string of a text without zero bytes; others lose what is after one.
-pub fn c_text(text: &str) -> CString {
-    let text = text.split('\0').next().unwrap_or_default();
-    CString::new(text).unwrap_or_default()
-}
-
-/// The library's functions.
-///
-/// # Errors
-/// As [`sys::library`].
-pub fn functions() -> Result<&'static Functions> {
-    sys::library()
 }

@@ -30,10 +30,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Nv12, Self::Rgb, Self::PlanarRgb, Self::Jpeg];
 
-    /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Nv12 => "nv12",

@@ -3,6 +3,7 @@
 //! It is on cameras alone and is opened at run time. Every function and number here is in the table of
 //! `docs/design/vdo.md` with its owner and source; a test holds the two against each other. Objects that the library gives out
 //! are GObjects, released with GLib's own `g_object_unref`; the GLib is the one that GStreamer uses too.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::ffi::{c_char, c_double, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
@@ -107,8 +108,8 @@ macro_rules! functions {
     ) => {
         /// The functions of the opened library.
         pub struct Functions {
-            $(#[allow(missing_docs)] pub $name: unsafe extern "C" fn($($arg),*) -> $ret,)*
-            $(#[allow(missing_docs)] pub $later: Option<unsafe extern "C" fn($($later_arg),*) -> $later_ret>,)*
+            $(pub $name: unsafe extern "C" fn($($arg),*) -> $ret,)*
+            $(pub $later: Option<unsafe extern "C" fn($($later_arg),*) -> $later_ret>,)*
             _library: Library,
         }
 

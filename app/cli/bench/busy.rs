@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::base::error::{Error, Kind, Result};
 
 /// The name of the hidden command.
-pub const COMMAND: &str = "keep-busy";
+pub(super) const COMMAND: &str = "keep-busy";
 
 /// Busy processes, each with one thread; they end with this value, or with the process that has it.
-pub struct Busy(Vec<Child>);
+pub(super) struct Busy(Vec<Child>);
 
 impl Busy {
     /// Starts `count` of them.
     ///
     /// # Errors
     /// [`Kind::Internal`] where the system gives no process.
-    pub fn start(count: u16) -> Result<Self> {
+    pub(super) fn start(count: u16) -> Result<Self> {
         let failed = |error| {
             Error::new(Kind::Internal, "cannot start a process that keeps the machine busy").caused_by(error)
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Events over time, and what they cost.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Measured {
+pub(super) struct Measured {
     /// How many.
     pub count: u64,
     /// How long that took.
@@ -15,25 +15,25 @@ pub struct Measured {
 
 impl Measured {
     /// Takes in another measurement of the same.
-    pub fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.count += other.count;
         self.time += other.time;
         self.cpu += other.cpu;
     }
 
     /// Events a second.
-    pub fn per_second(&self) -> f64 {
+    pub(super) fn per_second(&self) -> f64 {
         self.count as f64 / self.time.as_secs_f64().max(1e-9)
     }
 
     /// Seconds of processor time an event.
-    pub fn cpu_each(&self) -> f64 {
+    pub(super) fn cpu_each(&self) -> f64 {
         self.cpu.as_secs_f64() / self.count.max(1) as f64
     }
 }
 
 /// Frames a second that a pipeline of both cannot exceed: the slower of the two, or what the processors have time for.
-pub fn limit(decoding: &Measured, inference: &Measured, processors: usize) -> f64 {
+pub(super) fn limit(decoding: &Measured, inference: &Measured, processors: usize) -> f64 {
     let both = (decoding.cpu_each() + inference.cpu_each()).max(1e-9);
     decoding.per_second().min(inference.per_second()).min(processors as f64 / both)
 }

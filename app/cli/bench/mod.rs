@@ -25,7 +25,7 @@ use crate::capture::{self, Next, Pace, SourceKind, SourceSpec, SpecOpener, gst_s
 use crate::detect::detector::Detector;
 use crate::detect::loader::{LoadSpec, LoadedModel};
 use crate::live::context::Context;
-use crate::live::model_slot::Model;
+use crate::live::model_slot::RunningModel;
 use crate::live::overlap::SETTLED_AFTER;
 use crate::live::pipeline::{Parts, Pipeline};
 use crate::live::stats::{STAGES, Stats};
@@ -170,7 +170,7 @@ fn whole_pipeline(
     time: Duration,
 ) -> Result<Round> {
     let about = Arc::new(model.about(&mut detector));
-    let running = Model { about: about.clone(), detector, labels: model.labels.clone() };
+    let running = RunningModel { about: about.clone(), detector, labels: model.labels.clone() };
     let context = Arc::new(Context::new(SourceInfo::default(), about, SharedSettings::new(OVERRIDES)));
     let stop = Stop::new();
     let parts = Parts {

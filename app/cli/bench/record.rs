@@ -15,7 +15,7 @@ use crate::base::time::timestamp;
 ///
 /// # Errors
 /// [`Kind::Output`] where the file cannot be written.
-pub fn append(path: &Path, report: &Value) -> Result<()> {
+pub(super) fn append(path: &Path, report: &Value) -> Result<()> {
     let line = json!({
         "time": timestamp(SystemTime::now()),
         "machine": machine::processors(),

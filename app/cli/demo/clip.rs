@@ -30,7 +30,7 @@ const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// # Errors
 /// [`Kind::Usage`] for what cannot be a clip; [`Kind::Output`] where it cannot be written or a signal
 /// comes.
-pub fn write(args: &DemoArgs, path: &Path) -> Result<()> {
+pub(super) fn write(args: &DemoArgs, path: &Path) -> Result<()> {
     gst_source::init()?;
     let container = container::of(path)?;
     let spec = DemoSpec { seed: args.seed, size: args.size.unwrap_or(SIZE), fps: args.fps.unwrap_or(FPS) };

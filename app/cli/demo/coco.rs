@@ -42,7 +42,7 @@ struct Category {
 
 /// The truth about pictures, one after the other. Ids of pictures count from 0, others from 1.
 #[derive(Serialize)]
-pub struct Truth {
+pub(super) struct Truth {
     info: serde_json::Value,
     images: Vec<Image>,
     annotations: Vec<Annotation>,
@@ -51,7 +51,7 @@ pub struct Truth {
 
 impl Truth {
     /// Nothing yet, of pictures that follow from `seed`.
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let categories = CLASSES.iter().zip(1..).map(|(name, id)| Category { id, name });
         let description = format!("the demo scene of Spotter {}", env!("CARGO_PKG_VERSION"));
         Self {
@@ -63,12 +63,12 @@ impl Truth {
     }
 
     /// How many pictures there are.
-    pub fn pictures(&self) -> usize {
+    pub(super) fn pictures(&self) -> usize {
         self.images.len()
     }
 
     /// The next picture: its size in pixels, and what is in it.
-    pub fn add(&mut self, size: Size, time: Duration, truths: &[TrueBox]) {
+    pub(super) fn add(&mut self, size: Size, time: Duration, truths: &[TrueBox]) {
         let (id, (width, height)) = (self.images.len(), size);
         let file_name = picture_name(id);
         self.images.push(Image { id, file_name, width, height, time: time.as_secs_f64() });
@@ -91,7 +91,7 @@ impl Truth {
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written.
-    pub fn part(&self, path: &Path) -> Result<Part> {
+    pub(super) fn part(&self, path: &Path) -> Result<Part> {
         let write = || {
             let part = Part::new(path)?;
             std::fs::write(part.path(), serde_json::to_vec(self)?)?;
@@ -107,6 +107,6 @@ pub fn picture_name(index: usize) -> String {
 }
 
 /// The error of a file that cannot be written.
-pub fn unwritten(path: &Path, error: io::Error) -> Error {
+pub(super) fn unwritten(path: &Path, error: io::Error) -> Error {
     Error::new(Kind::Output, format!("cannot write {}", path.display())).caused_by(error)
 }

@@ -70,7 +70,7 @@ impl Painter {
 ///
 /// # Errors
 /// [`Kind::Output`] where they cannot be written or a signal comes.
-pub fn write(args: &DemoArgs, folder: &Path) -> Result<()> {
+pub(super) fn write(args: &DemoArgs, folder: &Path) -> Result<()> {
     let stop = Stop::new();
     stop_on_signals(&stop)?;
     let (images, truths) = (folder.join("images.u8"), folder.join("truth.json"));

@@ -27,7 +27,6 @@ impl Stop {
         changed.notify_all();
     }
 
-    /// True once set.
     pub fn is_set(&self) -> bool {
         *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,7 +42,6 @@ impl Stop {
 
 /// Where time comes from.
 pub trait Clock: Send + Sync {
-    /// Now.
     fn now(&self) -> Instant;
 
     /// Waits, or ends early where `stop` is set; true where it is.

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::text::{plain, printable};
 use crate::base::time::timestamp;
 
-/// Lines that are kept.
 pub const KEPT_LINES: usize = 500;
 /// Characters of a kept line.
 const LINE_LIMIT: usize = 1000;

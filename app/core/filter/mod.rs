@@ -13,8 +13,8 @@ use std::sync::Arc;
 use crate::model::labels::Labels;
 use crate::settings::{Settings, ZoneKind};
 use crate::vision::detection::Detection;
-use crate::vision::predictions::Findings;
-use reason::{Dropped, Reason, Whose};
+use crate::vision::predictions::Predictions;
+use reason::{Dropped, Reason, ThresholdSource};
 use zone::Zone;
 
 /// Detections below this score are not worth telling of, even as dropped ones; the lowest confidence the
@@ -30,14 +30,14 @@ pub const DROPPED_LIMIT: usize = 50;
 struct Rule {
     on: bool,
     confidence: f32,
-    whose: Whose,
+    whose: ThresholdSource,
     include: u32,
     exclude: u32,
 }
 
 /// What was found in a frame, sorted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sorted {
+pub struct FilterResult {
     /// What is shown, best first.
     pub kept: Vec<Detection>,
     /// For each of these, the include zones that it is in and whose confidence it reaches, as bits.
@@ -88,7 +88,7 @@ impl Filter {
             Rule {
                 on: special.is_none_or(|special| special.on),
                 confidence: own.map_or(confidence, |own| own as f32),
-                whose: if own.is_some() { Whose::Label } else { Whose::All },
+                whose: if own.is_some() { ThresholdSource::Label } else { ThresholdSource::All },
                 include: of_kind(ZoneKind::Include),
                 exclude: of_kind(ZoneKind::Exclude),
             }
@@ -114,8 +114,8 @@ impl Filter {
     }
 
     /// Sorts what was found, best first. Allocates nothing once the memory of `into` has grown.
-    pub fn run(&self, found: &Findings, into: &mut Sorted) {
-        let Sorted { kept, zones, dropped } = into;
+    pub fn run(&self, found: &Predictions, into: &mut FilterResult) {
+        let FilterResult { kept, zones, dropped } = into;
         kept.clear();
         zones.clear();
         dropped.clear();
@@ -162,7 +162,7 @@ impl Filter {
             }
             if index == 0 || of_zone < threshold {
                 threshold = of_zone;
-                whose = if own.is_some() { Whose::Zone(place as u8) } else { rule.whose };
+                whose = if own.is_some() { ThresholdSource::Zone(place as u8) } else { rule.whose };
             }
         }
         if *score < threshold {

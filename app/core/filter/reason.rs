@@ -8,8 +8,7 @@ use crate::vision::detection::Detection;
 
 /// Whose confidence a detection did not reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// That for all.
+pub enum ThresholdSource {
     All,
     /// Its label's.
     Label,
@@ -31,21 +30,18 @@ pub enum Reason {
     BelowConfidence {
         /// That confidence.
         threshold: f32,
-        /// Whose.
-        whose: Whose,
+        whose: ThresholdSource,
     },
     /// Its label is switched off.
     LabelOff,
     /// It is smaller than is wanted. Sizes are square roots of shares of the picture's area.
     TooSmall {
-        /// Its size.
         size: f32,
         /// The least.
         limit: f32,
     },
     /// It is larger than is wanted.
     TooLarge {
-        /// Its size.
         size: f32,
         /// The most.
         limit: f32,
@@ -57,7 +53,6 @@ pub enum Reason {
     },
     /// It is in an exclude zone.
     InsideZone {
-        /// That zone.
         zone: u8,
         /// What would have been enough there.
         threshold: Option<f32>,
@@ -67,7 +62,6 @@ pub enum Reason {
 /// A detection that is not shown, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropped {
-    /// What was found.
     pub detection: Detection,
     /// Why it is not shown.
     pub reason: Reason,
@@ -117,9 +111,9 @@ impl Dropped {
             Reason::BelowConfidence { threshold, whose } => {
                 let below = below(score, threshold);
                 let (kind, of) = match whose {
-                    Whose::All => ("below_confidence", String::new()),
-                    Whose::Label => ("below_label_confidence", format!(" of {label}")),
-                    Whose::Zone(zone) => {
+                    ThresholdSource::All => ("below_confidence", String::new()),
+                    ThresholdSource::Label => ("below_label_confidence", format!(" of {label}")),
+                    ThresholdSource::Zone(zone) => {
                         ("below_zone_confidence", format!(" of zone \"{}\"", name(settings, zone)))
                     }
                 };
@@ -128,7 +122,7 @@ impl Dropped {
                     "threshold": rounded(threshold),
                     "text": format!("below confidence{of}: {below}"),
                 });
-                if let Whose::Zone(zone) = whose {
+                if let ThresholdSource::Zone(zone) = whose {
                     value["zone"] = json!(name(settings, zone));
                 }
                 value

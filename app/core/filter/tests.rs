@@ -23,8 +23,8 @@ fn detection(class: u32, score: f32, rect: [f32; 4]) -> Detection {
 
 /// Names of the zones, or kind and text of the reason.
 fn judged(filter: &Filter, detection: Detection) -> Result<Vec<String>, (String, String)> {
-    let found = Findings { detections: vec![detection], ..Findings::default() };
-    let mut sorted = Sorted::default();
+    let found = Predictions { detections: vec![detection], ..Predictions::default() };
+    let mut sorted = FilterResult::default();
     filter.run(&found, &mut sorted);
     assert_eq!(sorted.kept.len() + sorted.dropped.len(), 1);
     match sorted.dropped.first() {
@@ -185,8 +185,8 @@ fn what_is_told_is_bounded_and_begins_with_what_nms_suppressed() {
     detections.extend((0..80).map(|i| low(0.4 - i as f32 / 1000.0)));
     let suppressed =
         [0.8, 0.3, 0.04].map(|score| Suppressed { detection: low(score), score: 0.9, iou: 0.75 });
-    let found = Findings { detections, suppressed: suppressed.to_vec(), ..Findings::default() };
-    let mut sorted = Sorted::default();
+    let found = Predictions { detections, suppressed: suppressed.to_vec(), ..Predictions::default() };
+    let mut sorted = FilterResult::default();
     filter.run(&found, &mut sorted);
     assert_eq!((sorted.kept.len(), sorted.zones.len()), (1, 1));
     assert_eq!(sorted.dropped.len(), 2 + DROPPED_LIMIT, "what is below the floor is not told");

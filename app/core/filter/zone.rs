@@ -9,7 +9,6 @@ use crate::vision::geometry::Rect;
 pub struct Zone {
     /// Whether it is in use.
     pub on: bool,
-    /// What it does.
     pub kind: ZoneKind,
     polygon: Polygon,
     anchor: Anchor,

@@ -65,9 +65,7 @@ pub(super) struct Axis {
     pub scale: f64,
     /// Output samples.
     pub outputs: usize,
-    /// Samples there are.
     pub samples: usize,
-    /// The filter.
     pub filter: Filter,
 }
 
@@ -168,7 +166,7 @@ fn average_cut(weight: u16) -> u32 {
 
 impl RowTable {
     /// The table of an axis.
-    pub fn new(axis: &Axis) -> Self {
+    pub(super) fn new(axis: &Axis) -> Self {
         let mut table = Self { spans: Vec::with_capacity(axis.outputs), weights: Vec::new() };
         for index in 0..axis.outputs {
             let (first, weights) = quantised(&axis.window(index), ROW_BITS);
@@ -183,7 +181,7 @@ impl RowTable {
     }
 
     /// The source rows of output row `index`; no rows beyond the last.
-    pub fn row(&self, index: usize) -> RowTaps<'_> {
+    pub(super) fn row(&self, index: usize) -> RowTaps<'_> {
         let RowSpan { first, weights, cut } = self.spans.get(index).cloned().unwrap_or_default();
         RowTaps { first, weights: self.weights.get(weights).unwrap_or_default(), cut }
     }
@@ -208,7 +206,7 @@ pub(super) struct ColumnTable {
 
 impl ColumnTable {
     /// The table of an axis.
-    pub fn new(axis: &Axis) -> Self {
+    pub(super) fn new(axis: &Axis) -> Self {
         let windows: Vec<_> = (0..axis.outputs).map(|i| quantised(&axis.window(i), COLUMN_BITS)).collect();
         let first = windows.iter().map(|(first, _)| *first).min().unwrap_or(0);
         let end = windows.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);

@@ -92,7 +92,12 @@ struct ComponentRow {
 
 impl Scaler {
     /// Prepares tables and rows for `components` of frames of `layout`.
-    pub fn new(layout: &FrameLayout, components: &[Component], grid: &Grid, resample: Resample) -> Self {
+    pub(super) fn new(
+        layout: &FrameLayout,
+        components: &[Component],
+        grid: &Grid,
+        resample: Resample,
+    ) -> Self {
         let mut scaler =
             Self { columns: [None, None], rows: [None, None], planes: Vec::new(), components: Vec::new() };
         let filter = resample.filter(grid.step.0.min(grid.step.1));
@@ -149,7 +154,7 @@ impl Scaler {
     }
 
     /// Scales output row `index` of all components.
-    pub fn run(&mut self, planes: &Planes, index: usize) {
+    pub(super) fn run(&mut self, planes: &Planes, index: usize) {
         for row in &mut self.planes {
             let Some(table) = self.rows.get(row.sub_y - 1).and_then(Option::as_ref) else { continue };
             let taps = table.row(index);
@@ -177,7 +182,7 @@ impl Scaler {
 
     /// The row of component `index` that [`Scaler::run`] has made, at least as long as the grid is
     /// wide. Empty where there is no such component.
-    pub fn row(&self, index: usize) -> &[i16] {
+    pub(super) fn row(&self, index: usize) -> &[i16] {
         let Some(component) = self.components.get(index) else { return &[] };
         if !component.scaled.is_empty() {
             &component.scaled

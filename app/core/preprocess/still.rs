@@ -109,7 +109,7 @@ pub(super) struct StillScaler {
 
 impl StillScaler {
     /// For pictures of `size` (columns, rows) that go where `mapping` says.
-    pub fn new(size: (usize, usize), mapping: &Mapping) -> Self {
+    pub(super) fn new(size: (usize, usize), mapping: &Mapping) -> Self {
         let shown = &mapping.source;
         let (across, down) =
             (Part::new(shown.left, shown.right, size.0), Part::new(shown.top, shown.bottom, size.1));
@@ -129,7 +129,7 @@ impl StillScaler {
     }
 
     /// Makes the first pass over a picture. `pixels` has R G B rows `pitch` bytes apart.
-    pub fn load(&mut self, pixels: &[u8], pitch: usize) {
+    pub(super) fn load(&mut self, pixels: &[u8], pitch: usize) {
         if self.rows_first {
             let needed = self.columns.range();
             let (start, bytes) = (needed.start * 3, needed.len() * 3);
@@ -147,7 +147,7 @@ impl StillScaler {
     }
 
     /// One output row, R G B bytes.
-    pub fn row(&mut self, index: usize) -> &[u8] {
+    pub(super) fn row(&mut self, index: usize) -> &[u8] {
         if self.rows_first {
             let needed = self.columns.range();
             let bytes = needed.len() * 3;

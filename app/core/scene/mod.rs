@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::base::clock::milliseconds;
 use crate::base::time::{timestamp, unix_milliseconds};
-use crate::filter::Sorted;
+use crate::filter::FilterResult;
 use crate::filter::reason::{names, rounded};
 use crate::model::labels::Labels;
 use crate::settings::Settings;
@@ -46,7 +46,7 @@ pub struct Scene {
     /// Columns and rows on a screen with square pixels.
     pub display: (usize, usize),
     /// Detections kept and dropped, normalised to the frame.
-    pub sorted: Sorted,
+    pub sorted: FilterResult,
     /// The settings that they were sorted with.
     pub settings: Arc<Settings>,
     /// Classes of the whole picture, best first, where the model is a classifier.
@@ -78,7 +78,7 @@ impl Scene {
             pts: frame.pts,
             size: (frame.layout.width, frame.layout.height),
             display: (width.round() as usize, height.round() as usize),
-            sorted: Sorted::default(),
+            sorted: FilterResult::default(),
             settings,
             classes: Vec::new(),
             mask: Mask::default(),
@@ -114,7 +114,7 @@ impl Scene {
 
     /// The scene as JSON.
     pub fn to_json(&self) -> Value {
-        let Sorted { kept, zones, dropped } = &self.sorted;
+        let FilterResult { kept, zones, dropped } = &self.sorted;
         let observations = kept.iter().zip(zones).map(|(detection, zones)| {
             let mut value = self.observation(detection);
             value["zones"] = json!(names(&self.settings, *zones));

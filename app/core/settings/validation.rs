@@ -69,7 +69,7 @@ fn members(schema: &Value) -> (impl Iterator<Item = (&String, &Value)>, Option<&
 ///
 /// # Errors
 /// `Kind::Usage` with the path and the value of the first thing that is wrong.
-pub fn check(schema: &Value, value: &Value, path: &mut String) -> Result<()> {
+pub(super) fn check(schema: &Value, value: &Value, path: &mut String) -> Result<()> {
     let must = |path: &str, what: &str| {
         let path = if path.is_empty() { "settings" } else { path };
         wrong(format!("{path} must {what}, not {}", shown(value)))
@@ -146,7 +146,7 @@ fn check_members(schema: &Value, values: &Map<String, Value>, path: &mut String)
 }
 
 /// Adds what a checked value leaves out: the members in the order of the schema, then those that are not understood.
-pub fn complete(schema: &Value, value: Value) -> Value {
+pub(super) fn complete(schema: &Value, value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(|value| complete(&schema["items"], value)).collect(),
         Value::Object(mut values) => {
@@ -167,7 +167,7 @@ pub fn complete(schema: &Value, value: Value) -> Value {
 }
 
 /// The paths of members that are not understood.
-pub fn unknown(schema: &Value, value: &Value, path: &mut String, into: &mut Vec<String>) {
+pub(super) fn unknown(schema: &Value, value: &Value, path: &mut String, into: &mut Vec<String>) {
     match value {
         Value::Array(items) if schema.get("items").is_some() => {
             for (index, value) in items.iter().enumerate() {

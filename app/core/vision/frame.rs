@@ -291,7 +291,6 @@ pub struct Frame {
     pub still: bool,
     /// What the pixels are.
     pub layout: FrameLayout,
-    /// The pixels.
     pub pixels: Box<dyn Pixels>,
 }
 

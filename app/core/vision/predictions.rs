@@ -114,7 +114,6 @@ pub const SUPPRESSED_LIMIT: usize = 20;
 /// An object that NMS took for a worse view of another one of its class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suppressed {
-    /// What was found.
     pub detection: Detection,
     /// The other one's score.
     pub score: f32,
@@ -125,7 +124,7 @@ pub struct Suppressed {
 /// All that a model found in one frame. Which of the three (objects, classes, mask) is filled depends on the model's
 /// head.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Findings {
+pub struct Predictions {
     /// Objects, best first.
     pub detections: Vec<Detection>,
     /// Objects that were suppressed, best first, at most [`SUPPRESSED_LIMIT`]; none where NMS is inside the model.
@@ -136,7 +135,7 @@ pub struct Findings {
     pub mask: Mask,
 }
 
-impl Findings {
+impl Predictions {
     /// Empties everything and keeps the memory.
     pub fn clear(&mut self) {
         self.detections.clear();

@@ -102,8 +102,6 @@ impl fmt::Display for TensorInfo {
 /// Inputs and outputs of a model, in the file's order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signature {
-    /// Inputs.
     pub inputs: Vec<TensorInfo>,
-    /// Outputs.
     pub outputs: Vec<TensorInfo>,
 }

@@ -27,7 +27,6 @@ pub enum Figure {
     Car(Car),
     /// A bus or coach.
     Bus(Bus),
-    /// A dog.
     Dog(Dog),
 }
 

@@ -11,7 +11,6 @@ use crate::sketch::{Colour, Sketch};
 pub enum Pose {
     /// It moves on its feet.
     Walking,
-    /// It stands.
     Standing,
     /// It sits on a bicycle and pedals.
     Riding,

@@ -43,7 +43,6 @@ pub struct Entry {
     pub name: String,
     /// One line about it.
     pub title: String,
-    /// What it does.
     pub task: Task,
     /// Its head, as `Head::name` has it; absent where the file is compiled and its outputs are not
     /// known.
@@ -206,7 +205,6 @@ pub fn hex(bytes: &[u8]) -> String {
 pub struct Catalogue {
     /// The name of the model that is used where none is given.
     pub default: String,
-    /// The models.
     pub models: Vec<Entry>,
 }
 

@@ -39,7 +39,6 @@ impl Wish {
 /// A camera with the chip on which a model was not measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unmeasured {
-    /// The camera.
     pub camera: String,
     /// How many times as long other models take on it as on a camera on which this one was measured: the
     /// least and the most. `None` where no model was measured on both.

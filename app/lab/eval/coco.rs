@@ -22,13 +22,11 @@ const AT_75: usize = 5;
 /// The sizes of objects that are measured apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// All of them.
     All,
     /// Less than 32×32 pixels.
     Small,
     /// Up to 96×96 pixels.
     Medium,
-    /// Larger.
     Large,
 }
 

@@ -62,7 +62,6 @@ impl Tally {
 /// Where many values lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// Their mean.
     pub mean: f64,
     /// The mean of their absolute values.
     pub mean_absolute: f64,
@@ -127,7 +126,6 @@ pub struct Comparison {
     pub only_b: Vec<String>,
     /// All objects.
     pub all: Tally,
-    /// By label.
     pub labels: BTreeMap<String, Tally>,
     /// By picture, in A's order.
     pub pictures: Vec<(String, Tally)>,
@@ -310,7 +308,7 @@ mod tests {
     use spotter_core::model::labels::Labels;
     use spotter_core::vision::detection::Detection;
     use spotter_core::vision::geometry::Rect;
-    use spotter_core::vision::predictions::{ClassScore, Findings};
+    use spotter_core::vision::predictions::{ClassScore, Predictions};
 
     const LIMITS: Limits = Limits { confidence: 0.3, iou: 0.5 };
 
@@ -324,7 +322,7 @@ mod tests {
                 rect: Rect::new(*left, 0.0, left + 0.5, 1.0),
             })
             .collect();
-        let findings = Findings { detections, ..Findings::default() };
+        let findings = Predictions { detections, ..Predictions::default() };
         Answer::new(file, &findings, &Labels::built_in("voc-20").unwrap())
     }
 
@@ -374,7 +372,7 @@ mod tests {
         let tv = |labels: &Labels, name: &str| {
             let rect = Rect::new(0.0, 0.0, 0.5, 0.5);
             let detections = vec![Detection { class: labels.class(name).unwrap(), score: 0.9, rect }];
-            Answer::new("x.jpg", &Findings { detections, ..Findings::default() }, labels)
+            Answer::new("x.jpg", &Predictions { detections, ..Predictions::default() }, labels)
         };
         let voc = Labels::built_in("voc-20").unwrap();
         let comparison = compare(&[tv(&voc, "tvmonitor")], &[tv(&coco, "tv")], &LIMITS).unwrap();
@@ -415,7 +413,7 @@ mod tests {
         let labels = Labels::built_in("coco-80").unwrap();
         let answer = |classes: [u32; 5]| {
             let classes = classes.iter().map(|class| ClassScore { class: *class, score: 0.5 }).collect();
-            Answer::new("a", &Findings { classes, ..Findings::default() }, &labels)
+            Answer::new("a", &Predictions { classes, ..Predictions::default() }, &labels)
         };
         let compared = |a, b| compare(&[answer(a)], &[answer(b)], &LIMITS).unwrap();
         let same = compared([1, 2, 3, 4, 5], [1, 5, 4, 3, 2]);

@@ -62,7 +62,6 @@ pub struct CompareReport<'a> {
     pub sides: [Side; 2],
     /// What made a pair.
     pub limits: Limits,
-    /// The figures.
     pub comparison: &'a Comparison,
 }
 

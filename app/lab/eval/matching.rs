@@ -21,7 +21,6 @@ pub struct Truth {
     pub image: usize,
     /// Place of the category in the order of the categories' ids.
     pub category: usize,
-    /// Where it is.
     pub bbox: Bbox,
     /// Square pixels: of its outline where the annotation has one, so it may be less than the box's.
     pub area: f64,
@@ -36,7 +35,6 @@ pub struct Found {
     pub image: usize,
     /// Place of the category in the order of the categories' ids.
     pub category: usize,
-    /// Where it is.
     pub bbox: Bbox,
     /// How sure the model is.
     pub score: f64,

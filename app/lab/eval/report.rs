@@ -63,7 +63,6 @@ fn rounded(value: Option<f64>) -> Option<f64> {
 pub struct DetectionReport<'a> {
     /// What was evaluated.
     pub run: Run,
-    /// The figures.
     pub evaluation: &'a Evaluation,
     /// Names of the categories, in the order of the figures.
     pub categories: &'a [String],
@@ -237,14 +236,12 @@ impl fmt::Display for DetectionReport<'_> {
 pub struct ClassificationReport<'a> {
     /// What was evaluated.
     pub run: Run,
-    /// The figures.
     pub accuracy: &'a Accuracy,
     /// Names of the model's classes.
     pub labels: &'a Labels,
 }
 
 impl ClassificationReport<'_> {
-    /// All figures.
     pub fn json(&self) -> Value {
         let mut report = self.run.json("classification");
         let figures = json!({

@@ -15,7 +15,7 @@ use super::files::read_file;
 use spotter_core::base::error::{Error, Kind, Result};
 use spotter_core::model::labels::Labels;
 use spotter_core::vision::geometry::Rect;
-use spotter_core::vision::predictions::Findings;
+use spotter_core::vision::predictions::Predictions;
 
 /// The number of the format, which stands first in the file.
 const VERSION: u32 = 1;
@@ -64,11 +64,9 @@ pub struct Sides {
 pub struct Object {
     /// The model's own class index.
     pub class: u32,
-    /// Its name.
     pub label: String,
     /// 0..=1.
     pub score: f32,
-    /// Where.
     #[serde(rename = "box")]
     sides: Sides,
 }
@@ -86,7 +84,6 @@ impl Object {
 pub struct Ranked {
     /// The model's own class index.
     pub class: u32,
-    /// Its name.
     pub label: String,
     /// 0..=1.
     pub score: f32,
@@ -109,7 +106,7 @@ pub struct Answer {
 
 impl Answer {
     /// The findings of a model in one picture, with names.
-    pub fn new(file: &str, findings: &Findings, labels: &Labels) -> Self {
+    pub fn new(file: &str, findings: &Predictions, labels: &Labels) -> Self {
         let named = |class: u32| labels.name(class).to_owned();
         let objects = findings.detections.iter().map(|d| {
             let Rect { left, top, right, bottom } = d.rect;
@@ -320,7 +317,7 @@ mod tests {
     fn answer(file: &str) -> Answer {
         let detections = vec![Detection { class: 1, score: 0.3, rect: Rect::new(0.1, 0.2, 0.7, 1.0) }; 2];
         let classes = vec![ClassScore { class: 0, score: 1.0 / 3.0 }];
-        let findings = Findings { detections, classes, ..Findings::default() };
+        let findings = Predictions { detections, classes, ..Predictions::default() };
         Answer::new(file, &findings, &Labels::numbers(Some(3)))
     }
 

@@ -13,7 +13,6 @@ pub struct Links<'a> {
     readers: Vec<Vec<usize>>,
 }
 
-/// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Window height.

@@ -58,11 +58,8 @@ pub struct Report {
     pub task: Option<Task>,
     /// Why the head is not known.
     pub head_reason: Option<String>,
-    /// Inputs.
     pub inputs: Vec<TensorInfo>,
-    /// Outputs.
     pub outputs: Vec<TensorInfo>,
-    /// Number of classes.
     pub classes: Option<usize>,
     /// Where labels come from, and the first ones.
     pub labels: Option<Labels>,
@@ -78,7 +75,6 @@ pub struct Report {
     pub custom_ops: Vec<String>,
     /// The operators one by one.
     pub layers: Vec<Layer>,
-    /// Signatures.
     pub signatures: Vec<graph::SignatureDef>,
     /// Metadata entries and their sizes.
     pub metadata: Vec<(String, usize)>,
@@ -96,7 +92,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub fn into(file: &ModelFile) -> Result<Self> {
+    pub(super) fn into(file: &ModelFile) -> Result<Self> {
         let graph = match file.cavalry {
             Some(_) => None,
             None => Some(Graph::read(&file.name, &file.bytes)?),

@@ -12,7 +12,7 @@ pub(crate) struct TestGraph {
 
 impl TestGraph {
     /// An int8 picture as the input.
-    pub fn picture(height: usize, width: usize, channels: usize) -> Self {
+    pub(crate) fn picture(height: usize, width: usize, channels: usize) -> Self {
         let mut new = Self { graph: Graph { subgraphs: 1, ..Graph::default() }, last: 0 };
         let input = new.tensor(&[1, height, width, channels], DataType::I8);
         new.graph.inputs.push(input);
@@ -20,23 +20,23 @@ impl TestGraph {
     }
 
     /// The graph, its last tensor the output.
-    pub fn finish(mut self) -> Graph {
+    pub(crate) fn finish(mut self) -> Graph {
         self.graph.outputs.push(self.last);
         self.graph
     }
 
     /// The tensor that the next layer reads.
-    pub fn last(&self) -> usize {
+    pub(crate) fn last(&self) -> usize {
         self.last
     }
 
     /// Goes on from an earlier tensor.
-    pub fn back_to(&mut self, tensor: usize) {
+    pub(crate) fn back_to(&mut self, tensor: usize) {
         self.last = tensor;
     }
 
     /// A tensor that is computed.
-    pub fn tensor(&mut self, shape: &[usize], dtype: DataType) -> usize {
+    pub(crate) fn tensor(&mut self, shape: &[usize], dtype: DataType) -> usize {
         let scales = match dtype {
             DataType::U8 | DataType::I8 => {
                 Some(Scales { scales: vec![1.0 / 256.0], zero_points: vec![-128], axis: 0 })
@@ -56,7 +56,7 @@ impl TestGraph {
     }
 
     /// A tensor that the file holds.
-    pub fn constant(&mut self, shape: &[usize], dtype: DataType) -> usize {
+    pub(crate) fn constant(&mut self, shape: &[usize], dtype: DataType) -> usize {
         let index = self.tensor(shape, dtype);
         let tensor = &mut self.graph.tensors[index];
         tensor.bytes = tensor.elements().saturating_mul(dtype.size()).max(1);
@@ -65,7 +65,7 @@ impl TestGraph {
     }
 
     /// An operator on given tensors.
-    pub fn operator(&mut self, name: &str, inputs: &[usize], outputs: &[usize]) -> usize {
+    pub(crate) fn operator(&mut self, name: &str, inputs: &[usize], outputs: &[usize]) -> usize {
         self.graph.operators.push(Operator {
             name: name.to_string(),
             custom: false,
@@ -78,7 +78,7 @@ impl TestGraph {
     }
 
     /// The options of the operator added last.
-    pub fn options(&mut self) -> &mut Options {
+    pub(crate) fn options(&mut self) -> &mut Options {
         &mut self.graph.operators.last_mut().unwrap().options
     }
 
@@ -103,19 +103,19 @@ impl TestGraph {
     }
 
     /// A convolution; returns its output.
-    pub fn conv(&mut self, kernel: usize, stride: usize, out: usize) -> usize {
+    pub(crate) fn conv(&mut self, kernel: usize, stride: usize, out: usize) -> usize {
         let channels = self.shape()[3];
         self.windowed("CONV_2D", [out, kernel, kernel, channels], stride, out)
     }
 
     /// A depthwise convolution; returns its output.
-    pub fn depthwise(&mut self, kernel: usize, stride: usize) -> usize {
+    pub(crate) fn depthwise(&mut self, kernel: usize, stride: usize) -> usize {
         let channels = self.shape()[3];
         self.windowed("DEPTHWISE_CONV_2D", [1, kernel, kernel, channels], stride, channels)
     }
 
     /// An operator with one input that keeps the shape; returns its output.
-    pub fn same(&mut self, name: &str) -> usize {
+    pub(crate) fn same(&mut self, name: &str) -> usize {
         let (input, shape) = (self.last, self.shape());
         let output = self.tensor(&shape, DataType::I8);
         self.operator(name, &[input], &[output]);
@@ -123,7 +123,7 @@ impl TestGraph {
     }
 
     /// The sum, product or so of the last tensor and another one; returns its output.
-    pub fn join(&mut self, name: &str, other: usize) -> usize {
+    pub(crate) fn join(&mut self, name: &str, other: usize) -> usize {
         let (input, shape) = (self.last, self.shape());
         let output = self.tensor(&shape, DataType::I8);
         self.operator(name, &[input, other], &[output]);
@@ -131,7 +131,7 @@ impl TestGraph {
     }
 
     /// Joins along the channels; returns its output.
-    pub fn concatenation(&mut self, tensors: &[usize]) -> usize {
+    pub(crate) fn concatenation(&mut self, tensors: &[usize]) -> usize {
         let [batch, height, width, _] = self.shape();
         let channels = tensors.iter().map(|t| self.graph.tensors[*t].shape[3]).sum();
         let output = self.tensor(&[batch, height, width, channels], DataType::I8);
@@ -141,7 +141,7 @@ impl TestGraph {
     }
 
     /// A pool; returns its output.
-    pub fn pool(&mut self, name: &str, window: usize, stride: usize) -> usize {
+    pub(crate) fn pool(&mut self, name: &str, window: usize, stride: usize) -> usize {
         let [batch, height, width, channels] = self.shape();
         let input = self.last;
         let shape = [batch, height.div_ceil(stride), width.div_ceil(stride), channels];
@@ -154,7 +154,13 @@ impl TestGraph {
     }
 
     /// Expand, depthwise, project, and the sum where shapes allow it; returns its output.
-    pub fn inverted_residual(&mut self, ratio: usize, kernel: usize, stride: usize, out: usize) -> usize {
+    pub(crate) fn inverted_residual(
+        &mut self,
+        ratio: usize,
+        kernel: usize,
+        stride: usize,
+        out: usize,
+    ) -> usize {
         let (input, channels) = (self.last, self.shape()[3]);
         if ratio > 1 {
             self.conv(1, 1, channels * ratio);

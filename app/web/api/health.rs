@@ -63,7 +63,7 @@ mod tests {
     use crate::capture::supervisor::SourceState;
     use crate::detect::model_info::ModelInfo;
     use crate::live::status::SourceInfo;
-    use crate::live::watchdog::Worker;
+    use crate::live::watchdog::WatchedThread;
     use crate::settings::Overrides;
     use crate::settings::shared::SharedSettings;
 
@@ -78,11 +78,11 @@ mod tests {
         context.status.set_source(SourceState::Live { detail: None });
         context.stats.inferred.fetch_add(1, Ordering::Relaxed);
         assert!(context.is_detecting());
-        context.heartbeats.beat(Worker::Inference);
+        context.heartbeats.beat(WatchedThread::Inference);
         assert_eq!(trouble(&context), None);
         // A thread that was alive two minutes ago.
         context.heartbeats =
-            crate::live::watchdog::tests::silent_for(Duration::from_secs(120), Worker::Inference);
+            crate::live::watchdog::tests::silent_for(Duration::from_secs(120), WatchedThread::Inference);
         let why = trouble(&context).unwrap();
         assert!(why.starts_with("the inference thread has given no sign of life for 12"), "{why}");
         let reply = answer(&context, Some(why));

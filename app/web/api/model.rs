@@ -8,7 +8,7 @@ use tiny_http::Request;
 use crate::base::error::{Error, Kind, Result};
 use crate::base::text::count;
 use crate::live::model_choice::Upload;
-use crate::live::model_switch::Wanted;
+use crate::live::model_switch::SwitchRequest;
 use crate::model::catalogue::store::UNVERIFIED;
 use crate::vision::geometry::Fit;
 use crate::web::http::body;
@@ -81,7 +81,7 @@ fn received(request: &mut Request) -> Result<Option<Vec<u8>>> {
 
 /// What a request asks for: a form with the files `model`, `description` and `labels`, the model file itself,
 /// or JSON with a catalogue name.
-pub fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(Wanted, Option<Fit>)> {
+pub fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(SwitchRequest, Option<Fit>)> {
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let fit = |text: &str| text.parse::<Fit>().map_err(|text| Error::new(Kind::Usage, text));
     let in_query = parameter(query, "fit").map(|text| fit(&text)).transpose()?;
@@ -101,12 +101,12 @@ pub fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(Wanted,
         // Whatever else it is called: the file says what it is.
         _ => {
             let name = parameter(query, "name").unwrap_or_else(|| "model.tflite".to_owned());
-            Ok((Wanted::Upload(Upload { name, model: body, ..Upload::default() }), in_query))
+            Ok((SwitchRequest::Upload(Upload { name, model: body, ..Upload::default() }), in_query))
         }
     }
 }
 
-fn from_json(body: &[u8]) -> Result<(Wanted, Option<String>)> {
+fn from_json(body: &[u8]) -> Result<(SwitchRequest, Option<String>)> {
     let wrong = |text: String| Error::new(Kind::Usage, text);
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| wrong(format!("the request's body is no JSON: {error}")))?;
@@ -137,10 +137,10 @@ fn from_json(body: &[u8]) -> Result<(Wanted, Option<String>)> {
         }
     }
     let name = name.ok_or_else(|| wrong("the field model is missing: a name from the catalogue".into()))?;
-    Ok((Wanted::Catalogue { name, accepted }, fit))
+    Ok((SwitchRequest::Catalogue { name, accepted }, fit))
 }
 
-fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)> {
+fn from_form(content_type: &str, body: &[u8]) -> Result<(SwitchRequest, Option<String>)> {
     let (mut model, mut labels, mut description, mut name, mut fit) = (None, None, None, None, None);
     let mut accepted = Vec::new();
     let text = |data: &[u8]| String::from_utf8_lossy(data).trim().to_owned();
@@ -168,9 +168,9 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(Wanted, Option<String>)
     match (model, name) {
         (Some(field), name) => {
             let name = name.or_else(|| field.file_name.map(str::to_owned)).unwrap_or_default();
-            Ok((Wanted::Upload(Upload { name, model: field.data.to_vec(), labels, description }), fit))
+            Ok((SwitchRequest::Upload(Upload { name, model: field.data.to_vec(), labels, description }), fit))
         }
-        (None, Some(name)) => Ok((Wanted::Catalogue { name, accepted }, fit)),
+        (None, Some(name)) => Ok((SwitchRequest::Catalogue { name, accepted }, fit)),
         (None, None) if description.is_some() => {
             let text = "the form has a description but no file \"model\"; send the .bin file that it describes there";
             Err(Error::new(Kind::Usage, text))
@@ -204,7 +204,7 @@ mod tests {
             labels: labels.map(|l| l.as_bytes().to_vec()),
             description: None,
         };
-        let upload = |name: &str, labels: Option<&str>| Wanted::Upload(sent(name, labels));
+        let upload = |name: &str, labels: Option<&str>| SwitchRequest::Upload(sent(name, labels));
         let (kind, body) = form(&[
             ("model", Some("m.tflite"), "TFL3"),
             ("labels", Some("l"), "a\nb"),
@@ -215,20 +215,21 @@ mod tests {
             form(&[("model", Some("m.tflite"), "TFL3"), ("labels", Some(""), ""), ("name", None, "n")]);
         assert_eq!(wanted(&kind, "fit=stretch", body).unwrap(), (upload("n", None), Some(Fit::Stretch)));
         let (kind, body) = form(&[("description", Some("m.json"), "{}"), ("model", Some("m.bin"), "TFL3")]);
-        let described = Wanted::Upload(Upload { description: Some(b"{}".to_vec()), ..sent("m.bin", None) });
+        let described =
+            SwitchRequest::Upload(Upload { description: Some(b"{}".to_vec()), ..sent("m.bin", None) });
         assert_eq!(wanted(&kind, "", body).unwrap(), (described, None));
         let raw = wanted("application/octet-stream", "name=my%20model.tflite", b"TFL3".to_vec());
         assert_eq!(raw.unwrap(), (upload("my model.tflite", None), None));
-        let listed = Wanted::Catalogue { name: "x".into(), accepted: vec!["AGPL-3.0".into()] };
+        let listed = SwitchRequest::Catalogue { name: "x".into(), accepted: vec!["AGPL-3.0".into()] };
         let json = br#"{"model": "x", "accept_license": "AGPL-3.0", "fit": "letterbox"}"#.to_vec();
         let found = wanted("application/json; charset=utf-8", "", json).unwrap();
         assert_eq!(found, (listed.clone(), Some(Fit::Letterbox)));
-        let trusted = Wanted::Catalogue { name: "x".into(), accepted: vec![UNVERIFIED.into()] };
+        let trusted = SwitchRequest::Catalogue { name: "x".into(), accepted: vec![UNVERIFIED.into()] };
         for (body, wish) in [
             (r#"{"model": "x", "accept_unverified": true}"#, trusted.clone()),
             (
                 r#"{"model": "x", "accept_unverified": false}"#,
-                Wanted::Catalogue { name: "x".into(), accepted: vec![] },
+                SwitchRequest::Catalogue { name: "x".into(), accepted: vec![] },
             ),
         ] {
             assert_eq!(wanted("application/json", "", body.into()).unwrap(), (wish, None));

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use md5::{Digest, Md5};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-pub const PASSWORD: &str = "right horse";
+pub(crate) const PASSWORD: &str = "right horse";
 const REALM: &str = "AXIS_ACCC8E000000";
 
 /// How the camera asks for the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asks {
+pub(crate) enum Asks {
     Digest,
     Basic,
     /// Both, Basic first: the stronger is to be taken.
@@ -21,7 +21,7 @@ pub enum Asks {
 }
 
 /// What the camera does and what it was asked.
-pub struct State {
+pub(crate) struct State {
     pub asks: Asks,
     pub architecture: &'static str,
     pub version: &'static str,
@@ -45,14 +45,14 @@ pub struct State {
     counts: Vec<String>,
 }
 
-pub struct Fake {
+pub(crate) struct Fake {
     pub state: Arc<Mutex<State>>,
     pub port: u16,
     /// Of the certificate, with TLS.
     pub fingerprint: String,
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -61,7 +61,7 @@ fn md5(text: &str) -> String {
 }
 
 impl Fake {
-    pub fn start(tls: bool) -> Self {
+    pub(crate) fn start(tls: bool) -> Self {
         let state = Arc::new(Mutex::new(State {
             asks: Asks::Digest,
             architecture: "aarch64",
@@ -97,11 +97,11 @@ impl Fake {
         Self { state, port, fingerprint }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         let scheme = if self.fingerprint.is_empty() { "http" } else { "https" };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }

@@ -11,7 +11,7 @@ use spotter::backend::larod::LoadRequest;
 use spotter::backend::larod::engine::LarodService;
 use spotter::backend::larod::ledger::Ledger;
 use spotter::backend::larod::map::Map;
-use spotter::backend::larod::service::{Service, Task};
+use spotter::backend::larod::service::{Service, WorkerTask};
 use spotter::backend::larod::session::Side;
 use spotter::backend::larod::sys::{Api, Opaque};
 use spotter::base::clock::SystemClock;
@@ -48,7 +48,7 @@ fn a_hundred_times(arrays: &str, buffers: &str) {
     let before = open();
     for round in 0..100 {
         let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
-        engine.run(Task::Own).unwrap();
+        engine.run(WorkerTask::Own).unwrap();
         // The ports last longer than what they belong to, as where another thread has them.
         drop(engine);
         assert!(!ports.outputs.is_empty());
@@ -59,7 +59,7 @@ fn a_hundred_times(arrays: &str, buffers: &str) {
     for round in 0..100 {
         let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
         camera.bench.faults("larod crash run");
-        assert_eq!(code(engine.run(Task::Own)), sys::ERROR_CONNECTION);
+        assert_eq!(code(engine.run(WorkerTask::Own)), sys::ERROR_CONNECTION);
         camera.bench.faults("");
         drop((engine, ports));
         assert_eq!(open(), before, "{arrays}, {buffers}: after connection {round}");
@@ -113,7 +113,7 @@ fn the_cheapest_memory_is_asked_for_first() {
         let camera = camera(chip);
         let service = service(&camera, device);
         let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
-        engine.run(Task::Own).unwrap();
+        engine.run(WorkerTask::Own).unwrap();
         assert_eq!(ports.input.is_dma_buf(), dma, "{device}");
         assert!(ports.outputs.iter().all(|port| !port.memory.is_dma_buf()), "{device}");
     }
@@ -186,7 +186,7 @@ fn a_new_tensor_is_as_documented() {
     // "file descriptors set to -1 (invalid) but fd properties will however be set to LAROD_FD_PROP_READWRITE"
     assert_eq!(code(tensors.place(0)), 0);
     let file = file_of("input", &[0; 16]).unwrap();
-    let place = |offset, properties| spotter::backend::larod::session::Place {
+    let place = |offset, properties| spotter::backend::larod::session::TensorMemory {
         fd: std::os::fd::AsRawFd::as_raw_fd(&file),
         offset,
         size: 0,
@@ -214,11 +214,11 @@ fn a_child_under_valgrind() {
     for round in 0..2 * rounds {
         let service = service(&camera, ["google-edge-tpu-tflite", "cpu-tflite"][round % 2]);
         let (mut engine, ports) = service.load(&mut |_| ()).unwrap();
-        engine.run(Task::Own).unwrap();
+        engine.run(WorkerTask::Own).unwrap();
         // Half of the rounds end with another model, half with a lost connection.
         if round >= rounds {
             camera.bench.faults("larod crash run");
-            assert_eq!(code(engine.run(Task::Own)), sys::ERROR_CONNECTION);
+            assert_eq!(code(engine.run(WorkerTask::Own)), sys::ERROR_CONNECTION);
             camera.bench.faults("");
         }
         drop((engine, ports));

@@ -19,7 +19,7 @@ use spotter::preprocess::Preprocessor;
 use spotter::vision::detection::Detection;
 use spotter::vision::frame::{Frame, FrameLayout, Matrix, OwnedPixels, PixelFormat, Pixels, SharedMemory};
 use spotter::vision::geometry::Fit;
-use spotter::vision::predictions::Findings;
+use spotter::vision::predictions::Predictions;
 
 use super::{SSD, camera, find, fitted_detector};
 use crate::common::say;
@@ -140,7 +140,7 @@ fn demo() -> ModelFile {
 }
 
 /// Sure detections of both sides, and how many of them the other side has too: score within 0.1, overlap 0.85.
-fn shared_by(one: &Findings, other: &Findings) -> (usize, usize) {
+fn shared_by(one: &Predictions, other: &Predictions) -> (usize, usize) {
     let (mut all, mut found) = (0, 0);
     for (ours, theirs) in [(one, other), (other, one)] {
         for detection in ours.detections.iter().filter(|detection| detection.score >= 0.5) {
@@ -277,7 +277,7 @@ fn a_device_that_fails_costs_no_detection() {
     let camera = camera("artpec8");
     let capture = Capture::new(3, 3);
     let mut desktop = ready(&demo(), "axis-a8-dlpu-tflite", Fit::Stretch, Preference::Processor);
-    let wanted: Vec<Findings> = (0..3).map(|seq| find(&mut desktop, &capture.frame(seq)).0).collect();
+    let wanted: Vec<Predictions> = (0..3).map(|seq| find(&mut desktop, &capture.frame(seq)).0).collect();
     for before in [0, 2] {
         let mut detector = ready(&demo(), "axis-a8-dlpu-tflite", Fit::Stretch, Preference::Device);
         for seq in 0..before {

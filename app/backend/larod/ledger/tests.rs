@@ -27,8 +27,8 @@ impl Bench {
     }
 
     fn ledger(&self, model: &str, os: Option<&str>) -> Ledger {
-        let memory = Some(Memory::new(self.folder.path(), os));
-        Ledger::new(self.clock.clone(), ("m", model.to_owned()), Form::Tflite, None, memory)
+        let memory = Some(GivenUpFile::new(self.folder.path(), os));
+        Ledger::new(self.clock.clone(), ("m", model.to_owned()), ModelFormat::Tflite, None, memory)
     }
 
     fn pass(&self, seconds: u64) {
@@ -161,7 +161,8 @@ fn each_device_of_the_camera_is_told_with_its_reason() {
     assert_eq!(states, ["runs", "pictures", "refused", "other-models", "unused"]);
     assert!(told[2]["why"].as_str().unwrap().contains("not fully integer"));
     // A device that is named alone is the only one, also where the camera does not list it.
-    let only = Ledger::new(bench.clock.clone(), ("m", "a".into()), Form::Tflite, Some("nowhere"), None);
+    let only =
+        Ledger::new(bench.clock.clone(), ("m", "a".into()), ModelFormat::Tflite, Some("nowhere"), None);
     assert_eq!(only.begin(&listed()), ["nowhere"]);
     only.failed("nowhere", &fault(-9, "this camera has x"));
     assert_eq!((state_of(&only, "nowhere"), state_of(&only, CPU)), ("refused".into(), "spare".into()));

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 /// A job that takes longer is given up with its connection; once one took longer and came back, twice its time, and no
 /// longer than [`LONGEST_PATIENCE`].
-pub const GIVE_UP: Duration = Duration::from_secs(30);
-pub const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const GIVE_UP: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// So many may hang at a time. Each keeps a thread, a connection and the memory of a model.
-pub const HUNG_LIMIT: usize = 3;
+pub(super) const HUNG_LIMIT: usize = 3;
 
 /// Those of this process.
-pub static HUNG: Hung = Hung::new();
+pub(super) static HUNG: Hung = Hung::new();
 
 /// The threads that were left behind and have not come back.
-pub struct Hung {
+pub(super) struct Hung {
     count: AtomicUsize,
     /// The longest time after which one came back, in milliseconds.
     longest: AtomicU64,
@@ -23,22 +23,22 @@ pub struct Hung {
 
 impl Hung {
     /// None so far.
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { count: AtomicUsize::new(0), longest: AtomicU64::new(0) }
     }
 
     /// How many hang now.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
     /// One more is left behind.
-    pub fn add(&self) {
+    pub(super) fn add(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
     /// One has come back after so long. Where it `succeeded` it was only slow, and others may be.
-    pub fn came_back(&self, time: Duration, succeeded: bool) {
+    pub(super) fn came_back(&self, time: Duration, succeeded: bool) {
         self.count.fetch_sub(1, Ordering::AcqRel);
         if succeeded {
             self.longest.fetch_max(time.as_millis().try_into().unwrap_or(u64::MAX), Ordering::AcqRel);
@@ -50,7 +50,7 @@ impl Hung {
     }
 
     /// How long a job may take before it is given up.
-    pub fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let longest = Duration::from_millis(self.longest.load(Ordering::Acquire));
         GIVE_UP.max(longest.saturating_mul(2)).min(LONGEST_PATIENCE)
     }

@@ -64,7 +64,7 @@ impl Service for Script {
 }
 
 impl Engine for Script {
-    fn run(&mut self, _task: Task) -> LarodResult<()> {
+    fn run(&mut self, _task: WorkerTask) -> LarodResult<()> {
         std::thread::sleep(self.time);
         next(&self.runs)
     }
@@ -102,7 +102,7 @@ fn loads_that_fail_are_tried_again_with_growing_waits() {
     let waits: Vec<u128> = clock.waits().iter().map(Duration::as_millis).collect();
     assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000, 5000]);
     assert_eq!(script.loaded.load(Ordering::SeqCst), 10);
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn a_refusal_is_the_end_of_it() {
     let (mut worker, clock) = start(&script);
     let phase = wait(&mut worker, |phase| !matches!(phase, Phase::Loading(_)));
     assert!(matches!(&phase, Phase::Refused(fault) if fault.code == sys::ERROR_LOAD_MODEL), "{phase:?}");
-    assert!(worker.run(Task::Own).unwrap_err().said.contains("not ready"));
+    assert!(worker.run(WorkerTask::Own).unwrap_err().said.contains("not ready"));
     assert_eq!((clock.waits().len(), script.loaded.load(Ordering::SeqCst)), (0, 1));
 }
 
-fn preparation() -> Task {
+fn preparation() -> WorkerTask {
     let conversion = Conversion {
         from: (4, 4),
         from_pitch: 4,
@@ -125,7 +125,7 @@ fn preparation() -> Task {
         planar: false,
         offset: 0,
     };
-    Task::Load("p", conversion)
+    WorkerTask::Load("p", conversion)
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn preparations_that_succeed_do_not_hide_jobs_that_fail() {
     for _ in 0..3 {
         wait(&mut worker, is_ready);
         worker.run(preparation()).unwrap();
-        worker.run(Task::Own).unwrap_err();
+        worker.run(WorkerTask::Own).unwrap_err();
     }
     wait(&mut worker, is_ready);
     let end = Instant::now() + Duration::from_secs(20);
@@ -163,10 +163,10 @@ fn a_run_without_power_is_tried_again_on_the_same_connection() {
     let (mut worker, clock) = start(&script);
     for _ in 0..4 {
         wait(&mut worker, is_ready);
-        assert_eq!(worker.run(Task::Own).unwrap_err().code, -15);
+        assert_eq!(worker.run(WorkerTask::Own).unwrap_err().code, -15);
     }
     wait(&mut worker, is_ready);
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
     assert_eq!(script.loaded.load(Ordering::SeqCst), 1);
     let waits: Vec<u128> = clock.waits().iter().map(Duration::as_millis).collect();
     assert_eq!(waits, [250, 500, 1000, 2000]);
@@ -177,17 +177,17 @@ fn a_lost_connection_and_jobs_that_keep_failing_load_anew() {
     let script = Script::new(&[], &[-6, 0, -1, -1, -1, 0]);
     let (mut worker, clock) = start(&script);
     wait(&mut worker, is_ready);
-    assert_eq!(worker.run(Task::Own).unwrap_err().code, -6);
+    assert_eq!(worker.run(WorkerTask::Own).unwrap_err().code, -6);
     wait(&mut worker, is_ready);
     assert_eq!(script.loaded.load(Ordering::SeqCst), 2);
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
     for _ in 0..3 {
         wait(&mut worker, is_ready);
-        assert_eq!(worker.run(Task::Own).unwrap_err().code, -1);
+        assert_eq!(worker.run(WorkerTask::Own).unwrap_err().code, -1);
     }
     wait(&mut worker, is_ready);
     assert_eq!(script.loaded.load(Ordering::SeqCst), 3);
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
     // After a success the waits begin anew.
     let waits: Vec<u128> = clock.waits().iter().map(Duration::as_millis).collect();
     assert_eq!(waits, [250, 250, 500, 1000]);
@@ -198,8 +198,8 @@ fn memory_that_does_not_fit_is_no_reason_to_wait() {
     let script = Script::new(&[], &[-12, 0]);
     let (mut worker, clock) = start(&script);
     wait(&mut worker, is_ready);
-    assert_eq!(worker.run(Task::Own).unwrap_err().remedy(), Remedy::OtherInput);
-    worker.run(Task::Own).unwrap();
+    assert_eq!(worker.run(WorkerTask::Own).unwrap_err().remedy(), Remedy::OtherInput);
+    worker.run(WorkerTask::Own).unwrap();
     assert_eq!(clock.waits().len(), 0);
 }
 
@@ -227,7 +227,7 @@ impl Service for Gate {
 struct GateEngine(Gate);
 
 impl Engine for GateEngine {
-    fn run(&mut self, _task: Task) -> LarodResult<()> {
+    fn run(&mut self, _task: WorkerTask) -> LarodResult<()> {
         let gate = &self.0;
         let taken = gate.hangs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if taken.is_err() {
@@ -254,7 +254,7 @@ fn hang(worker: &mut Worker, clock: &Arc<SimulatedClock>, gate: &Gate) -> Fault 
         }
         passing.pass(JOB_LIMIT);
     });
-    let fault = worker.run(Task::Own).unwrap_err();
+    let fault = worker.run(WorkerTask::Own).unwrap_err();
     time.join().unwrap();
     fault
 }
@@ -270,7 +270,7 @@ fn a_job_that_hangs_is_said_and_waited_for() {
     assert!(matches!(worker.look().0, Phase::Failed(why) if why.contains("has not answered for 25 s")));
     gate.open.set();
     wait(&mut worker, is_ready);
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
     // The same connection, and the next one may take longer, because this one did.
     assert_eq!((gate.loaded.load(Ordering::SeqCst), hung.count()), (1, 0));
     assert_eq!(worker.shared.lock().limit, Duration::from_secs(50));
@@ -289,7 +289,7 @@ fn a_job_that_hangs_for_30_s_is_left_behind_and_cleans_up_when_it_comes_back() {
     // A new thread with a connection of its own, while the first one hangs.
     wait(&mut worker, is_ready);
     assert_eq!((gate.loaded.load(Ordering::SeqCst), hung.count()), (2, 1));
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
     // The gate here, and in the worker's service; each engine holds another.
     assert_eq!(Arc::strong_count(&gate.engines), 4);
     gate.open.set();
@@ -298,7 +298,7 @@ fn a_job_that_hangs_for_30_s_is_left_behind_and_cleans_up_when_it_comes_back() {
         assert!(Instant::now() < end, "the thread that hung does not end");
         std::thread::sleep(Duration::from_millis(1));
     }
-    worker.run(Task::Own).unwrap();
+    worker.run(WorkerTask::Own).unwrap();
     // It failed in the end, so it was not slow: the next one that hangs is given up as soon.
     assert_eq!(hung.patience(), GIVE_UP);
 }

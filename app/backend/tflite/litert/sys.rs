@@ -3,6 +3,7 @@
 //! The functions, numbers and layouts are those of `litert/c/*.h` as they are in the file that is accepted. They
 //! change from version to version (creating a model got one more argument between 2.1.2 and 2.1.6), and nothing
 //! in the library tells which ones it has: hence no file is opened but the one whose checksum is known.
+#![allow(unsafe_code, reason = "the border to C")]
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};

@@ -14,13 +14,13 @@ pub(super) struct Candidates {
 
 impl Candidates {
     /// None, with memory for as many as there will ever be.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { list: Vec::with_capacity(GATHERED) }
     }
 
     /// Adds one; `score` is not negative, `index` is row × classes + class.
     #[inline]
-    pub fn push(&mut self, score: f32, index: u32) {
+    pub(super) fn push(&mut self, score: f32, index: u32) {
         if self.list.len() >= GATHERED {
             self.prune();
         }
@@ -28,7 +28,7 @@ impl Candidates {
     }
 
     /// Leaves the best [`MAX_CANDIDATES`], best first, ties in the order of the rows.
-    pub fn rank(&mut self) {
+    pub(super) fn rank(&mut self) {
         self.prune();
         self.list.sort_unstable();
     }

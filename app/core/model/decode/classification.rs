@@ -5,7 +5,7 @@
 use super::codes::Codes;
 use super::{Decoder, Output, Scores, Thresholds, output_at};
 use crate::base::error::{Error, Kind, Result};
-use crate::vision::predictions::{ClassScore, Findings};
+use crate::vision::predictions::{ClassScore, Predictions};
 use crate::vision::tensor::TensorInfo;
 
 /// So many classes are told of.
@@ -39,7 +39,7 @@ pub fn classes(info: &TensorInfo) -> Option<usize> {
 }
 
 impl Decoder for ClassificationDecoder {
-    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
         into.clear();
         let data = output_at(outputs, 0)?.data;
         match &self.codes {

@@ -17,7 +17,7 @@ impl Codes {
     ///
     /// # Errors
     /// [`Kind::Model`] where the output has another type, or bytes and no quantisation.
-    pub fn of(info: &TensorInfo) -> Result<Option<Self>> {
+    pub(super) fn of(info: &TensorInfo) -> Result<Option<Self>> {
         let (flip, lowest) = match info.dtype {
             DataType::F32 => return Ok(None),
             DataType::U8 => (0, 0),
@@ -38,7 +38,7 @@ impl Codes {
     }
 
     /// The real value of a byte as it is in the output.
-    pub fn value(&self, byte: u8) -> f32 {
+    pub(super) fn value(&self, byte: u8) -> f32 {
         self.real[usize::from(byte ^ self.flip)]
     }
 }
@@ -54,12 +54,12 @@ pub(super) enum Elements {
 impl Elements {
     /// # Errors
     /// As [`Codes::of`].
-    pub fn of(info: &TensorInfo) -> Result<Self> {
+    pub(super) fn of(info: &TensorInfo) -> Result<Self> {
         Ok(Codes::of(info)?.map_or(Self::Floats, |codes| Self::Bytes(Box::new(codes))))
     }
 
     /// Row `index` of rows of four; `None` behind the end of `data`.
-    pub fn four(&self, data: &[u8], index: usize) -> Option<[f32; 4]> {
+    pub(super) fn four(&self, data: &[u8], index: usize) -> Option<[f32; 4]> {
         match self {
             Self::Bytes(codes) => Some(data.as_chunks::<4>().0.get(index)?.map(|byte| codes.value(byte))),
             Self::Floats => {

@@ -25,11 +25,9 @@ pub enum Head {
     /// `TFLite_Detection_PostProcess`: boxes `[1,N,4]` as top, left, bottom, right, classes `[1,N]`,
     /// scores `[1,N]`, count `[1]`, all float32. The numbers are places among the outputs.
     SsdPostProcess {
-        /// Boxes.
         boxes: usize,
         /// Class indices.
         classes: usize,
-        /// Scores.
         scores: usize,
         /// How many of the slots hold a detection.
         count: usize,

@@ -13,7 +13,7 @@ pub mod yolov5;
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::detection::Detection;
 use crate::vision::geometry::Rect;
-use crate::vision::predictions::{Findings, SUPPRESSED_LIMIT, Suppressed};
+use crate::vision::predictions::{Predictions, SUPPRESSED_LIMIT, Suppressed};
 use crate::vision::tensor::TensorInfo;
 use nms::Nms;
 
@@ -73,7 +73,12 @@ pub trait Decoder: Send {
     ///
     /// # Errors
     /// Where an output is shorter than its shape says.
-    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()>;
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Predictions,
+    ) -> Result<()>;
 }
 
 /// Tells of the best of the boxes that NMS suppressed just now; `boxes` and their `keys` are best first.

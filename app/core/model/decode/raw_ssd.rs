@@ -26,7 +26,7 @@ use super::{Decoder, Output, Scores, Thresholds, output_at, tell_suppressed};
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::detection::Detection;
 use crate::vision::geometry::Rect;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 use crate::vision::tensor::TensorInfo;
 
 /// More rows are refused: FPN-Lite at 2560×2560, and far more than a camera can run.
@@ -134,7 +134,12 @@ impl RawSsdDecoder {
 }
 
 impl Decoder for RawSsdDecoder {
-    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Predictions,
+    ) -> Result<()> {
         into.clear();
         let Self { head, rows, scores, boxes, anchors, candidates, rects, nms } = self;
         let score_data = output_at(outputs, head.scores)?.data;

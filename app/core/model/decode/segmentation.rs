@@ -7,7 +7,7 @@ use multiversion::multiversion;
 use super::{Decoder, Output, Thresholds, output_at};
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::geometry::Rect;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 use crate::vision::tensor::{DataType, TensorInfo};
 
 /// A mask is bytes.
@@ -25,7 +25,6 @@ pub struct SegmentationDecoder {
 pub enum Content {
     /// The index of its class.
     Indices(DataType),
-    /// So many scores.
     Scores(DataType, usize),
 }
 
@@ -58,7 +57,7 @@ pub fn layout(info: &TensorInfo) -> Option<(usize, usize, Content)> {
 }
 
 impl Decoder for SegmentationDecoder {
-    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
         into.clear();
         let data = output_at(outputs, 0)?.data;
         let mask = &mut into.mask;

@@ -8,7 +8,7 @@ use super::{Decoder, Output, Thresholds, output_at};
 use crate::base::error::Result;
 use crate::vision::detection::Detection;
 use crate::vision::geometry::Rect;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 
 /// Larger class indices are taken for damage where the file does not say how many there are.
 const MAX_CLASSES: usize = 1024;
@@ -32,7 +32,12 @@ fn f32s(data: &[u8]) -> &[[u8; 4]] {
 }
 
 impl Decoder for SsdDecoder {
-    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Predictions,
+    ) -> Result<()> {
         into.clear();
         let into = &mut into.detections;
         let [boxes, classes, scores, count] = self.places;
@@ -93,7 +98,7 @@ mod tests {
             outputs[place].data = tensor;
         }
         let stale = Detection { class: 9, score: 9.0, rect: Rect::default() };
-        let mut found = Findings { detections: vec![stale], ..Findings::default() };
+        let mut found = Predictions { detections: vec![stale], ..Predictions::default() };
         SsdDecoder::new(places, Some(90)).decode(&outputs, thresholds, &mut found)?;
         Ok(found.detections)
     }
@@ -149,12 +154,12 @@ mod tests {
         let data = [0; 44];
         let outputs = [Output { info: &info, data: &data }; 4];
         let error = SsdDecoder::new([0, 1, 2, 3], None)
-            .decode(&outputs, &KEEP, &mut Findings::default())
+            .decode(&outputs, &KEEP, &mut Predictions::default())
             .unwrap_err();
         assert_eq!(error.to_string(), "the output b [1,3,4] float32 has 44 bytes, its shape needs 48");
         assert_eq!(error.kind(), Kind::Backend);
         let error =
-            SsdDecoder::new([0, 1, 2, 3], None).decode(&[], &KEEP, &mut Findings::default()).unwrap_err();
+            SsdDecoder::new([0, 1, 2, 3], None).decode(&[], &KEEP, &mut Predictions::default()).unwrap_err();
         assert_eq!(error.to_string(), "the model gave 0 outputs, number 1 is missing");
     }
 

@@ -19,7 +19,7 @@ use super::{Decoder, Output, Thresholds, output_at, tell_suppressed};
 use crate::base::error::{Error, Kind, Result};
 use crate::vision::detection::Detection;
 use crate::vision::geometry::Rect;
-use crate::vision::predictions::Findings;
+use crate::vision::predictions::Predictions;
 use crate::vision::tensor::TensorInfo;
 
 /// Columns before the classes.
@@ -87,7 +87,12 @@ impl YoloV5Decoder {
 }
 
 impl Decoder for YoloV5Decoder {
-    fn decode(&mut self, outputs: &[Output<'_>], thresholds: &Thresholds, into: &mut Findings) -> Result<()> {
+    fn decode(
+        &mut self,
+        outputs: &[Output<'_>],
+        thresholds: &Thresholds,
+        into: &mut Predictions,
+    ) -> Result<()> {
         into.clear();
         let data = output_at(outputs, 0)?.data;
         let scale = self.scale(data);

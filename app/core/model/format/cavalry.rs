@@ -32,7 +32,6 @@ pub struct Cavalry {
     /// How the outputs are to be read, by the name of a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
-    /// Number of classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
     /// Names of the classes, one a class.

@@ -125,7 +125,6 @@ pub struct Operator {
     pub inputs: Vec<Option<usize>>,
     /// Tensors it writes.
     pub outputs: Vec<usize>,
-    /// Its options.
     pub options: Options,
 }
 
@@ -151,7 +150,6 @@ pub struct Graph {
     pub inputs: Vec<usize>,
     /// Outputs of the main subgraph.
     pub outputs: Vec<usize>,
-    /// Number of subgraphs.
     pub subgraphs: usize,
     /// The model's signatures.
     pub signatures: Vec<SignatureDef>,

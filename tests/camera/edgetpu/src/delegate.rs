@@ -24,7 +24,7 @@ struct Kernel {
 }
 
 /// A new delegate.
-pub fn create() -> *mut Delegate {
+pub(crate) fn create() -> *mut Delegate {
     Box::into_raw(Box::new(Delegate {
         data: ptr::null_mut(),
         prepare: Some(take_operators),
@@ -41,7 +41,7 @@ pub fn create() -> *mut Delegate {
 ///
 /// # Safety
 /// [`create`] made it, and nobody uses it any more.
-pub unsafe fn delete(delegate: *mut Delegate) {
+pub(crate) unsafe fn delete(delegate: *mut Delegate) {
     // SAFETY: the caller's contract.
     drop(unsafe { Box::from_raw(delegate) });
 }

@@ -8,7 +8,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// Whether this fault is on now.
-pub fn has(fault: &str) -> bool {
+pub(crate) fn has(fault: &str) -> bool {
     let faults = folder().and_then(|folder| std::fs::read_to_string(folder.join("faults")).ok());
     faults.is_some_and(|text| {
         text.lines().any(|line| line.split_whitespace().eq(["edgetpu", fault].iter().copied()))
@@ -16,7 +16,7 @@ pub fn has(fault: &str) -> bool {
 }
 
 /// Writes an event into the log.
-pub fn note(event: &str) {
+pub(crate) fn note(event: &str) {
     let Some(folder) = folder() else { return };
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("edgetpu.log"));
     // A test that reads the log notices that a line is missing.

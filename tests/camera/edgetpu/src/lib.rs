@@ -16,6 +16,7 @@
 //! | `edgetpu crash` | opening a device ends the process, as a libedgetpu built for another TensorFlow Lite does |
 //!
 //! Into its file `edgetpu.log` goes a line for each event: `open PATH`, `load` (a model), `unload`, `close`.
+#![allow(unsafe_code, reason = "its functions are called from C")]
 
 mod delegate;
 mod faults;

@@ -8,11 +8,11 @@ use std::ptr;
 
 use libloading::Library;
 
-pub type Status = c_int;
+pub(crate) type Status = c_int;
 /// `kTfLiteOk`.
-pub const OK: Status = 0;
+pub(crate) const OK: Status = 0;
 /// `kTfLiteError`.
-pub const ERROR: Status = 1;
+pub(crate) const ERROR: Status = 1;
 
 /// `TfLiteIntArray`: a length, then so many numbers.
 #[repr(C)]
@@ -109,7 +109,7 @@ pub struct Context {
 
 /// `TfLiteDelegateParams`, which a delegate's kernel gets as its initial data.
 #[repr(C)]
-pub struct DelegateParams {
+pub(crate) struct DelegateParams {
     delegate: *mut Delegate,
     pub nodes_to_replace: *mut IntArray,
     input_tensors: *mut IntArray,
@@ -152,7 +152,7 @@ struct Functions {
 }
 
 /// A model in an interpreter of its own.
-pub struct Twin {
+pub(crate) struct Twin {
     functions: Functions,
     model: *mut c_void,
     options: *mut c_void,
@@ -177,7 +177,7 @@ fn opened_library() -> Option<String> {
 
 impl Twin {
     /// Loads the .tflite file; the reason where that does not work.
-    pub fn load(file: &[u8]) -> Result<Self, String> {
+    pub(crate) fn load(file: &[u8]) -> Result<Self, String> {
         let path = opened_library().ok_or("the program has opened no TensorFlow Lite library")?;
         let mut bytes = vec![0u64; file.len().div_ceil(8)];
         // SAFETY: the copy is as long as the file and fits; a library that is open is opened once more; the
@@ -245,7 +245,7 @@ impl Twin {
     }
 
     /// Bytes of each input and of each output.
-    pub fn sizes(&self) -> (Vec<usize>, Vec<usize>) {
+    pub(crate) fn sizes(&self) -> (Vec<usize>, Vec<usize>) {
         let f = &self.functions;
         // SAFETY: the interpreter lives; indices are below the counts.
         unsafe {
@@ -261,7 +261,7 @@ impl Twin {
     ///
     /// # Safety
     /// The tensors are alive, inputs have memory, and all are as large as [`Twin::sizes`] says.
-    pub unsafe fn run(&mut self, inputs: &[*mut Tensor], outputs: &[*mut Tensor]) -> Status {
+    pub(crate) unsafe fn run(&mut self, inputs: &[*mut Tensor], outputs: &[*mut Tensor]) -> Status {
         let f = &self.functions;
         // SAFETY: the interpreter lives and is used by this thread alone; the tensors by this function's contract.
         unsafe {

@@ -10,7 +10,8 @@ fn info(dtype: DataType, shape: &[usize], quantisation: Option<(f32, i32)>) -> T
 }
 
 fn decode(info: &TensorInfo, kind: Scores, data: &[u8]) -> Vec<ClassScore> {
-    let mut found = Findings { classes: vec![ClassScore { class: 9, score: 9.0 }], ..Findings::default() };
+    let mut found =
+        Predictions { classes: vec![ClassScore { class: 9, score: 9.0 }], ..Predictions::default() };
     ClassificationDecoder::new(info, kind)
         .unwrap()
         .decode(&[Output { info, data }], &ANY, &mut found)
@@ -122,7 +123,7 @@ fn outputs_that_are_no_head_are_refused() {
     assert!(refused(info(DataType::U8, &[1, 10], None)), "bytes without a meaning");
     let info = info(DataType::F32, &[1, 10], None);
     let mut decoder = ClassificationDecoder::new(&info, Scores::Logits).unwrap();
-    let error = decoder.decode(&[Output { info: &info, data: &[0; 39] }], &ANY, &mut Findings::default());
+    let error = decoder.decode(&[Output { info: &info, data: &[0; 39] }], &ANY, &mut Predictions::default());
     assert_eq!(
         error.unwrap_err().to_string(),
         "the output p [1,10] float32 has 39 bytes, its shape needs 40"

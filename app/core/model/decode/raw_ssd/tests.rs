@@ -94,7 +94,7 @@ fn decode(head: RawSsd, tensors: &[&Tensor], t: &Thresholds) -> Vec<Detection> {
     let outputs: Vec<Output<'_>> =
         tensors.iter().map(|tensor| Output { info: &tensor.info, data: &tensor.data }).collect();
     let mut decoder = RawSsdDecoder::new(head, &infos).unwrap();
-    let mut found = Findings::default();
+    let mut found = Predictions::default();
     // Twice: scratch memory must not leak into the next frame.
     for _ in 0..2 {
         decoder.decode(&outputs, t, &mut found).unwrap();
@@ -379,7 +379,7 @@ fn outputs_that_are_no_head_are_refused() {
 
     let mut decoder = RawSsdDecoder::new(head, &[scores.clone(), boxes.clone()]).unwrap();
     let short = [Output { info: &scores, data: &[0; 8] }, Output { info: &boxes, data: &[] }];
-    let error = decoder.decode(&short, &KEEP, &mut Findings::default()).unwrap_err();
+    let error = decoder.decode(&short, &KEEP, &mut Predictions::default()).unwrap_err();
     let expected = format!("the output {scores} has 8 bytes, its shape needs {}", rows * 12);
     assert_eq!(error.to_string(), expected);
 }

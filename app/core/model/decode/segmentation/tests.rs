@@ -10,7 +10,7 @@ fn info(dtype: DataType, shape: &[usize]) -> TensorInfo {
 
 fn decode(info: &TensorInfo, data: &[u8]) -> Mask {
     let stale = Mask { width: 9, height: 9, classes: vec![7; 5000], region: Rect::default() };
-    let mut found = Findings { mask: stale, ..Findings::default() };
+    let mut found = Predictions { mask: stale, ..Predictions::default() };
     let mut decoder = SegmentationDecoder::new(info).unwrap();
     decoder.decode(&[Output { info, data }], &ANY, &mut found).unwrap();
     assert!(found.detections.is_empty() && found.classes.is_empty());
@@ -76,6 +76,6 @@ fn outputs_that_are_no_mask_are_refused() {
     }
     let info = info(DataType::I64, &[1, 2, 2]);
     let mut decoder = SegmentationDecoder::new(&info).unwrap();
-    let error = decoder.decode(&[Output { info: &info, data: &[0; 31] }], &ANY, &mut Findings::default());
+    let error = decoder.decode(&[Output { info: &info, data: &[0; 31] }], &ANY, &mut Predictions::default());
     assert_eq!(error.unwrap_err().to_string(), "the output m [1,2,2] int64 has 31 bytes, its shape needs 32");
 }

@@ -57,7 +57,7 @@ fn info(dtype: DataType, rows: usize, columns: usize, quantisation: Option<Quant
 }
 
 fn decode(info: &TensorInfo, data: &[u8], t: &Thresholds) -> Vec<Detection> {
-    let mut found = Findings::default();
+    let mut found = Predictions::default();
     let mut decoder = YoloV5Decoder::new(info).unwrap();
     // Twice: scratch memory must not leak into the next frame.
     for _ in 0..2 {
@@ -216,7 +216,7 @@ fn boxes_in_pixels_are_told_by_the_last_row() {
         if let Some((height, width)) = size {
             decoder = decoder.for_input(height, width);
         }
-        let mut found = Findings::default();
+        let mut found = Predictions::default();
         decoder.decode(&[Output { info: &info, data: &data }], &DEPLOY, &mut found).unwrap();
         found.detections
     };
@@ -234,7 +234,7 @@ fn boxes_in_pixels_are_told_by_the_last_row() {
     // Bytes: a step of 3 pixels.
     let info = info(DataType::U8, 2, 6, Some(Quantisation { scale: 3.0, zero_point: 5 }));
     let mut decoder = YoloV5Decoder::new(&info).unwrap().for_input(640, 640);
-    let mut found = Findings::default();
+    let mut found = Predictions::default();
     // Sure of everything: a step is more than one.
     let data = [105, 105, 25, 45, 6, 6, 210, 210, 6, 6, 5, 5];
     decoder.decode(&[Output { info: &info, data: &data }], &DEPLOY, &mut found).unwrap();
@@ -270,6 +270,6 @@ fn outputs_that_are_no_head_are_refused() {
     let info = info(DataType::U8, 10, 85, q);
     let short = Output { info: &info, data: &[0; 849] };
     let mut decoder = YoloV5Decoder::new(&info).unwrap();
-    let error = decoder.decode(&[short], &DEPLOY, &mut Findings::default()).unwrap_err();
+    let error = decoder.decode(&[short], &DEPLOY, &mut Predictions::default()).unwrap_err();
     assert_eq!(error.to_string(), "the output o [1,10,85] uint8 has 849 bytes, its shape needs 850");
 }
