@@ -62,8 +62,12 @@ pub fn upload(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == b'\n');
     let mut line = || parts.next().unwrap_or_default();
     let (kind, query) = (line(), line());
-    let body = line().to_vec();
-    let _ = model::wanted(&String::from_utf8_lossy(kind), &String::from_utf8_lossy(query), body);
+    let mut body = line();
+    let (kind, query) = (String::from_utf8_lossy(kind), String::from_utf8_lossy(query));
+    let length = body.len() as u64;
+    let _ = model::wanted(&kind, &query, length, &mut body, |file| {
+        Ok(std::io::copy(file, &mut std::io::sink()).ok())
+    });
 }
 
 /// Files about pictures: annotations, truths of classes, saved answers, a CV25 model's description.

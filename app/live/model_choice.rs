@@ -4,12 +4,15 @@
 //! decision wins: a choice holds as long as Spotter is started as it was when the choice was made, and a
 //! start with another `--model` is a newer decision.
 
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::atomic_file;
+use crate::base::atomic_file::{self, Part};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::folders::state_folder;
 use crate::base::time::timestamp;
@@ -23,6 +26,12 @@ const SCHEMA: u32 = 1;
 const MAX_BYTES: u64 = 64 << 10;
 /// Digits of the sum that name an upload's folder.
 const SUM_LENGTH: usize = 16;
+/// What the names of model files begin with that are being received.
+const RECEIVED: &str = "upload-";
+/// Bytes of a file that tell whether it is a .tflite model.
+const START: usize = 8;
+/// Bytes that are written at once.
+const PIECE: usize = 64 << 10;
 /// Characters of a model's own name that are kept in the name of its file.
 const NAME_LENGTH: usize = 80;
 
@@ -52,13 +61,23 @@ impl ModelChoice {
     }
 }
 
+/// A model file that was sent, on the disk already: it goes with this value where it is not stored.
+#[derive(Debug)]
+pub struct ModelUpload {
+    part: Part,
+    /// Of all its bytes.
+    sum: Sha256,
+    /// The first bytes of it.
+    start: Vec<u8>,
+}
+
 /// Files that were sent to be run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Upload {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload<F = ModelUpload> {
     /// The model's name, for people.
     pub name: String,
     /// The model file.
-    pub model: Vec<u8>,
+    pub model: F,
     /// A label file.
     pub labels: Option<Vec<u8>>,
     /// What a model compiled for CV25 takes and gives, as JSON.
@@ -69,7 +88,7 @@ impl Upload {
     /// What the name of the model's file ends in: the file says what it is, and its name where it says nothing.
     fn extension(&self) -> Result<&'static str> {
         let name = &self.name;
-        let is_tflite = self.model.get(4..8) == Some(b"TFL3");
+        let is_tflite = self.model.start.get(4..8) == Some(b"TFL3");
         let is_bin = Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("bin"));
         match &self.description {
             Some(_) if is_tflite => Err(Error::new(
@@ -85,7 +104,7 @@ impl Upload {
                     .map_err(|why| Error::new(Kind::Model, format!("{name} cannot be used: {why}")))?;
                 Ok("bin")
             }
-            None if is_bin && !is_tflite && !self.model.is_empty() => {
+            None if is_bin && !is_tflite && !self.model.start.is_empty() => {
                 let text = format!(
                     "{name} is compiled for Ambarella CV25 and does not say what it takes and gives; send its \
                      description, {}.json, along with it (docs/models.md tells what stands in it)",
@@ -126,37 +145,65 @@ impl Keeper {
         self.folder.join("models").join(upload).join(name)
     }
 
+    /// Takes a model file that is being sent onto the disk, where [`Keeper::store`] finds it.
+    ///
+    /// # Errors
+    /// [`Kind::Output`] where it cannot be written; where it cannot be read, what `unreadable` makes of that.
+    pub fn receive(
+        &self,
+        file: &mut dyn Read,
+        unreadable: impl Fn(io::Error) -> Error,
+    ) -> Result<ModelUpload> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let place = self.folder.join("models").join(format!("{RECEIVED}{number}"));
+        let failed = |error| unwritable(&place, error);
+        let part = Part::new(&place).map_err(failed)?;
+        let mut written = File::create(part.path()).map_err(failed)?;
+        let (mut sum, mut start) = (Sha256::new(), Vec::new());
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = match file.read(&mut piece) {
+                Ok(0) => return Ok(ModelUpload { part, sum, start }),
+                Ok(read) => &piece[..read],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(unreadable(error)),
+            };
+            sum.update(read);
+            start.extend(read.iter().take(START - start.len()));
+            written.write_all(read).map_err(failed)?;
+        }
+    }
+
     /// Stores what was uploaded in a folder named by its sum. The choice of it is returned, and holds once it
     /// is saved.
     ///
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Model`] where the files do not belong together, [`Kind::Output`] where they
     /// cannot be written.
-    pub fn store(&self, sent: &Upload) -> Result<ModelChoice> {
+    pub fn store(&self, sent: Upload) -> Result<ModelChoice> {
         let extension = sent.extension()?;
         let Upload { name, model, labels, description } = sent;
         let also = |part: &Option<Vec<u8>>| part.clone().unwrap_or_default();
-        let sum = Sha256::new().chain_update(model).chain_update(also(labels));
-        let upload = hex(&sum.chain_update(also(description)).finalize())[..SUM_LENGTH].to_owned();
-        let name = plain(name);
+        let sum = model.sum.chain_update(also(&labels)).chain_update(also(&description));
+        let upload = hex(&sum.finalize())[..SUM_LENGTH].to_owned();
+        let name = plain(&name);
         let mut choice = ModelChoice::now(format!("{name}.{extension}"), None);
-        self.write(&self.path(&upload, &choice.model), model)?;
+        let path = self.path(&upload, &choice.model);
+        model.part.place_as(&path).map_err(|error| unwritable(&path, error))?;
         if let Some(description) = description {
-            self.write(&self.path(&upload, &format!("{name}.json")), description)?;
+            self.write(&self.path(&upload, &format!("{name}.json")), &description)?;
         }
         if let Some(labels) = labels {
             choice.labels = Some("labels.txt".to_owned());
-            self.write(&self.path(&upload, "labels.txt"), labels)?;
+            self.write(&self.path(&upload, "labels.txt"), &labels)?;
         }
         choice.upload = Some(upload);
         Ok(choice)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        atomic_file::write(path, bytes).map_err(|error| {
-            let text = format!("cannot write {}; check the disk's space and permissions", path.display());
-            Error::new(Kind::Output, text).caused_by(error)
-        })
+        atomic_file::write(path, bytes).map_err(|error| unwritable(path, error))
     }
 
     /// Keeps the choice and removes uploads that it does not need.
@@ -172,13 +219,20 @@ impl Keeper {
         Ok(())
     }
 
-    /// Removes all uploads but that of `needed`. What cannot be removed stays.
+    /// Removes all uploads but that of `needed`, and what was left of those that a process which ended was receiving.
+    /// What cannot be removed stays.
     pub fn tidy(&self, needed: Option<&ModelChoice>) {
         let needed = needed.and_then(|choice| choice.upload.as_deref());
         let Ok(entries) = std::fs::read_dir(self.folder.join("models")) else { return };
         for entry in entries.flatten() {
-            if needed.is_none_or(|needed| entry.file_name() != needed) {
-                let _ = std::fs::remove_dir_all(entry.path());
+            let (name, path) = (entry.file_name(), entry.path());
+            if name.to_string_lossy().starts_with(RECEIVED) {
+                // One of this process goes with its upload.
+                if !atomic_file::is_own_part(&path) {
+                    let _ = std::fs::remove_file(path);
+                }
+            } else if needed.is_none_or(|needed| name != needed) {
+                let _ = std::fs::remove_dir_all(path);
             }
         }
     }
@@ -247,6 +301,11 @@ impl Keeper {
     }
 }
 
+fn unwritable(path: &Path, error: io::Error) -> Error {
+    let text = format!("cannot write {}; check the disk's space and permissions", path.display());
+    Error::new(Kind::Output, text).caused_by(error)
+}
+
 /// A name made of letters, digits, `-`, `_` and `.` alone, without the extension.
 fn plain(name: &str) -> String {
     let stem = Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
@@ -271,9 +330,13 @@ mod tests {
         (folder, keeper)
     }
 
-    fn sent(name: &str, model: &[u8], labels: Option<&[u8]>) -> Upload {
+    fn received(keeper: &Keeper, mut model: &[u8]) -> ModelUpload {
+        keeper.receive(&mut model, |error| panic!("{error}")).unwrap()
+    }
+
+    fn sent(keeper: &Keeper, name: &str, model: &[u8], labels: Option<&[u8]>) -> Upload {
         let labels = labels.map(<[u8]>::to_vec);
-        Upload { name: name.into(), model: model.into(), labels, description: None }
+        Upload { name: name.into(), model: received(keeper, model), labels, description: None }
     }
 
     #[test]
@@ -281,11 +344,11 @@ mod tests {
         let (_folder, keeper) = keeper();
         let described = |description: &str| Upload {
             description: Some(description.into()),
-            ..sent("my street.BIN", b"compiled bytes", None)
+            ..sent(&keeper, "my street.BIN", b"compiled bytes", None)
         };
         let sound = r#"{"inputs":[{"shape":[1,3,8,8],"type":"uint8"}],
             "outputs":[{"shape":[1,9],"type":"float32"}],"classes":9}"#;
-        let choice = keeper.store(&described(sound)).unwrap();
+        let choice = keeper.store(described(sound)).unwrap();
         assert_eq!(choice.model, "my_street.bin");
         keeper.save(&choice).unwrap();
         let path = keeper.path(choice.upload.as_deref().unwrap(), &choice.model);
@@ -294,23 +357,23 @@ mod tests {
         assert_eq!(file.signature.outputs[0].shape, [1, 9]);
         assert_eq!(keeper.load(None), Some(choice.clone()));
         // Another description is another upload.
-        let other = keeper.store(&described(&sound.replace('9', "7"))).unwrap();
+        let other = keeper.store(described(&sound.replace('9', "7"))).unwrap();
         assert_ne!(other.upload, choice.upload);
         for (upload, kind, why) in [
             (
-                sent("s.bin", b"compiled bytes", None),
+                sent(&keeper, "s.bin", b"compiled bytes", None),
                 Kind::Usage,
                 "send its description, s.json, along with it",
             ),
             (described("{"), Kind::Model, "the description of my street.BIN does not describe a model"),
             (described(&sound.replace("3,8,8", "8,8,3")), Kind::Model, "CV25 takes one picture"),
             (
-                Upload { model: b"1234TFL3".to_vec(), ..described(sound) },
+                Upload { model: received(&keeper, b"1234TFL3"), ..described(sound) },
                 Kind::Usage,
                 "my street.BIN is a .tflite model",
             ),
         ] {
-            let error = keeper.store(&upload).unwrap_err();
+            let error = keeper.store(upload).unwrap_err();
             assert_eq!(error.kind(), kind);
             assert!(error.to_string().contains(why), "{error}");
         }
@@ -334,12 +397,12 @@ mod tests {
     fn uploads_are_kept_while_they_are_needed() {
         let (_folder, keeper) = keeper();
         let path = |choice: &ModelChoice| keeper.path(choice.upload.as_deref().unwrap(), &choice.model);
-        let first = keeper.store(&sent("../../.x y.tflite", b"one", Some(b"a"))).unwrap();
+        let first = keeper.store(sent(&keeper, "../../.x y.tflite", b"one", Some(b"a"))).unwrap();
         assert_eq!(first.model, "x_y.tflite");
         keeper.save(&first).unwrap();
         assert_eq!(std::fs::read(path(&first)).unwrap(), b"one");
         assert_eq!(std::fs::read(path(&first).with_file_name("labels.txt")).unwrap(), b"a");
-        let second = keeper.store(&sent("", b"two", None)).unwrap();
+        let second = keeper.store(sent(&keeper, "", b"two", None)).unwrap();
         assert_eq!((second.model.as_str(), &second.labels), ("model.tflite", &None));
         assert!(path(&first).exists(), "until the second is chosen");
         keeper.save(&second).unwrap();
@@ -347,6 +410,33 @@ mod tests {
         assert_eq!(keeper.load(None), Some(second.clone()));
         keeper.forget().unwrap();
         assert!(!path(&second).exists());
+    }
+
+    #[test]
+    fn what_is_being_received_is_not_in_the_way() {
+        let (_folder, keeper) = keeper();
+        let count = || std::fs::read_dir(keeper.folder.join("models")).unwrap().count();
+        let being_sent = received(&keeper, b"one");
+        let path = being_sent.part.path().to_owned();
+        // Of a process that was killed.
+        let other = path.with_file_name("upload-0.4294967295.part");
+        std::fs::write(&other, "half").unwrap();
+        keeper.tidy(None);
+        assert!(path.exists() && !other.exists());
+        drop(being_sent);
+        assert_eq!(count(), 0);
+        // One that breaks off leaves nothing, nor one whose files do not belong together.
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("gone"))
+            }
+        }
+        let broken = |_: io::Error| Error::new(Kind::Usage, "broken");
+        let mut half = b"one".chain(Broken);
+        assert_eq!(keeper.receive(&mut half, broken).unwrap_err().kind(), Kind::Usage);
+        assert!(keeper.store(sent(&keeper, "m.bin", b"compiled", None)).is_err());
+        assert_eq!(count(), 0);
     }
 
     #[test]
@@ -364,7 +454,7 @@ mod tests {
     #[test]
     fn a_damaged_choice_is_passed_over() {
         let (_folder, keeper) = keeper();
-        keeper.save(&keeper.store(&sent("m.tflite", b"m", None)).unwrap()).unwrap();
+        keeper.save(&keeper.store(sent(&keeper, "m.tflite", b"m", None)).unwrap()).unwrap();
         let good = std::fs::read_to_string(keeper.choice_file()).unwrap();
         for bad in [
             "",

@@ -1,6 +1,7 @@
 //! Switches to another model while Spotter runs: checked, tried, handed over between two frames, kept
 //! over a restart.
 
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::model_choice::{Keeper, ModelChoice, Upload};
+use super::model_choice::{ModelChoice, Keeper, ModelUpload, Upload};
 use super::model_slot::RunningModel;
 use crate::backend::edgetpu;
 use crate::base::error::{Error, Kind, Result};
@@ -31,21 +32,31 @@ const FRAME_WAIT: Duration = Duration::from_secs(1);
 /// How long the inference thread may take: a slow model needs seconds for a frame on a small camera.
 const HANDOVER: Duration = Duration::from_secs(60);
 
-/// Uploads that are in memory at once; each may have a hundred megabytes.
+/// Uploads that are received at once; each may have a hundred megabytes.
 const RECEIVING_LIMIT: usize = 2;
 
-/// One of the uploads that may be in memory.
-pub struct Receiving<'a>(&'a AtomicUsize);
+/// Leave to receive an upload.
+pub struct Receiving<'a>(&'a Switch);
+
+impl Receiving<'_> {
+    /// Takes a model file that is being sent onto the disk.
+    ///
+    /// # Errors
+    /// As for [`Keeper::receive`].
+    pub fn store(&self, file: &mut dyn Read, unreadable: impl Fn(io::Error) -> Error) -> Result<ModelUpload> {
+        self.0.keeper()?.receive(file, unreadable)
+    }
+}
 
 impl Drop for Receiving<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.receiving.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// What somebody wants to run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum SwitchRequest {
+pub enum SwitchRequest<F = ModelUpload> {
     /// A model of the catalogue.
     Catalogue {
         name: String,
@@ -53,7 +64,7 @@ pub enum SwitchRequest {
         accepted: Vec<String>,
     },
     /// A model file that was sent.
-    Upload(Upload),
+    Upload(Upload<F>),
 }
 
 /// Switches models; one at a time.
@@ -130,13 +141,13 @@ impl Switch {
         }
     }
 
-    /// Leave to hold an upload in memory, given back when it is dropped.
+    /// Leave to receive an upload, given back when it is dropped.
     ///
     /// # Errors
     /// [`Kind::Busy`] where others have all of it.
     pub fn receive(&self) -> Result<Receiving<'_>> {
         // Made first: where there are too many, dropping it takes the count back.
-        let receiving = Receiving(&self.receiving);
+        let receiving = Receiving(self);
         if self.receiving.fetch_add(1, Ordering::AcqRel) >= RECEIVING_LIMIT {
             return Err(Error::new(Kind::Busy, "other models are being sent; try again when they are done"));
         }
@@ -150,16 +161,20 @@ impl Switch {
     /// under way.
     pub fn switch(&self, wanted: SwitchRequest, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
         let _busy = self.lock()?;
-        let Some(keeper) = &self.keeper else {
-            let text = "there is no folder to keep a model in (HOME is not set); start Spotter with SPOTTER_STATE=FOLDER";
-            return Err(Error::new(Kind::Output, text));
-        };
+        let keeper = self.keeper()?;
         let outcome = self.change(keeper, wanted, fit);
         if outcome.is_err() {
             // What was stored for this attempt alone.
             keeper.tidy(self.chosen().as_ref());
         }
         outcome
+    }
+
+    fn keeper(&self) -> Result<&Keeper> {
+        self.keeper.as_ref().ok_or_else(|| {
+            let text = "there is no folder to keep a model in (HOME is not set); start Spotter with SPOTTER_STATE=FOLDER";
+            Error::new(Kind::Output, text)
+        })
     }
 
     fn change(&self, keeper: &Keeper, wanted: SwitchRequest, fit: Option<Fit>) -> Result<Arc<ModelInfo>> {
@@ -171,7 +186,7 @@ impl Switch {
                 base.accepted_licences.extend(accepted);
                 ModelChoice::now(name, None)
             }
-            SwitchRequest::Upload(sent) => keeper.store(&sent)?,
+            SwitchRequest::Upload(sent) => keeper.store(sent)?,
         };
         choice.fit = fit.map(|fit| fit.to_string());
         choice.instead_of.clone_from(&self.base.model);

@@ -1,5 +1,7 @@
 //! The page's files, inside the program: there is nothing to install beside it.
 
+use super::http::response::{self, Response};
+
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// A file of the page.
@@ -17,8 +19,15 @@ pub fn find(path: &str) -> Option<Asset> {
     ASSETS.iter().find(|asset| asset.path == path).copied()
 }
 
+impl Asset {
+    /// The file as a response.
+    pub fn response(&self) -> Response {
+        response::file(content_type(self.path), self.bytes)
+    }
+}
+
 /// The content type by the file's ending.
-pub fn content_type(path: &str) -> &'static str {
+fn content_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, ending)| ending) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",

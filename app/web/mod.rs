@@ -3,8 +3,10 @@
 pub mod api;
 pub mod assets;
 pub mod auth;
+pub mod handler;
 pub mod http;
 pub mod router;
 pub mod routes;
+mod server;
 
-pub use http::server::WebServer;
+pub use server::WebServer;

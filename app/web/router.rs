@@ -1,17 +1,21 @@
 //! From a request to its answer: whose request it is, what its path asks for.
 
 use std::borrow::Cow;
-use std::sync::atomic::AtomicBool;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use tiny_http::{Method, Request};
+use tiny_http::Method;
 
-use super::api::stream;
 use super::assets;
 use super::auth::access::Access;
-use super::http::response;
-use super::http::response::Reply;
-use super::routes::{self, Answer, Ask, Verb};
-use crate::base::error::{Error, Kind, Result};
+use super::handler::{Handler, RequestContext, Route};
+use super::http::limits::Class;
+use super::http::listener::{Request, Service};
+use super::http::query::parameter;
+use super::http::request_head::RequestHead;
+use super::http::response::{self, Response};
+use super::routes;
+use crate::base::error::{Error, Kind};
 use crate::live::context::Context;
 use crate::live::model_switch::Switch;
 
@@ -19,17 +23,17 @@ use crate::live::model_switch::Switch;
 const OWN: &str = "X-Requested-With";
 
 /// What a path asks for, and whether things may be changed there.
-pub(super) struct Place<'a> {
+struct Place<'a> {
     /// The path as it is without a camera: `/api/…`, or a file of the page.
-    pub path: Cow<'a, str>,
-    pub may_change: bool,
+    path: Cow<'a, str>,
+    may_change: bool,
 }
 
 /// A camera's own web server passes the whole path on, `/local/spotter/…`, and asks for a viewer's password at
 /// `api/` and an administrator's at `admin/`; which of them it has let through, the path alone tells. What comes by
 /// another path on a camera did not come through its web server.
 /// Without a camera in front, `/api/…` and `/admin/…` are the same.
-pub(super) fn place(path: &str, on_camera: bool) -> Place<'_> {
+fn place(path: &str, on_camera: bool) -> Place<'_> {
     let (path, behind) = match path.strip_prefix("/local/spotter") {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => (rest, true),
         _ => (path, false),
@@ -40,44 +44,99 @@ pub(super) fn place(path: &str, on_camera: bool) -> Place<'_> {
     }
 }
 
-/// Answers one request; a stream is served until its viewer has gone.
-pub fn handle(mut request: Request, access: &Access, context: &Context, switch: &Switch, gone: &AtomicBool) {
-    let url = request.url().to_owned();
-    let (path, query) = url.split_once('?').unwrap_or((&url, ""));
-    let Place { path, may_change } = place(path, access.behind_camera());
-    let reading = matches!(request.method(), Method::Get | Method::Head);
-    let address = routes::find(&path);
-    if let Some(refusal) = access.refuse(&request, &path, address) {
-        return refusal.send(request);
+/// Answers requests.
+pub struct Router {
+    /// Who may ask.
+    pub access: Access,
+    /// The state of everything.
+    pub context: Arc<Context>,
+    /// Runs other models.
+    pub switch: Arc<Switch>,
+}
+
+impl Service for Router {
+    fn class(&self, head: &RequestHead) -> Class {
+        let (path, query) = head.path_and_query();
+        let route = routes::find(&place(path, self.access.behind_camera()).path);
+        let waits = || ["after", "timeout_ms"].iter().any(|name| parameter(query, name).is_some());
+        match route.map_or(Class::Short, |route| route.class) {
+            Class::Stream if head.method != Method::Get => Class::Short,
+            Class::Upload if head.body_length.is_none() => Class::Short,
+            Class::LongPoll if !waits() => Class::Short,
+            class => class,
+        }
     }
-    // Scripts may open a WebSocket to any site and read it, which they may not with other requests.
-    let socket = stream::wants_websocket(&request);
-    if (!reading || socket) && is_foreign(&request, || socket && access.takes_ticket(query)) {
-        let text = "this request comes from another web site's page; only Spotter's own page may do that";
-        return response::problem_with(403, text).send(request);
+
+    fn serve(&self, request: &mut Request<'_>) {
+        if let Some(response) = self.answer(request) {
+            response.send(request.client, request.head.method == Method::Head);
+        }
     }
-    let (may_change, refusal) = match access.refuse_caller(&request) {
-        Some(refusal) if may_change => (false, refusal),
-        _ => (may_change, NOT_HERE.to_owned()),
-    };
-    let ask = Ask { query, may_change, context, switch, access, gone };
-    let Some(address) = address else {
-        let answer = match reading || may_change {
-            true => no_address(&path, reading),
-            false => response::problem_with(403, &refusal),
+}
+
+impl Router {
+    /// The answer to a request; none where a stream has been served.
+    fn answer(&self, request: &mut Request<'_>) -> Option<Response> {
+        let head = request.head;
+        let (path, query) = head.path_and_query();
+        let Place { path, may_change } = place(path, self.access.behind_camera());
+        let route = routes::find(&path);
+        if let Some(refusal) = refuse(&self.access, head, request.peer, &path, route) {
+            return Some(refusal);
+        }
+        // Scripts may open a WebSocket to any site and read it, which they may not with other requests.
+        let socket = head.wants_websocket();
+        if (!head.is_read() || socket) && is_foreign(head, || socket && self.access.takes_ticket(query)) {
+            let text = "this request comes from another web site's page; only Spotter's own page may do that";
+            return Some(response::problem_with(403, text));
+        }
+        // What another application of a camera asks for, it may as little change as a viewer.
+        let refusal = may_change.then(|| self.access.refuse_caller(request.client)).flatten();
+        let may_change = may_change && refusal.is_none();
+        let forbidden = || response::problem_with(403, refusal.as_deref().unwrap_or(NOT_HERE));
+        let Some(route) = route else {
+            let allowed = head.is_read() || may_change;
+            return Some(if allowed { no_route(&path, head.is_read()) } else { forbidden() });
         };
-        return answer.send(request);
+        let (Self { access, context, switch }, Request { client, peer, .. }) = (self, &*request);
+        let (client, peer) = (*client, *peer);
+        let this = RequestContext { head, query, peer, client, may_change, context, switch, access };
+        let answer = match route.handler(&head.method) {
+            Some(Handler::Stream(serve)) if head.method == Method::Get => match serve(&this) {
+                Ok(()) => return None,
+                Err(error) => Err(error),
+            },
+            Some(Handler::Read(read)) => read(&this),
+            Some(Handler::Session(change)) => change(&this, &mut request.body),
+            _ if !head.is_read() && !may_change => Ok(forbidden()),
+            Some(Handler::Write(change)) => change(&this, &mut request.body),
+            // A stream has no end to ask the head of.
+            Some(Handler::Stream(_)) | None => Ok(response::not_allowed(&route.allowed())),
+        };
+        Some(answer.unwrap_or_else(|error| response::problem(&error)))
+    }
+}
+
+/// The path of a request as it is without a camera.
+#[cfg(test)]
+pub(super) fn path(head: &RequestHead, on_camera: bool) -> String {
+    place(head.path_and_query().0, on_camera).path.into_owned()
+}
+
+/// The answer to a request that is not let in.
+pub(super) fn refuse(
+    access: &Access,
+    head: &RequestHead,
+    peer: IpAddr,
+    path: &str,
+    route: Option<&Route>,
+) -> Option<Response> {
+    let file = path.trim_start_matches('/');
+    let open = match route {
+        Some(route) => route.is_open_for(&head.method),
+        None => head.is_read() && !file.is_empty() && assets::find(file).is_some(),
     };
-    let answer = match address.answer(Verb::of(request.method())) {
-        // A stream has no end to ask the head of.
-        Some(Answer::Stream(serve)) if *request.method() == Method::Get => return serve(request, &ask),
-        Some(Answer::Look(look)) => look(&ask),
-        Some(Answer::Sign(sign)) => sign(&mut request, &ask),
-        _ if !reading && !may_change => Ok(response::problem_with(403, &refusal)),
-        Some(Answer::Change(change)) => change(&mut request, &ask),
-        Some(Answer::Stream(_)) | None => Ok(response::not_allowed(&address.allowed())),
-    };
-    answer.unwrap_or_else(|error| response::problem(&error)).send(request);
+    access.refuse(head, peer, open, file.is_empty())
 }
 
 /// What is said of a change where only viewers are let in.
@@ -85,9 +144,9 @@ const NOT_HERE: &str = "only an administrator of the camera may change this, und
                         /local/spotter/api/";
 
 /// A file of the page, or nothing.
-fn no_address(path: &str, reading: bool) -> Reply {
+fn no_route(path: &str, reading: bool) -> Response {
     match assets::find(path.trim_start_matches('/')) {
-        Some(asset) if reading => response::asset(&asset),
+        Some(asset) if reading => asset.response(),
         Some(_) => response::not_allowed("GET, HEAD"),
         None => response::problem(&Error::new(Kind::NotFound, format!("there is nothing at {path}"))),
     }
@@ -100,64 +159,23 @@ fn no_address(path: &str, reading: bool) -> Reply {
 /// Own pages are known by any of: the browser's word, which it gives over https and on loopback only; a header that
 /// another site's script cannot set without asking Spotter first (CORS), which is never answered; a ticket, which it
 /// cannot read; an `Origin` that is the host that was asked for, where a proxy in front tells it.
-fn is_foreign(request: &Request, has_ticket: impl FnOnce() -> bool) -> bool {
-    match response::header(request, "Sec-Fetch-Site") {
+fn is_foreign(head: &RequestHead, has_ticket: impl FnOnce() -> bool) -> bool {
+    match head.header("Sec-Fetch-Site") {
         Some(site) if site.eq_ignore_ascii_case("same-origin") => return false,
         Some(site) if site.eq_ignore_ascii_case("cross-site") => return true,
         _ => {}
     }
-    let Some(origin) = response::header(request, "Origin") else { return false };
+    let Some(origin) = head.header("Origin") else { return false };
     // No header of a page's own goes with a WebSocket.
-    let own_header = !stream::wants_websocket(request) && response::header(request, OWN).is_some();
+    let own_header = !head.wants_websocket() && head.header(OWN).is_some();
     if own_header || has_ticket() {
         return false;
     }
     let origin = origin.split_once("://").map_or(origin, |(_, host)| host);
     // Behind a camera's own web server the page's host is the camera's.
     // Each proxy on the way adds the host that it was asked for.
-    let forwarded = response::header(request, "X-Forwarded-Host").unwrap_or("").split(',').map(str::trim);
-    !response::header(request, "Host")
-        .into_iter()
-        .chain(forwarded)
-        .any(|host| host.eq_ignore_ascii_case(origin))
-}
-
-/// The value of a query parameter, decoded.
-pub fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        if *first == b'%'
-            && let (Some(high), Some(low)) = (digit(0), digit(1))
-        {
-            // Two hexadecimal digits are at most 255.
-            bytes.push((high * 16 + low) as u8);
-            rest = &after[2..];
-        } else {
-            bytes.push(if *first == b'+' { b' ' } else { *first });
-            rest = after;
-        }
-    }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The value of a query parameter that is a whole number.
-///
-/// # Errors
-/// `Kind::Usage` where it is something else.
-pub fn number(query: &str, name: &str) -> Result<Option<u64>> {
-    let Some(value) = parameter(query, name) else { return Ok(None) };
-    // "+7" and "-0" are numbers to Rust.
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|_| digits).map(Some).ok_or_else(|| {
-        Error::new(
-            Kind::Usage,
-            format!("{name} must be a whole number from 0 on, not \"{}\"", value.escape_default()),
-        )
-    })
+    let forwarded = head.header("X-Forwarded-Host").unwrap_or("").split(',').map(str::trim);
+    !head.header("Host").into_iter().chain(forwarded).any(|host| host.eq_ignore_ascii_case(origin))
 }
 
 #[cfg(test)]
@@ -188,19 +206,6 @@ mod tests {
             let on_camera = place(path, true);
             let through = path.starts_with("/local/spotter/admin/");
             assert_eq!((&*on_camera.path, on_camera.may_change), (short, through), "{path}");
-        }
-    }
-
-    #[test]
-    fn query_parameters_are_decoded() {
-        let query = "a=1&name=m%C3%BC+b%2fc%&b=%zz&empty=&plus=%2B1";
-        let value = |name: &str| parameter(query, name);
-        assert_eq!(value("name").as_deref(), Some("mü b/c%"));
-        assert_eq!((value("b").as_deref(), value("empty").as_deref()), (Some("%zz"), Some("")));
-        assert_eq!(value("c"), None);
-        assert_eq!(number(query, "a").unwrap(), Some(1));
-        for bad in ["b", "empty", "plus"] {
-            assert!(number(query, bad).is_err(), "{bad}");
         }
     }
 }

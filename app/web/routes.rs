@@ -1,204 +1,65 @@
 //! All addresses of the interface in one table: what the router looks into, and what `openapi.json` is tested
 //! against.
 
-use std::sync::atomic::AtomicBool;
+use tiny_http::Method::{Delete, Get, Patch, Post, Put};
 
-use tiny_http::{Method, Request};
-
-use super::api::{bundle, health, metrics, model, scene, settings, stream};
-use super::auth::access::{self, Access};
-use super::http::response::Reply;
-use crate::base::error::Result;
-use crate::live::context::Context;
-use crate::live::model_switch::Switch;
-
-/// What a request asks for beside its address, and of whom.
-pub struct Ask<'a> {
-    /// Behind the question mark, as it came.
-    pub query: &'a str,
-    /// Changes are taken at this address.
-    pub may_change: bool,
-    /// The state of everything.
-    pub context: &'a Context,
-    /// Runs other models.
-    pub switch: &'a Switch,
-    /// Who may ask.
-    pub access: &'a Access,
-    /// Set when whoever asked has gone.
-    pub gone: &'a AtomicBool,
-}
-
-/// How a request is answered.
-#[derive(Clone, Copy)]
-pub enum Answer {
-    /// By looking at something; HEAD is answered as well.
-    Look(fn(&Ask<'_>) -> Result<Reply>),
-    /// By a change; the request may have a body.
-    Change(fn(&mut Request, &Ask<'_>) -> Result<Reply>),
-    /// By letting somebody in or out, wherever they ask.
-    Sign(fn(&mut Request, &Ask<'_>) -> Result<Reply>),
-    /// By a stream that ends when its viewer has gone.
-    Stream(fn(Request, &Ask<'_>)),
-}
-
-/// The methods that the interface knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// GET, and HEAD where it is no stream.
-    Get,
-    /// PATCH.
-    Patch,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// DELETE.
-    Delete,
-}
-
-impl Verb {
-    /// The method of a request; none where no address answers it.
-    pub fn of(method: &Method) -> Option<Self> {
-        match method {
-            Method::Get | Method::Head => Some(Self::Get),
-            Method::Patch => Some(Self::Patch),
-            Method::Post => Some(Self::Post),
-            Method::Put => Some(Self::Put),
-            Method::Delete => Some(Self::Delete),
-            _ => None,
-        }
-    }
-
-    /// As it stands in a request.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Patch => "PATCH",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
-}
-
-/// An address and what it answers.
-pub struct Address {
-    /// Its path.
-    pub path: &'static str,
-    /// Other paths that answer the same: those before version 1, and those that a camera passes on.
-    pub aliases: &'static [&'static str],
-    /// What it answers.
-    pub answers: &'static [(Verb, Answer)],
-}
-
-impl Address {
-    /// How a request with this method is answered.
-    pub fn answer(&self, verb: Option<Verb>) -> Option<Answer> {
-        self.answers.iter().find(|(known, _)| Some(*known) == verb).map(|(_, answer)| *answer)
-    }
-
-    /// The methods that are answered, for the header `Allow`.
-    pub fn allowed(&self) -> String {
-        let words = self.answers.iter().flat_map(|(verb, answer)| {
-            let head = matches!(answer, Answer::Look(_)).then_some("HEAD");
-            std::iter::once(verb.word()).chain(head)
-        });
-        words.collect::<Vec<_>>().join(", ")
-    }
-}
-
-use Answer::{Change, Look, Sign, Stream};
-use Verb::{Delete, Get, Patch, Post, Put};
-
-/// Where somebody signs in.
-pub const LOGIN: &str = "/api/v1/login";
-/// Where a machine asks whether Spotter lives, and whether it detects.
-pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+use super::api::{bundle, health, metrics, model, scene, session, settings, stream};
+use super::handler::Handler::{Read, Session, Stream, Write};
+use super::handler::Route;
+use super::http::limits::Class;
 
 /// Every address but the files of the page.
-pub static ADDRESSES: &[Address] = &[
-    Address { path: "/api/v1/scene", aliases: &["/api/scene"], answers: &[(Get, Look(scene::scene))] },
-    Address {
-        path: "/api/v1/scene/events",
-        aliases: &["/api/events"],
-        answers: &[(Get, Stream(stream::events))],
-    },
-    Address { path: "/api/v1/live", aliases: &["/api/live"], answers: &[(Get, Stream(stream::live))] },
-    Address {
-        path: "/api/v1/stream.mjpg",
-        aliases: &["/stream.mjpg", "/api/stream.mjpg"],
-        answers: &[(Get, Stream(stream::mjpeg))],
-    },
-    Address { path: "/api/v1/snapshot.jpg", aliases: &[], answers: &[(Get, Look(scene::snapshot))] },
-    Address {
-        path: "/api/v1/settings",
-        aliases: &["/api/settings"],
-        answers: &[
-            (Get, Look(settings::get)),
-            (Patch, Change(settings::patch)),
-            (Put, Change(settings::put)),
-            (Delete, Change(settings::delete)),
+pub static ROUTES: &[Route] = &[
+    Route::new("/api/v1/scene", &["/api/scene"], &[(Get, Read(scene::scene))]).class(Class::LongPoll),
+    Route::new("/api/v1/scene/events", &["/api/events"], &[(Get, Stream(stream::events))])
+        .class(Class::Stream),
+    Route::new("/api/v1/live", &["/api/live"], &[(Get, Stream(stream::live))]).class(Class::Stream),
+    Route::new("/api/v1/stream.mjpg", &["/stream.mjpg", "/api/stream.mjpg"], &[(Get, Stream(stream::mjpeg))])
+        .class(Class::Stream),
+    Route::new("/api/v1/snapshot.jpg", &[], &[(Get, Read(scene::snapshot))]),
+    Route::new(
+        "/api/v1/settings",
+        &["/api/settings"],
+        &[
+            (Get, Read(settings::get)),
+            (Patch, Write(settings::patch)),
+            (Put, Write(settings::put)),
+            (Delete, Write(settings::delete)),
         ],
-    },
-    Address {
-        path: "/api/v1/settings/schema",
-        aliases: &["/api/settings/schema"],
-        answers: &[(Get, Look(settings::schema))],
-    },
-    Address {
-        path: "/api/v1/zones",
-        aliases: &[],
-        answers: &[(Get, Look(settings::get_zones)), (Put, Change(settings::put_zones))],
-    },
-    Address { path: "/api/v1/labels", aliases: &[], answers: &[(Get, Look(scene::labels))] },
-    Address {
-        path: "/api/v1/model",
-        aliases: &["/api/model"],
-        answers: &[(Get, Look(model::get)), (Post, Change(model::post)), (Delete, Change(model::delete))],
-    },
-    Address {
-        path: "/api/v1/model/retry",
-        aliases: &["/api/model/retry"],
-        answers: &[(Post, Change(model::retry))],
-    },
-    Address { path: "/api/v1/models", aliases: &["/api/models"], answers: &[(Get, Look(scene::models))] },
-    Address { path: "/api/v1/sensors", aliases: &["/api/sensors"], answers: &[(Get, Look(scene::sensors))] },
-    Address { path: "/api/v1/access", aliases: &["/api/access"], answers: &[(Get, Look(scene::access))] },
-    Address { path: "/api/v1/ticket", aliases: &[], answers: &[(Get, Look(access::ticket))] },
-    Address {
-        path: LOGIN,
-        aliases: &["/api/login"],
-        answers: &[(Post, Sign(access::log_in)), (Delete, Sign(access::log_out))],
-    },
-    Address { path: "/api/v1/status", aliases: &["/api/status"], answers: &[(Get, Look(scene::status))] },
-    Address { path: "/api/v1/stats", aliases: &[], answers: &[(Get, Look(scene::stats))] },
-    Address { path: "/api/v1/log", aliases: &[], answers: &[(Get, Look(scene::log_tail))] },
-    Address { path: "/api/v1/bundle.zip", aliases: &[], answers: &[(Get, Look(bundle::get))] },
-    Address {
-        path: "/api/v1/openapi.json",
-        aliases: &["/openapi.json"],
-        answers: &[(Get, Look(scene::openapi))],
-    },
-    Address {
-        path: HEALTH[0],
-        aliases: &["/api/healthz", "/api/v1/healthz"],
-        answers: &[(Get, Look(health::live))],
-    },
-    Address {
-        path: HEALTH[1],
-        aliases: &["/api/readyz", "/api/v1/readyz"],
-        answers: &[(Get, Look(health::ready))],
-    },
-    Address {
-        path: "/metrics",
-        aliases: &["/api/metrics", "/api/v1/metrics"],
-        answers: &[(Get, Look(metrics::get))],
-    },
+    ),
+    Route::new("/api/v1/settings/schema", &["/api/settings/schema"], &[(Get, Read(settings::schema))]),
+    Route::new("/api/v1/zones", &[], &[(Get, Read(settings::get_zones)), (Put, Write(settings::put_zones))]),
+    Route::new("/api/v1/labels", &[], &[(Get, Read(scene::labels))]),
+    Route::new(
+        "/api/v1/model",
+        &["/api/model"],
+        &[(Get, Read(model::get)), (Post, Write(model::post)), (Delete, Write(model::delete))],
+    )
+    .class(Class::Upload),
+    Route::new("/api/v1/model/retry", &["/api/model/retry"], &[(Post, Write(model::retry))]),
+    Route::new("/api/v1/models", &["/api/models"], &[(Get, Read(scene::models))]),
+    Route::new("/api/v1/sensors", &["/api/sensors"], &[(Get, Read(scene::sensors))]),
+    Route::new("/api/v1/access", &["/api/access"], &[(Get, Read(scene::access))]),
+    Route::new("/api/v1/ticket", &[], &[(Get, Read(session::ticket))]),
+    Route::new(
+        "/api/v1/login",
+        &["/api/login"],
+        &[(Post, Session(session::log_in)), (Delete, Session(session::log_out))],
+    )
+    .open(),
+    Route::new("/api/v1/status", &["/api/status"], &[(Get, Read(scene::status))]),
+    Route::new("/api/v1/stats", &[], &[(Get, Read(scene::stats))]),
+    Route::new("/api/v1/log", &[], &[(Get, Read(scene::log_tail))]),
+    Route::new("/api/v1/bundle.zip", &[], &[(Get, Read(bundle::get))]),
+    Route::new("/api/v1/openapi.json", &["/openapi.json"], &[(Get, Read(scene::openapi))]),
+    Route::new("/healthz", &["/api/healthz", "/api/v1/healthz"], &[(Get, Read(health::live))]).open(),
+    Route::new("/readyz", &["/api/readyz", "/api/v1/readyz"], &[(Get, Read(health::ready))]).open(),
+    Route::new("/metrics", &["/api/metrics", "/api/v1/metrics"], &[(Get, Read(metrics::get))]),
 ];
 
-/// The address of that path.
-pub fn find(path: &str) -> Option<&'static Address> {
-    ADDRESSES.iter().find(|address| address.path == path || address.aliases.contains(&path))
+/// The route of that path.
+pub fn find(path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| route.path == path || route.aliases.contains(&path))
 }
 
 #[cfg(test)]
@@ -215,15 +76,15 @@ mod tests {
     /// "GET /path" of all that changes nothing, and "POST /admin/…" beside "POST /api/…" of what does.
     fn served() -> BTreeSet<String> {
         let mut all = BTreeSet::new();
-        for address in ADDRESSES {
-            for (verb, answer) in address.answers {
-                all.insert(format!("{} {}", verb.word(), address.path));
+        for route in ROUTES {
+            for (method, handler) in route.handlers {
+                all.insert(format!("{} {}", method.as_str(), route.path));
                 // What can be changed can be looked at in the same place.
-                let changes = address.answers.iter().any(|(_, answer)| matches!(answer, Change(_)));
+                let changes = route.handlers.iter().any(|(_, handler)| matches!(handler, Write(_)));
                 if changes {
-                    all.insert(format!("{} {}", verb.word(), address.path.replacen("/api/", "/admin/", 1)));
+                    all.insert(format!("{} {}", method.as_str(), route.path.replacen("/api/", "/admin/", 1)));
                 }
-                assert_eq!(*verb == Get, !matches!(answer, Change(_) | Sign(_)), "{}", address.path);
+                assert_eq!(*method == Get, !matches!(handler, Write(_) | Session(_)), "{}", route.path);
             }
         }
         all
@@ -252,7 +113,7 @@ mod tests {
     #[test]
     fn no_path_has_two_meanings() {
         let mut paths: Vec<&str> =
-            ADDRESSES.iter().flat_map(|a| std::iter::once(a.path).chain(a.aliases.iter().copied())).collect();
+            ROUTES.iter().flat_map(|a| std::iter::once(a.path).chain(a.aliases.iter().copied())).collect();
         paths.sort_unstable();
         let all = paths.len();
         paths.dedup();
@@ -266,7 +127,16 @@ mod tests {
         assert_eq!(allowed("/api/settings"), "GET, HEAD, PATCH, PUT, DELETE");
         assert_eq!(allowed("/api/v1/model"), "GET, HEAD, POST, DELETE");
         assert_eq!(allowed("/stream.mjpg"), "GET");
-        assert_eq!(Verb::of(&Method::Trace), None);
+        assert!(find("/stream.mjpg").unwrap().handler(&tiny_http::Method::Trace).is_none());
+    }
+
+    /// What keeps a request for long is what its handler does.
+    #[test]
+    fn streams_have_the_class_of_streams() {
+        for route in ROUTES {
+            let streams = route.handlers.iter().any(|(_, handler)| matches!(handler, Stream(_)));
+            assert_eq!(streams, route.class == Class::Stream, "{}", route.path);
+        }
     }
 
     #[test]

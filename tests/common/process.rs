@@ -196,7 +196,7 @@ pub struct Weight {
     pub kilobytes: usize,
 }
 
-/// tiny_http keeps so many threads that have nothing to do, or fewer where several gave up waiting at once.
+/// The web server keeps so many threads, and more for some seconds.
 const RESTING: usize = 4;
 
 impl Weight {

@@ -316,7 +316,7 @@ fn the_door_survives_that_there_are_none_left() {
     watching.frames(4);
     assert!(limit(4096));
     assert_eq!(status(&late.join().unwrap()), Some(200));
-    // Some are left for the door, and none, or one, or two, for tiny_http.
+    // Some are left for connections, and none, or one, or two, for what else a request needs.
     for more in 0..8 {
         assert!(limit(before.descriptors + more));
         let asked: Vec<_> = (0..4).map(|_| ask()).collect();
@@ -732,14 +732,202 @@ fn no_socket_is_left_behind() {
         Running::start_command(command, LIMIT)
     };
     let running = start();
-    assert_eq!((running.http_get("/healthz").status, left()), (200, 1));
+    assert_eq!((running.http_get("/healthz").status, left()), (200, 0));
     assert_eq!(running.stop(LIMIT).code, Some(0));
     assert_eq!(left(), 0);
-    // One that is killed cannot tidy up; the next one does.
+    // One that is killed cannot tidy up.
     drop(start());
-    assert_eq!(left(), 1);
+    assert_eq!(left(), 0);
     let running = start();
-    assert_eq!((running.http_get("/healthz").status, left()), (200, 1));
+    assert_eq!((running.http_get("/healthz").status, left()), (200, 0));
     assert_eq!(running.stop(LIMIT).code, Some(0));
     assert_eq!(left(), 0);
+}
+
+/// Answers that are sent before the body has been read: the client's end is not the server's.
+#[test]
+fn early_answers_cost_no_threads() {
+    const SENDERS: usize = 12;
+    let _alone = alone();
+    let running = start(4096, &[]);
+    let (address, before) = (&running.address, running.weight());
+    let watching = Watching::begin(address, "");
+    let body = vec![b'x'; 14_000];
+    let bytes = |line: &str| {
+        [&request(address, line, &format!("Content-Length: {}\r\n", body.len()))[..], &body[..]].concat()
+    };
+    // Addresses that there are not, methods that are not answered, bodies that nobody wants.
+    let attacks = ["POST /nothing", "POST /healthz", "GET /api/status"].map(|line| (line, bytes(line)));
+    let most_threads = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    for (line, bytes) in attacks.iter().cycle().take(150) {
+                        // Some read their answer, some do not.
+                        let Ok(mut stream) = sent(address, bytes) else { continue };
+                        let mut start = [0; 12];
+                        let read = stream.read(&mut start).unwrap_or(0);
+                        let expected = if line.starts_with("GET") { "HTTP/1.1 2" } else { "HTTP/1.1 4" };
+                        assert!(read == 0 || start[..read].starts_with(&expected.as_bytes()[..read.min(10)]));
+                        drop(sent(address, bytes));
+                    }
+                })
+            })
+            .collect();
+        let mut most = 0;
+        while !senders.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            most = most.max(running.weight().threads);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        most
+    });
+    say(&format!("{SENDERS} senders of unread bodies: {most_threads} threads, {} before", before.threads));
+    // Each has one request at a time that it waits for, and one that it does not.
+    assert!(most_threads <= before.threads + 2 * SENDERS + 8, "{most_threads}, {} before", before.threads);
+    watching.end("bodies that nobody reads");
+    // Whoever sends all before it reads gets its answer all the same.
+    let large = vec![b'x'; 4 << 20];
+    let head = request(address, "POST /nothing", &format!("Content-Length: {}\r\n", large.len()));
+    assert_eq!(status(&said(address, &[&head[..], &large[..]].concat())), Some(404));
+    assert_as_before(&running, before);
+}
+
+/// Where the system gives no more threads, what is short is answered, and what is long is refused, until there are some.
+#[test]
+fn the_server_lives_without_new_threads() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let root =
+        std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let mut command = match root {
+        // Limits do not hold for root.
+        true => {
+            let mut command = process::command("setpriv");
+            command.args(["--reuid=61999", "--regid=61999", "--clear-groups", env!("CARGO_BIN_EXE_spotter")]);
+            std::os::unix::fs::chown(folder.path(), Some(61_999), Some(61_999)).unwrap();
+            command
+        }
+        false => process::spotter(),
+    };
+    command.args(["run", "--source", "demo:size=320x180,fps=10", "--listen", "127.0.0.1:0"]);
+    command.env("SPOTTER_STATE", folder.path()).env("HOME", folder.path());
+    if let Some(library) = crate::common::camera_front::tflite() {
+        let copy = folder.path().join("libtensorflowlite_c.so");
+        std::fs::copy(library, &copy).unwrap();
+        command.env("SPOTTER_TFLITE", copy);
+    }
+    if root && std::process::Command::new("setpriv").arg("--version").output().is_err() {
+        return crate::common::skip("no new threads: no setpriv");
+    }
+    let running = Running::start_command(command, LIMIT);
+    let address = &running.address;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.id())).unwrap();
+    let processes = limits.lines().find(|line| line.starts_with("Max processes")).unwrap();
+    let hard = processes.split_whitespace().nth(3).unwrap();
+    let limit = |threads: &str| {
+        let (id, limit) = (running.id().to_string(), format!("--nproc={threads}:"));
+        let set = std::process::Command::new("prlimit").args(["--pid", &id, &limit]).status();
+        set.is_ok_and(|set| set.success())
+    };
+    let watching = Watching::begin(address, "");
+    if !limit("1") {
+        crate::common::skip("no new threads: no prlimit");
+        return watching.end("no attack");
+    }
+    let streams = || flood(address, 30, &request(address, "GET /api/events", ""));
+    let refused = |mut stream: TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).unwrap();
+        &start == b"HTTP/1.1 503"
+    };
+    let refused = streams().into_iter().filter(|stream| refused(stream.try_clone().unwrap())).count();
+    assert!(refused > 20, "{refused}");
+    for _ in 0..20 {
+        assert_eq!(running.http_get("/api/status").status, 200);
+    }
+    assert!(running.wait_for_line("the system gives the web server no more threads", LIMIT));
+    assert!(limit(hard));
+    let begun = Instant::now();
+    while !process::stream(address, "/api/events", 12).starts_with(b"HTTP/1.1 200") {
+        assert!(begun.elapsed() < LIMIT, "there are threads again");
+    }
+    watching.end("no new threads");
+}
+
+/// Requests that wait for a scene, and whose clients have gone, make room for others.
+#[test]
+fn long_polls_that_were_given_up_end() {
+    let _alone = alone();
+    let running = start(4096, &[]);
+    let (address, before) = (&running.address, running.weight());
+    let watching = Watching::begin(address, "");
+    let poll =
+        |timeout: u32| request(address, &format!("GET /api/scene?after=99999999&timeout_ms={timeout}"), "");
+    let frames = || watching.seen.lock().unwrap().frames.len();
+    let another = || status(&said(address, &poll(1)));
+    for only_half in [false, true] {
+        let polls = flood(address, 64, &poll(30_000));
+        while another() != Some(503) {
+            assert!(frames() < 10_000, "they wait");
+        }
+        let begun = frames();
+        if only_half {
+            polls.iter().for_each(|poll| poll.shutdown(Shutdown::Write).unwrap());
+        } else {
+            drop(polls);
+        }
+        while another() == Some(503) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Those that wait to their end do so for 300 frames.
+        let waited = frames() - begun;
+        assert!(waited < 100, "{waited} frames");
+    }
+    watching.end("64 requests that were given up");
+    assert_as_before(&running, before);
+}
+
+/// A model is written to the disk while it comes: it is never in memory as a whole.
+#[test]
+fn an_upload_takes_little_memory() {
+    const SIZE: usize = 95 << 20;
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = process::spotter();
+    command.args(["run", "--source", "demo:size=320x180,fps=10", "--listen", "127.0.0.1:0"]);
+    command.env("SPOTTER_STATE", folder.path());
+    let running = Running::start_command(command, LIMIT);
+    running.wait_until_detecting(LIMIT);
+    let address = &running.address;
+    let form = |file: usize| {
+        // The last field is none, so that the model is received, but not loaded.
+        let head = "--b\r\nContent-Disposition: form-data; name=model; filename=m.tflite\r\n\r\n";
+        let rest = "\r\n--b\r\nContent-Disposition: form-data; name=colour\r\n\r\nred\r\n--b--\r\n";
+        let more = format!(
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n",
+            head.len() + file + rest.len()
+        );
+        let mut stream = sent(address, &request(address, "POST /api/model", &more)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let piece = vec![b'm'; 1 << 20];
+        (0..file >> 20).for_each(|_| stream.write_all(&piece).unwrap());
+        stream.write_all(rest.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(status(&text) == Some(400) && text.contains("colour"), "{text}");
+    };
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+    };
+    // What every upload needs is there after the first.
+    form(1 << 20);
+    let before = peak();
+    form(SIZE);
+    let more = peak().saturating_sub(before);
+    say(&format!("an upload of {} MiB: {more} kB more memory", SIZE >> 20));
+    assert!(more < 8 << 10, "{more} kB");
+    assert_eq!(std::fs::read_dir(folder.path().join("models")).unwrap().count(), 0, "nothing stays");
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A file that grows beside the place where it is to be: [`Part::place`] puts it there, anything else
 /// takes it away.
+#[derive(Debug)]
 pub struct Part {
     place: PathBuf,
     part: PathBuf,
@@ -18,9 +19,19 @@ impl Part {
     /// Where `place` names no file, or the folder cannot be made.
     pub fn new(place: &Path) -> io::Result<Self> {
         let mut name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-        name.push(format!(".{}.part", std::process::id()));
+        name.push(ending());
         std::fs::create_dir_all(folder(place))?;
         Ok(Self { place: place.to_owned(), part: place.with_file_name(name) })
+    }
+
+    /// As [`Part::place`], in another place of the same file system. Makes its folder.
+    ///
+    /// # Errors
+    /// As for [`Part::place`], and where the folder cannot be made.
+    pub fn place_as(mut self, place: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(folder(place))?;
+        self.place = place.to_owned();
+        self.place()
     }
 
     /// Where to write.
@@ -47,6 +58,16 @@ impl Drop for Part {
         // It is gone where it was put in its place.
         let _ = std::fs::remove_file(&self.part);
     }
+}
+
+/// What the names of this process' parts end in.
+fn ending() -> String {
+    format!(".{}.part", std::process::id())
+}
+
+/// Whether a path is that of a part of this process.
+pub fn is_own_part(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending()))
 }
 
 fn folder(place: &Path) -> &Path {

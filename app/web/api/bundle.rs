@@ -17,15 +17,15 @@ use crate::live::context::Context;
 use crate::live::history::KEPT_SAMPLES;
 use crate::live::status_report::status_json;
 use crate::model::catalogue::Catalogue;
-use crate::web::http::response::{self, Reply};
+use crate::web::handler::RequestContext;
+use crate::web::http::response::{self, Response};
 use crate::web::http::zip_writer::Archive;
-use crate::web::routes::Ask;
 
 /// The support bundle.
-pub fn get(ask: &Ask<'_>) -> Result<Reply> {
+pub fn get(request: &RequestContext<'_>) -> Result<Response> {
     let now = SystemTime::now();
     let time = timestamp(now);
-    let context = ask.context;
+    let context = request.context;
     let mut archive = Archive::new(now);
     for (name, value) in [
         ("settings.json", context.settings.revision().to_json().clone()),
@@ -33,7 +33,7 @@ pub fn get(ask: &Ask<'_>) -> Result<Reply> {
         ("stats.json", stats_json(context, KEPT_SAMPLES, 0)),
         ("log.json", logging::to_json(Level::Debug)),
         ("model.json", model(context)),
-        ("chosen.json", ask.switch.to_json()),
+        ("chosen.json", request.switch.to_json()),
         ("system.json", system(context, &time)),
     ] {
         archive.add(name, pretty(&without_secrets(value))?.as_bytes());

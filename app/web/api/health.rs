@@ -8,8 +8,8 @@ use crate::base::error::Result;
 use crate::live::context::Context;
 use crate::live::status_report::status_json;
 use crate::live::watchdog::STUCK;
-use crate::web::http::response::{self, Reply};
-use crate::web::routes::Ask;
+use crate::web::handler::RequestContext;
+use crate::web::http::response::{self, Response};
 
 /// Which thread hangs, as a sentence.
 fn trouble(context: &Context) -> Option<String> {
@@ -18,28 +18,28 @@ fn trouble(context: &Context) -> Option<String> {
 }
 
 /// 200 while the threads work; the source may be away, which the body says.
-pub fn live(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(answer(ask.context, trouble(ask.context)))
+pub fn live(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(answer(request.context, trouble(request.context)))
 }
 
 /// 200 only while frames come and go through the model.
-pub fn ready(ask: &Ask<'_>) -> Result<Reply> {
-    let why = trouble(ask.context).or_else(|| {
-        let value = status_json(ask.context);
+pub fn ready(request: &RequestContext<'_>) -> Result<Response> {
+    let why = trouble(request.context).or_else(|| {
+        let value = status_json(request.context);
         let told = value["message"].as_str().map(str::to_owned);
         let why = || {
             told.unwrap_or_else(|| format!("nothing is detected yet, the state is {}", text(&value["state"])))
         };
-        (!ask.context.is_detecting()).then(why)
+        (!request.context.is_detecting()).then(why)
     });
-    Ok(answer(ask.context, why))
+    Ok(answer(request.context, why))
 }
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("not known")
 }
 
-fn answer(context: &Context, trouble: Option<String>) -> Reply {
+fn answer(context: &Context, trouble: Option<String>) -> Response {
     let value = status_json(context);
     let detecting = context.is_detecting();
     let more = json!({ "detecting": detecting, "state": value["state"], "message": value["message"] });
@@ -85,9 +85,9 @@ mod tests {
             crate::live::watchdog::tests::silent_for(Duration::from_secs(120), WatchedThread::Inference);
         let why = trouble(&context).unwrap();
         assert!(why.starts_with("the inference thread has given no sign of life for 12"), "{why}");
-        let reply = answer(&context, Some(why));
-        let body: Value = serde_json::from_slice(reply.body()).unwrap();
-        assert_eq!((reply.status(), &body["status"], &body["state"]), (503, &json!(503), &json!("live")));
+        let response = answer(&context, Some(why));
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((response.status(), &body["status"], &body["state"]), (503, &json!(503), &json!("live")));
         let body: Value = serde_json::from_slice(answer(&context, None).body()).unwrap();
         assert_eq!((&body["status"], &body["detecting"]), (&json!("ok"), &json!(true)));
     }

@@ -14,8 +14,8 @@ use crate::live::context::Context;
 use crate::live::stats::STAGES;
 use crate::live::status::STATES;
 use crate::publish::hub::Watch;
-use crate::web::http::response::{self, Reply};
-use crate::web::routes::Ask;
+use crate::web::handler::RequestContext;
+use crate::web::http::response::{self, Response};
 
 /// Upper limits of a stage's buckets as powers of two of a microsecond: 64 µs to 8.4 s. There the histograms of
 /// Spotter have limits as well, so that every bucket is exact.
@@ -68,8 +68,8 @@ fn escaped(value: &str) -> String {
 }
 
 /// The metrics of this moment.
-pub fn get(ask: &Ask<'_>) -> Result<Reply> {
-    let text = text(ask.context);
+pub fn get(request: &RequestContext<'_>) -> Result<Response> {
+    let text = text(request.context);
     Ok(response::bytes(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes()))
 }
 

@@ -5,5 +5,6 @@ pub mod health;
 pub mod metrics;
 pub mod model;
 pub mod scene;
+pub mod session;
 pub mod settings;
 pub mod stream;

@@ -1,41 +1,41 @@
 //! `/api/v1/model`: what runs, and running another.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde_json::Value;
-use tiny_http::Request;
 
 use crate::base::error::{Error, Kind, Result};
-use crate::base::text::count;
 use crate::live::model_choice::Upload;
 use crate::live::model_switch::SwitchRequest;
 use crate::model::catalogue::store::UNVERIFIED;
 use crate::vision::geometry::Fit;
-use crate::web::http::body;
-use crate::web::http::multipart;
-use crate::web::http::response::{self, Reply};
-use crate::web::router::parameter;
-use crate::web::routes::Ask;
+use crate::web::handler::RequestContext;
+use crate::web::http::body::{Body, JSON_LIMIT, unreadable};
+use crate::web::http::multipart::Form;
+use crate::web::http::query::parameter;
+use crate::web::http::response::{self, Response};
 
 /// The largest body: a model and its labels. Models for cameras have some ten megabytes.
 const BODY_LIMIT: u64 = 100 << 20;
 /// So much of a body that is too large is read and thrown away, so that the answer gets through.
 const DRAIN_LIMIT: u64 = 200 << 20;
+/// What else a form may hold is kept in memory: labels and a description at most.
+const FIELD_LIMIT: u64 = 1 << 20;
 
 /// What runs.
-pub fn get(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &ask.switch.to_json()))
+pub fn get(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(response::json(200, &request.switch.to_json()))
 }
 
 /// Back to the model that Spotter was started with.
-pub fn delete(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    ask.switch.back()?;
-    get(ask)
+pub fn delete(request: &RequestContext<'_>, _: &mut Body<'_>) -> Result<Response> {
+    request.switch.back()?;
+    get(request)
 }
 
 /// The devices of the camera that do not run the model are tried again, whatever is known of them.
-pub fn retry(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let model = ask.context.status.model();
+pub fn retry(request: &RequestContext<'_>, _: &mut Body<'_>) -> Result<Response> {
+    let model = request.context.status.model();
     let devices = model.devices.as_ref().ok_or_else(|| {
         let text = "no device of a camera runs a model here, so there is none to try again";
         Error::new(Kind::NotFound, text)
@@ -44,69 +44,71 @@ pub fn retry(_: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
         let text = "the devices are tried again, but the state folder cannot be written, so the next start gives them up again";
         Error::new(Kind::Output, text).caused_by(error)
     })?;
-    get(ask)
+    get(request)
 }
 
 /// Another model: a file that is sent, or a name from the catalogue.
-pub fn post(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let _receiving = ask.switch.receive()?;
-    let Some(body) = received(request)? else {
+pub fn post(request: &RequestContext<'_>, body: &mut Body<'_>) -> Result<Response> {
+    let receiving = request.switch.receive()?;
+    let length = body.length();
+    let wanted = (length <= BODY_LIMIT).then(|| {
+        let content_type = request.head.header("Content-Type").unwrap_or("");
+        wanted(content_type, request.query, length, body, |file| receiving.store(file, unreadable))
+    });
+    if length <= DRAIN_LIMIT {
+        let _ = io::copy(body, &mut io::sink());
+    }
+    let Some(wanted) = wanted else {
         let text =
             format!("the upload is larger than {} MiB; that is no model for a camera", BODY_LIMIT >> 20);
         return Ok(response::problem_with(413, &text));
     };
-    let content_type = response::header(request, "Content-Type").unwrap_or("").to_owned();
-    let (wanted, fit) = wanted(&content_type, ask.query, body)?;
-    ask.switch.switch(wanted, fit)?;
-    get(ask)
-}
-
-/// The body; none where it is too large.
-fn received(request: &mut Request) -> Result<Option<Vec<u8>>> {
-    let unreadable = |error| Error::new(Kind::Usage, "the request's body cannot be read").caused_by(error);
-    let length = body::length(request);
-    let mut body = Vec::new();
-    if length > BODY_LIMIT {
-        if length <= DRAIN_LIMIT {
-            let _ = std::io::copy(&mut body::reader(request), &mut std::io::sink());
-        }
-        return Ok(None);
-    }
-    let read = body::reader(request).read_to_end(&mut body).map_err(unreadable)?;
-    if length > read as u64 {
-        return Err(Error::new(Kind::Usage, format!("the upload was cut off after {}", count(read, "byte"))));
-    }
-    Ok(Some(body))
+    let (wanted, fit) = wanted?;
+    request.switch.switch(wanted, fit)?;
+    get(request)
 }
 
 /// What a request asks for: a form with the files `model`, `description` and `labels`, the model file itself,
-/// or JSON with a catalogue name.
-pub fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(SwitchRequest, Option<Fit>)> {
+/// or JSON with a catalogue name. `store` keeps a model file.
+pub fn wanted<F>(
+    content_type: &str,
+    query: &str,
+    length: u64,
+    body: &mut impl Read,
+    mut store: impl FnMut(&mut dyn Read) -> Result<F>,
+) -> Result<(SwitchRequest<F>, Option<Fit>)> {
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let fit = |text: &str| text.parse::<Fit>().map_err(|text| Error::new(Kind::Usage, text));
     let in_query = parameter(query, "fit").map(|text| fit(&text)).transpose()?;
-    match kind.as_str() {
-        "application/json" => {
-            let (wanted, in_body) = from_json(&body)?;
-            Ok((wanted, in_body.map(|text| fit(&text)).transpose()?.or(in_query)))
+    let (wanted, in_body) = match kind.as_str() {
+        "application/json" => from_json(&bounded(body, JSON_LIMIT, "the request's body")?)?,
+        "multipart/form-data" => from_form(Form::new(content_type, body)?, store)?,
+        _ if length == 0 => {
+            let text = "nothing was sent; send a .tflite file, a form with the file \"model\", or JSON such as {\"model\": \"ssd-mobilenet-v2-coco\"}";
+            return Err(Error::new(Kind::Usage, text));
         }
-        "multipart/form-data" => {
-            let (wanted, in_body) = from_form(content_type, &body)?;
-            Ok((wanted, in_body.map(|text| fit(&text)).transpose()?.or(in_query)))
-        }
-        _ if body.is_empty() => Err(Error::new(
-            Kind::Usage,
-            "nothing was sent; send a .tflite file, a form with the file \"model\", or JSON such as {\"model\": \"ssd-mobilenet-v2-coco\"}",
-        )),
         // Whatever else it is called: the file says what it is.
         _ => {
             let name = parameter(query, "name").unwrap_or_else(|| "model.tflite".to_owned());
-            Ok((SwitchRequest::Upload(Upload { name, model: body, ..Upload::default() }), in_query))
+            let upload = Upload { name, model: store(body)?, labels: None, description: None };
+            (SwitchRequest::Upload(upload), None)
         }
-    }
+    };
+    Ok((wanted, in_body.map(|text| fit(&text)).transpose()?.or(in_query)))
 }
 
-fn from_json(body: &[u8]) -> Result<(SwitchRequest, Option<String>)> {
+/// All of `what`, which may have so many bytes.
+fn bounded(from: &mut impl Read, limit: u64, what: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limit {
+        let text = format!("{what} is larger than {} KiB; only the file \"model\" may be", limit >> 10);
+        return Err(Error::new(Kind::TooLarge, text));
+    }
+    Ok(bytes)
+}
+
+fn from_json<F>(body: &[u8]) -> Result<(SwitchRequest<F>, Option<String>)> {
     let wrong = |text: String| Error::new(Kind::Usage, text);
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| wrong(format!("the request's body is no JSON: {error}")))?;
@@ -140,22 +142,29 @@ fn from_json(body: &[u8]) -> Result<(SwitchRequest, Option<String>)> {
     Ok((SwitchRequest::Catalogue { name, accepted }, fit))
 }
 
-fn from_form(content_type: &str, body: &[u8]) -> Result<(SwitchRequest, Option<String>)> {
+fn from_form<F>(
+    mut form: Form<impl Read>,
+    mut store: impl FnMut(&mut dyn Read) -> Result<F>,
+) -> Result<(SwitchRequest<F>, Option<String>)> {
     let (mut model, mut labels, mut description, mut name, mut fit) = (None, None, None, None, None);
     let mut accepted = Vec::new();
-    let text = |data: &[u8]| String::from_utf8_lossy(data).trim().to_owned();
-    for field in multipart::fields(content_type, body)? {
-        match field.name {
-            "model" if field.file_name.is_some() => model = Some(field),
+    while let Some(field) = form.next_field()? {
+        let mut content = form.content();
+        if let ("model", Some(file_name)) = (&*field.name, &field.file_name) {
+            model = Some((store(&mut content)?, file_name.clone()));
+            continue;
+        }
+        let what = format!("the form's field \"{}\"", field.name.escape_default());
+        let data = bounded(&mut content, FIELD_LIMIT, &what)?;
+        let text = || String::from_utf8_lossy(&data).trim().to_owned();
+        match &*field.name {
+            "model" | "name" => name = Some(text()),
+            "accept_license" => accepted.push(text()),
+            "accept_unverified" => accepted.extend((text() == "true").then(|| UNVERIFIED.to_owned())),
+            "fit" => fit = Some(text()),
             // An empty file field of a browser's form means that none was chosen.
-            "labels" => labels = (!field.data.is_empty()).then(|| field.data.to_vec()),
-            "description" => description = (!field.data.is_empty()).then(|| field.data.to_vec()),
-            "model" | "name" => name = Some(text(field.data)),
-            "accept_license" => accepted.push(text(field.data)),
-            "accept_unverified" => {
-                accepted.extend((text(field.data) == "true").then(|| UNVERIFIED.to_owned()))
-            }
-            "fit" => fit = Some(text(field.data)),
+            "labels" => labels = (!data.is_empty()).then_some(data),
+            "description" => description = (!data.is_empty()).then_some(data),
             other => {
                 let text = format!(
                     "there is no field \"{}\"; there are model, description, labels, name, accept_license, accept_unverified and fit",
@@ -166,9 +175,9 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(SwitchRequest, Option<S
         }
     }
     match (model, name) {
-        (Some(field), name) => {
-            let name = name.or_else(|| field.file_name.map(str::to_owned)).unwrap_or_default();
-            Ok((SwitchRequest::Upload(Upload { name, model: field.data.to_vec(), labels, description }), fit))
+        (Some((model, file_name)), name) => {
+            let name = name.unwrap_or(file_name);
+            Ok((SwitchRequest::Upload(Upload { name, model, labels, description }), fit))
         }
         (None, Some(name)) => Ok((SwitchRequest::Catalogue { name, accepted }, fit)),
         (None, None) if description.is_some() => {
@@ -185,6 +194,15 @@ fn from_form(content_type: &str, body: &[u8]) -> Result<(SwitchRequest, Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is asked for, with model files kept in memory.
+    fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(SwitchRequest<Vec<u8>>, Option<Fit>)> {
+        super::wanted(content_type, query, body.len() as u64, &mut &*body, |file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(unreadable)?;
+            Ok(bytes)
+        })
+    }
 
     fn form(fields: &[(&str, Option<&str>, &str)]) -> (String, Vec<u8>) {
         let mut body = String::new();

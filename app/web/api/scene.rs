@@ -13,9 +13,9 @@ use crate::live::context::Context;
 use crate::live::history::KEPT_SAMPLES;
 use crate::live::status_report::status_json;
 use crate::publish::hub::Watch;
-use crate::web::http::response::{self, Reply};
-use crate::web::router::{number, parameter};
-use crate::web::routes::Ask;
+use crate::web::handler::RequestContext;
+use crate::web::http::query::{number, parameter};
+use crate::web::http::response::{self, Response};
 
 /// The interface, described for machines.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -28,15 +28,15 @@ const PICTURE_WAIT: Duration = Duration::from_secs(5);
 const MINUTES: u64 = KEPT_SAMPLES as u64 / 60;
 
 /// The newest scene, or one after a frame that the client has seen.
-pub fn scene(ask: &Ask<'_>) -> Result<Reply> {
-    let after = number(ask.query, "after")?;
-    let wait = match number(ask.query, "timeout_ms")? {
+pub fn scene(request: &RequestContext<'_>) -> Result<Response> {
+    let after = number(request.query, "after")?;
+    let wait = match number(request.query, "timeout_ms")? {
         Some(ms) => Duration::from_millis(ms).min(LONGEST_POLL),
         None if after.is_some() => LONGEST_POLL,
         None => Duration::ZERO,
     };
-    let hub = &ask.context.hub;
-    match hub.wait_scene(after, wait) {
+    let hub = &request.context.hub;
+    match stream::wait_while_wanted(request, wait, |time| hub.wait_scene(after, time)) {
         Some(scene) => Ok(response::json_text(200, scene.json())),
         // Nothing newer in the time given is no error: the client asks again.
         None if hub.scene().is_some() => Ok(response::nothing()),
@@ -45,8 +45,8 @@ pub fn scene(ask: &Ask<'_>) -> Result<Reply> {
 }
 
 /// The newest picture, with `boxes=1` what was found in it drawn in.
-pub fn snapshot(ask: &Ask<'_>) -> Result<Reply> {
-    let watch = match parameter(ask.query, "boxes").as_deref() {
+pub fn snapshot(request: &RequestContext<'_>) -> Result<Response> {
+    let watch = match parameter(request.query, "boxes").as_deref() {
         None | Some("0" | "false") => Watch::Still,
         Some("1" | "true") => Watch::Mjpeg,
         Some(other) => {
@@ -54,18 +54,18 @@ pub fn snapshot(ask: &Ask<'_>) -> Result<Reply> {
             return Err(Error::new(Kind::Usage, text));
         }
     };
-    let hub = &ask.context.hub;
+    let hub = &request.context.hub;
     // For as long as it takes this is a viewer like others.
     let _viewer = hub.join(watch)?;
-    match hub.wait_bytes(watch, 0, PICTURE_WAIT) {
+    match stream::wait_while_wanted(request, PICTURE_WAIT, |time| hub.wait_bytes(watch, 0, time)) {
         Some(picture) => Ok(response::bytes(200, "image/jpeg", picture.item.to_vec())),
         None => Err(stream::nothing_yet()),
     }
 }
 
 /// The classes of the model that runs.
-pub fn labels(ask: &Ask<'_>) -> Result<Reply> {
-    let model = ask.context.status.model();
+pub fn labels(request: &RequestContext<'_>) -> Result<Response> {
+    let model = request.context.status.model();
     let names = &model.names;
     let rows = (0u32..).zip(names.names()).map(|(index, name)| {
         json!({ "index": index, "name": name, "named": names.is_named(index), "background": names.is_background(index) })
@@ -80,13 +80,13 @@ pub fn labels(ask: &Ask<'_>) -> Result<Reply> {
 }
 
 /// The models that can be chosen by name.
-pub fn models(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &ask.switch.models_json()))
+pub fn models(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(response::json(200, &request.switch.models_json()))
 }
 
 /// The sensors of the camera that can be looked at, which one is wanted, and which one is shown.
-pub fn sensors(ask: &Ask<'_>) -> Result<Reply> {
-    let Some(choice) = &ask.context.sensor else {
+pub fn sensors(request: &RequestContext<'_>) -> Result<Response> {
+    let Some(choice) = &request.context.sensor else {
         return Ok(response::json(200, &json!({ "sensors": [], "wanted": null, "shown": null })));
     };
     let title = |view: &View| {
@@ -101,24 +101,24 @@ pub fn sensors(ask: &Ask<'_>) -> Result<Reply> {
 }
 
 /// Whether changes are taken here.
-pub fn access(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &json!({ "may_change": ask.may_change })))
+pub fn access(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(response::json(200, &json!({ "may_change": request.may_change })))
 }
 
 /// How everything is.
-pub fn status(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &status_json(ask.context)))
+pub fn status(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(response::json(200, &status_json(request.context)))
 }
 
 /// How it was in the last minutes.
-pub fn stats(ask: &Ask<'_>) -> Result<Reply> {
-    let minutes = number(ask.query, "minutes")?.unwrap_or(MINUTES);
+pub fn stats(request: &RequestContext<'_>) -> Result<Response> {
+    let minutes = number(request.query, "minutes")?.unwrap_or(MINUTES);
     if !(1..=MINUTES).contains(&minutes) {
         let text = format!("minutes must be from 1 to {MINUTES}, not {minutes}");
         return Err(Error::new(Kind::Usage, text));
     }
-    let after = number(ask.query, "after")?.unwrap_or(0);
-    Ok(response::json(200, &stats_json(ask.context, minutes as usize * 60, after)))
+    let after = number(request.query, "after")?.unwrap_or(0);
+    Ok(response::json(200, &stats_json(request.context, minutes as usize * 60, after)))
 }
 
 /// The newest `count` samples of those after `after` (milliseconds since 1970), and the stages' histograms.
@@ -129,8 +129,8 @@ pub fn stats_json(context: &Context, count: usize, after: u64) -> Value {
 }
 
 /// The last lines of the log.
-pub fn log_tail(ask: &Ask<'_>) -> Result<Reply> {
-    let name = parameter(ask.query, "level").unwrap_or_else(|| "info".to_owned());
+pub fn log_tail(request: &RequestContext<'_>) -> Result<Response> {
+    let name = parameter(request.query, "level").unwrap_or_else(|| "info".to_owned());
     let level = logging::level(&name).ok_or_else(|| {
         let text = format!("level must be error, warning, info or debug, not \"{}\"", name.escape_default());
         Error::new(Kind::Usage, text)
@@ -139,6 +139,6 @@ pub fn log_tail(ask: &Ask<'_>) -> Result<Reply> {
 }
 
 /// The interface itself.
-pub fn openapi(_: &Ask<'_>) -> Result<Reply> {
+pub fn openapi(_: &RequestContext<'_>) -> Result<Response> {
     Ok(response::json_text(200, OPENAPI))
 }

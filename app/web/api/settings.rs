@@ -3,73 +3,74 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tiny_http::Request;
 
 use crate::base::error::Result;
 use crate::settings::revision::Revision;
 use crate::settings::shared::SharedSettings;
-use crate::web::http::body;
-use crate::web::http::response::{self, Reply};
-use crate::web::routes::Ask;
+use crate::web::handler::RequestContext;
+use crate::web::http::body::{self, Body};
+use crate::web::http::request_head::RequestHead;
+use crate::web::http::response::{self, Response};
 
 /// The settings as an answer, with their ETag.
-fn answer(revision: &Revision) -> Reply {
+fn answer(revision: &Revision) -> Response {
     response::json(200, revision.to_json()).with("ETag", format!("\"{}\"", revision.etag()))
 }
 
 /// The settings.
-pub fn get(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(answer(&ask.context.settings.revision()))
+pub fn get(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(answer(&request.context.settings.revision()))
 }
 
 /// What they may be, as JSON Schema.
-pub fn schema(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(response::json(200, &ask.context.settings.schema()))
+pub fn schema(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(response::json(200, &request.context.settings.schema()))
 }
 
 /// Changes some: a JSON merge patch.
-pub fn patch(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    change(request, &ask.context.settings, SharedSettings::patch)
+pub fn patch(request: &RequestContext<'_>, body: &mut Body<'_>) -> Result<Response> {
+    change(request, body, SharedSettings::patch)
 }
 
 /// Takes others in their place.
-pub fn put(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    change(request, &ask.context.settings, SharedSettings::replace)
+pub fn put(request: &RequestContext<'_>, body: &mut Body<'_>) -> Result<Response> {
+    change(request, body, SharedSettings::replace)
 }
 
 /// Back to the defaults.
-pub fn delete(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let settings = &ask.context.settings;
-    Ok(answer(&*settings.reset(expected(request, settings).as_deref())?))
+pub fn delete(request: &RequestContext<'_>, _: &mut Body<'_>) -> Result<Response> {
+    let settings = &request.context.settings;
+    Ok(answer(&*settings.reset(expected(request.head, settings).as_deref())?))
 }
 
 /// The zones of the settings as an answer, with the settings' ETag.
-fn zones(revision: &Revision) -> Reply {
+fn zones(revision: &Revision) -> Response {
     response::json(200, &revision.to_json()["zones"]).with("ETag", format!("\"{}\"", revision.etag()))
 }
 
 /// The zones alone.
-pub fn get_zones(ask: &Ask<'_>) -> Result<Reply> {
-    Ok(zones(&ask.context.settings.revision()))
+pub fn get_zones(request: &RequestContext<'_>) -> Result<Response> {
+    Ok(zones(&request.context.settings.revision()))
 }
 
 /// Takes other zones in place of all that there are.
-pub fn put_zones(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let settings = &ask.context.settings;
-    let patch = json!({ "zones": body::json(request)? });
-    Ok(zones(&*settings.patch(&patch, expected(request, settings).as_deref())?))
+pub fn put_zones(request: &RequestContext<'_>, body: &mut Body<'_>) -> Result<Response> {
+    let settings = &request.context.settings;
+    let patch = json!({ "zones": body::json(body)? });
+    Ok(zones(&*settings.patch(&patch, expected(request.head, settings).as_deref())?))
 }
 
 type Change = fn(&SharedSettings, &Value, Option<&str>) -> Result<Arc<Revision>>;
 
-fn change(request: &mut Request, settings: &SharedSettings, change: Change) -> Result<Reply> {
-    let body = body::json(request)?;
-    Ok(answer(&*change(settings, &body, expected(request, settings).as_deref())?))
+fn change(request: &RequestContext<'_>, body: &mut Body<'_>, change: Change) -> Result<Response> {
+    let settings = &request.context.settings;
+    let body = body::json(body)?;
+    Ok(answer(&*change(settings, &body, expected(request.head, settings).as_deref())?))
 }
 
 /// The ETag of `If-Match` that is to be the settings', where there is such a condition (RFC 9110 §13.1.1).
-fn expected(request: &Request, settings: &SharedSettings) -> Option<String> {
-    let header = response::header(request, "If-Match")?;
+fn expected(head: &RequestHead, settings: &SharedSettings) -> Option<String> {
+    let header = head.header("If-Match")?;
     let mut tags = header.split(',').map(str::trim);
     // There always are some.
     if tags.clone().any(|tag| tag == "*") {

@@ -4,27 +4,20 @@
 //! has let through.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use std::time::Instant;
 
-use serde_json::{Value, json};
-use tiny_http::{Method, Request};
-
-use super::ticket::{GOOD_FOR, Tickets};
+use super::ticket::Tickets;
 use super::token::{Token, Tries};
 use crate::base::error::{Error, Kind, Result};
-use crate::web::assets;
-use crate::web::http::body;
-use crate::web::http::caller::Caller;
-use crate::web::http::request_head::{CALLER, PEER};
-use crate::web::http::response::{self, Reply, header};
-use crate::web::router::parameter;
-use crate::web::routes::{Address, Ask, HEALTH, LOGIN};
+use crate::web::http::caller::{self, Caller};
+use crate::web::http::connection::Client;
+use crate::web::http::query::parameter;
+use crate::web::http::request_head::RequestHead;
+use crate::web::http::response::{self, Response};
 
-/// A browser stays signed in for so long.
-const SIGNED_IN_S: u32 = 30 * 24 * 3600;
 /// Other applications that the log names.
 const STRANGERS: usize = 64;
 /// Where the page's form is.
@@ -41,6 +34,8 @@ pub struct Access {
     tickets: Tickets,
     cookie: OnceLock<String>,
     strangers: Mutex<BTreeSet<u32>>,
+    /// The log has heard that nobody knows which program asks.
+    unknown_callers: Once,
 }
 
 impl Access {
@@ -67,7 +62,8 @@ impl Access {
         // Whoever is led here under a foreign name has no cookie for that name, and does not know the token.
         let names = loopback.then(|| names.to_vec());
         let (tries, tickets, cookie) = (Tries::default(), Tickets::default(), OnceLock::new());
-        Ok(Self { token, names, behind_camera, tries, tickets, cookie, strangers: Mutex::default() })
+        let (strangers, unknown_callers) = (Mutex::default(), Once::new());
+        Ok(Self { token, names, behind_camera, tries, tickets, cookie, strangers, unknown_callers })
     }
 
     /// Where it listens at last: browsers keep one set of cookies for all ports of a machine.
@@ -84,14 +80,48 @@ impl Access {
         self.behind_camera && self.token.is_none()
     }
 
+    /// The token, where there is one.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// A new ticket for one WebSocket.
+    ///
+    /// # Errors
+    /// Where the system gives no random numbers.
+    pub fn give_ticket(&self) -> std::io::Result<String> {
+        self.tickets.give(Instant::now())
+    }
+
     /// Whether the query has a ticket that was given out; it is none from then on.
     pub fn takes_ticket(&self, query: &str) -> bool {
         parameter(query, "ticket").is_some_and(|ticket| self.tickets.take(&ticket, Instant::now()))
     }
 
+    /// Which program asks, where that matters: on a camera, of what comes over loopback. Beyond it the token tells.
+    fn caller(&self, client: Client<'_>) -> Option<Caller> {
+        if !self.behind_camera() {
+            return None;
+        }
+        let ends = client.stream().peer_addr().and_then(|there| Ok((there, client.stream().local_addr()?)));
+        let Ok((mut there, mut here)) = ends else { return Some(Caller::Gone) };
+        there.set_ip(there.ip().to_canonical());
+        here.set_ip(here.ip().to_canonical());
+        if !there.ip().is_loopback() {
+            return None;
+        }
+        let unknown = |error| {
+            self.unknown_callers.call_once(|| log::warn!(
+                "this system does not tell which application asks ({error}): every application of this camera can change Spotter's settings"
+            ));
+            Caller::System
+        };
+        Some(caller::of(there, here).unwrap_or_else(unknown))
+    }
+
     /// Why changes are not taken from the program that asks; none where they are, or it does not matter.
-    pub fn refuse_caller(&self, request: &Request) -> Option<String> {
-        match Caller::read(header(request, CALLER)?) {
+    pub fn refuse_caller(&self, client: Client<'_>) -> Option<String> {
+        match self.caller(client)? {
             Caller::System => None,
             Caller::Application(user) => {
                 let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,16 +140,19 @@ impl Access {
         }
     }
 
-    /// The answer to a request that is not let in: to this path, of this address where it is one.
-    pub fn refuse(&self, request: &Request, path: &str, address: Option<&Address>) -> Option<Reply> {
-        self.refuse_host(request).or_else(|| self.refuse_stranger(request, path, address))
+    /// The answer to a request that is not let in. `open` is what answers without sign-in, `page` the page itself.
+    pub fn refuse(&self, head: &RequestHead, peer: IpAddr, open: bool, page: bool) -> Option<Response> {
+        self.refuse_host(head).or_else(|| {
+            let token = self.token.as_ref().filter(|_| !open)?;
+            self.refuse_stranger(head, token, peer, page)
+        })
     }
 
     /// A name can be made to lead to any address, this machine's own too; the pages of that name's owner could then
     /// ask Spotter as if they were its own (DNS rebinding). So the name matters.
-    fn refuse_host(&self, request: &Request) -> Option<Reply> {
+    fn refuse_host(&self, head: &RequestHead) -> Option<Response> {
         let names = self.names.as_ref()?;
-        let host = header(request, "Host")?;
+        let host = head.header("Host")?;
         let name = host_name(host);
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let allowed = match address {
@@ -130,7 +163,7 @@ impl Access {
                     || names.iter().any(|own| own.eq_ignore_ascii_case(name))
             }
         };
-        if allowed || self.behind_camera && request.url().starts_with("/local/spotter/") {
+        if allowed || self.behind_camera && head.target.starts_with("/local/spotter/") {
             return None;
         }
         let name: String = name.chars().take(80).flat_map(char::escape_default).collect();
@@ -140,31 +173,27 @@ impl Access {
         Some(response::problem_with(421, &text))
     }
 
-    /// Without the right token there are the form, the page's files and the state of health.
-    fn refuse_stranger(&self, request: &Request, path: &str, address: Option<&Address>) -> Option<Reply> {
-        let token = self.token.as_ref()?;
-        let reading = matches!(request.method(), Method::Get | Method::Head);
-        let file = path.trim_start_matches('/');
-        let open = match address {
-            Some(address) => address.path == LOGIN || reading && HEALTH.contains(&address.path),
-            None => reading && !file.is_empty() && assets::find(file).is_some(),
-        };
-        if open {
-            return None;
-        }
-        let cookies = header(request, "Cookie").unwrap_or("").split(';');
+    /// Without the right token, or a cookie for it, the page leads to the form, and all else is refused.
+    fn refuse_stranger(
+        &self,
+        head: &RequestHead,
+        token: &Token,
+        peer: IpAddr,
+        page: bool,
+    ) -> Option<Response> {
+        let cookies = head.all("Cookie").flat_map(|cookies| cookies.split(';'));
         let mut cookies = cookies.filter_map(|cookie| cookie.trim().split_once('='));
         if cookies.any(|(name, value)| name == self.cookie_name() && token.is_cookie(value)) {
             return None;
         }
-        let bearer = header(request, "Authorization").and_then(|value| {
+        let bearer = head.header("Authorization").and_then(|value| {
             let (scheme, given) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("Bearer").then_some(given.trim())
         });
         match bearer {
-            Some(given) => self.check(token, peer(request), given).err(),
+            Some(given) => self.check(token, peer, given).err(),
             // Whoever opens the page is asked there.
-            None if reading && file.is_empty() => Some(response::see_other(SIGN_IN_PAGE)),
+            None if head.is_read() && page => Some(response::see_other(SIGN_IN_PAGE)),
             None => Some(unauthorised(
                 "this Spotter asks for a token: sign in on its page, or send the header Authorization: Bearer TOKEN",
             )),
@@ -173,7 +202,7 @@ impl Access {
 
     /// Whether a token is the right one. Whoever has tried out too many has to wait, even with the right one: the
     /// answer would tell which it is.
-    fn check(&self, token: &Token, peer: IpAddr, given: &str) -> std::result::Result<(), Reply> {
+    pub fn check(&self, token: &Token, peer: IpAddr, given: &str) -> std::result::Result<(), Response> {
         let now = Instant::now();
         if let Some(wait) = self.tries.wait(peer, now) {
             let seconds = wait.as_secs() + 1;
@@ -190,57 +219,16 @@ impl Access {
     }
 
     /// The cookie with this value, for the page that the form belongs to, and what lies below.
-    fn cookie(&self, request: &Request, value: &str, age: u32) -> String {
-        let root = request.url().split("api/").next().unwrap_or("/");
-        let https = header(request, "X-Forwarded-Proto").is_some_and(|scheme| scheme == "https");
+    pub fn cookie(&self, head: &RequestHead, value: &str, age: u32) -> String {
+        let root = head.target.split("api/").next().unwrap_or("/");
+        let https = head.header("X-Forwarded-Proto").is_some_and(|scheme| scheme == "https");
         let secure = if https { "; Secure" } else { "" };
         let name = self.cookie_name();
         format!("{name}={value}; Path={root}; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
     }
 }
 
-/// Gives the cookie for the token.
-pub fn log_in(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    let access = ask.access;
-    let Some(token) = &access.token else { return Ok(no_token()) };
-    let given = match &body::json(request)?["token"] {
-        Value::String(given) => given.trim().to_owned(),
-        _ => return Err(Error::new(Kind::Usage, "send the token as JSON: {\"token\": \"…\"}")),
-    };
-    Ok(match access.check(token, peer(request), &given) {
-        Ok(()) => response::nothing().with("Set-Cookie", access.cookie(request, token.cookie(), SIGNED_IN_S)),
-        Err(refusal) => refusal,
-    })
-}
-
-/// A ticket for one WebSocket.
-pub fn ticket(ask: &Ask<'_>) -> Result<Reply> {
-    let ticket = ask.access.tickets.give(Instant::now()).map_err(|error| {
-        Error::new(Kind::Busy, "the system gives no random numbers for a ticket; try again").caused_by(error)
-    })?;
-    Ok(response::json(200, &json!({ "ticket": ticket, "good_for_s": GOOD_FOR.as_secs() })))
-}
-
-/// Takes the cookie back.
-pub fn log_out(request: &mut Request, ask: &Ask<'_>) -> Result<Reply> {
-    Ok(match &ask.access.token {
-        Some(_) => response::nothing().with("Set-Cookie", ask.access.cookie(request, "", 0)),
-        None => no_token(),
-    })
-}
-
-fn no_token() -> Reply {
-    response::problem_with(404, "this Spotter has no token; sign-in is disabled")
-}
-
-/// Who asks, as [`crate::web::http::limits::peer`] counts; the door tells.
-fn peer(request: &Request) -> IpAddr {
-    // Without it all were one.
-    let peer = header(request, PEER).and_then(|peer| peer.parse().ok());
-    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-fn unauthorised(text: &str) -> Reply {
+fn unauthorised(text: &str) -> Response {
     response::problem_with(401, text).with("WWW-Authenticate", "Bearer realm=\"Spotter\"")
 }
 
@@ -254,10 +242,7 @@ fn host_name(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use tiny_http::{Header, TestRequest};
-
     use super::*;
-    use crate::web::http::request_head::Head;
     use crate::web::{router, routes};
 
     const SECRET: &str = "correct-horse-battery";
@@ -273,24 +258,18 @@ mod tests {
         access
     }
 
-    /// A request as it comes through the door.
-    fn request(head: &str, body: &str) -> Request {
-        let text = format!("{}\r\nContent-Length: {}\r\n\r\n", head.replace('|', "\r\n"), body.len());
-        let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
-        let passed_on = String::from_utf8(head.passed_on([192, 0, 2, 1].into(), None, 1, false)).unwrap();
-        let mut request =
-            TestRequest::new().with_method(head.method.parse().unwrap()).with_path(&head.target);
-        for line in passed_on.lines().skip(1).take_while(|line| !line.is_empty()) {
-            request = request.with_header(line.parse::<Header>().unwrap());
-        }
-        request.with_body(String::leak(body.to_owned())).into()
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn head(lines: &str) -> RequestHead {
+        let text = format!("{}\r\n\r\n", lines.replace('|', "\r\n"));
+        RequestHead::parse(text.as_bytes()).unwrap().unwrap().0
     }
 
-    fn status(access: &Access, head: &str) -> u16 {
-        let request = request(head, "");
-        let path = request.url().split('?').next().unwrap().to_owned();
-        let path = router::place(&path, access.behind_camera()).path.into_owned();
-        access.refuse(&request, &path, routes::find(&path)).map_or(200, |reply| reply.status())
+    fn status(access: &Access, lines: &str) -> u16 {
+        let head = head(lines);
+        let path = router::path(&head, access.behind_camera());
+        router::refuse(access, &head, PEER, &path, routes::find(&path))
+            .map_or(200, |refusal| refusal.status())
     }
 
     #[test]
@@ -367,6 +346,7 @@ mod tests {
             assert_eq!(ask(""), without, "{line}");
             assert_eq!(ask(&format!("|Authorization: bearer {SECRET}")), 200, "{line}");
             assert_eq!(ask(&format!("|Cookie: a=b; {cookie}; c=d")), 200, "{line}");
+            assert_eq!(ask(&format!("|Cookie: a=b|Cookie: {cookie}")), 200, "{line} in a second header");
             for other in ["Cookie: spotter-8081=x", "Authorization: Basic x", "Cookie: spotter-8080="] {
                 assert_eq!(ask(&format!("|{other}")), without, "{line} {other}");
             }
@@ -377,7 +357,7 @@ mod tests {
     fn the_form_gets_a_cookie_for_the_token() {
         let access = access("0.0.0.0:8080", true, &[], false);
         let token = access.token.as_ref().unwrap();
-        let cookie = |head: &str| access.cookie(&request(head, ""), "v", 7);
+        let cookie = |lines: &str| access.cookie(&head(lines), "v", 7);
         assert_eq!(
             cookie("POST /local/spotter/api/v1/login HTTP/1.1|Host: a"),
             "spotter-8080=v; Path=/local/spotter/; Max-Age=7; HttpOnly; SameSite=Strict"
@@ -390,11 +370,10 @@ mod tests {
         for head in ["POST /api/login", "POST /api/v1/login", "DELETE /local/spotter/api/v1/login"] {
             assert_eq!(status(&access, &format!("{head} HTTP/1.1|Host: a")), 200, "{head}");
         }
-        let here = IpAddr::from([192, 0, 2, 1]);
         for _ in 0..5 {
-            assert_eq!(access.check(token, here, "correct-horse-batterx").unwrap_err().status(), 401);
+            assert_eq!(access.check(token, PEER, "correct-horse-batterx").unwrap_err().status(), 401);
         }
-        let refusal = access.check(token, here, SECRET).unwrap_err();
+        let refusal = access.check(token, PEER, SECRET).unwrap_err();
         assert_eq!(refusal.status(), 429);
         assert!(String::from_utf8(refusal.to_bytes()).unwrap().contains("\r\nRetry-After: "));
         let bearer = format!("GET /api/status HTTP/1.1|Host: a|Authorization: Bearer {SECRET}");
@@ -403,7 +382,5 @@ mod tests {
         // Whoever is signed in is not kept out by it.
         let pair = format!("spotter-8080={}", token.cookie());
         assert_eq!(status(&access, &format!("GET /api/status HTTP/1.1|Host: a|Cookie: {pair}")), 200);
-        // Nobody can say that somebody else asks.
-        assert_eq!(peer(&request("GET / HTTP/1.1|Host: a|X-Spotter-Peer: 192.0.2.9", "")), here);
     }
 }

@@ -4,7 +4,6 @@
 //! can ask as well. What the web server adds to a request anybody can write; but the kernel says which user a socket
 //! belongs to (proc_pid_net(5), `tcp`), and applications have users of their own.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,27 +29,6 @@ pub enum Caller {
     Application(u32),
     /// A connection that is not in the table any more: whoever opened it has gone.
     Gone,
-}
-
-/// As it stands in the header that carries it inside.
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System => f.write_str("system"),
-            Self::Application(user) => write!(f, "{user}"),
-            Self::Gone => f.write_str("gone"),
-        }
-    }
-}
-
-impl Caller {
-    /// Reads what [`fmt::Display`] writes; anything else is nobody.
-    pub fn read(text: &str) -> Self {
-        match text {
-            "system" => Self::System,
-            user => user.parse().map_or(Self::Gone, Self::Application),
-        }
-    }
 }
 
 /// Whoever opened the connection that is `here` at this end and `there` at theirs.
@@ -233,9 +211,5 @@ mod tests {
         // The kernel calls a socket that no process has root's.
         drop(client);
         assert_eq!(of(there, here).unwrap(), Caller::Gone);
-        for caller in [Caller::System, Caller::Application(7), Caller::Gone] {
-            assert_eq!(Caller::read(&caller.to_string()), caller);
-        }
-        assert_eq!(Caller::read(""), Caller::Gone);
     }
 }

@@ -1,42 +1,26 @@
-//! How much room there is: requests at once, all in all, of one sort and of one peer, so that neither descriptors
-//! nor threads run out, and the short requests of everybody always find a place.
+//! How many requests are served at once, all in all, of one class and of one peer, so that neither descriptors nor
+//! threads run out, and the short requests of everybody are always served.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::request_head::Head;
-use crate::web::router::parameter;
-
-/// Requests served at once, streams included; each has threads.
+/// Requests served at once, streams included; each has a thread.
 const REQUESTS: usize = 256;
-/// Connections whose head has not come yet; they have none.
-const HEADS: usize = 128;
+/// Connections whose head has not come yet, or which are being closed; they have none.
+const PENDING: usize = 128;
 
 /// What keeps a request for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Class {
+    /// Nothing: it is answered at once.
+    Short = 0,
     /// A stream.
-    Stream = 0,
+    Stream = 1,
     /// Waiting for a scene.
-    Wait = 1,
+    LongPoll = 2,
     /// Receiving a body.
-    Body = 2,
-}
-
-impl Errand {
-    /// What will keep a request with so many bytes of its body; none where it is answered at once.
-    pub fn of(head: &Head, body: usize) -> Option<Self> {
-        let (path, query) = head.path_and_query();
-        if head.body_length.is_some_and(|length| length > body as u64) {
-            return Some(Self::Body);
-        }
-        if ["/live", "/events", "/stream.mjpg"].iter().any(|end| path.ends_with(end)) {
-            return Some(Self::Stream);
-        }
-        let waits = ["after", "timeout_ms"].iter().any(|name| parameter(query, name).is_some());
-        waits.then_some(Self::Wait)
-    }
+    Upload = 3,
 }
 
 /// How many there may be.
@@ -44,22 +28,22 @@ impl Errand {
 pub struct Limits {
     /// Requests at once.
     pub requests: usize,
-    /// Connections at once that have sent no whole head yet.
-    pub heads: usize,
+    /// Connections at once that have sent no whole head yet, or are being closed.
+    pub pending: usize,
     /// Requests at once of one peer. Loopback has no such limit: all that a camera's own web server or another
     /// proxy passes on comes from there.
     pub of_a_peer: usize,
-    errands: [usize; 3],
+    of_a_class: [usize; 4],
 }
 
 impl Limits {
     /// The limits where `free` descriptors are left: a third of them remains for all else that Spotter does.
     pub fn for_descriptors(free: usize) -> Self {
         let requests = (free / 7).clamp(6, REQUESTS);
-        let heads = (free / 10).clamp(8, HEADS);
+        let pending = (free / 10).clamp(8, PENDING);
         // Together they leave an eighth to requests that are answered at once.
-        let errands = [requests / 2, requests / 4, requests / 8].map(|errand| errand.max(1));
-        Self { requests, heads, of_a_peer: (requests / 4).max(4), errands }
+        let of_a_class = [requests, requests / 2, requests / 4, requests / 8].map(|most| most.max(1));
+        Self { requests, pending, of_a_peer: (requests / 4).max(4), of_a_class }
     }
 }
 
@@ -75,23 +59,23 @@ pub fn peer(address: IpAddr) -> IpAddr {
 }
 
 #[derive(Default)]
-struct State {
+struct Counts {
     requests: usize,
-    errands: [usize; 3],
+    of_a_class: [usize; 4],
     // Has no more entries than there are requests.
     peers: HashMap<IpAddr, usize>,
 }
 
-/// Where requests are served.
-pub struct Room {
+/// Counts the requests that are being served.
+pub struct Admission {
     limits: Limits,
-    state: Mutex<State>,
+    counts: Mutex<Counts>,
 }
 
-impl Room {
-    /// An empty one.
+impl Admission {
+    /// Nothing is being served yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::default() }
+        Self { limits, counts: Mutex::default() }
     }
 
     /// How many there may be.
@@ -99,60 +83,50 @@ impl Room {
         self.limits
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a request of `peer`; none where there is none left, or none for that errand.
-    pub fn enter(self: &Arc<Self>, peer: IpAddr, errand: Option<Errand>) -> Option<Place> {
-        let mut state = self.lock();
-        let of_it = state.peers.get(&peer).copied().unwrap_or(0);
-        let full = state.requests >= self.limits.requests
-            || of_it >= self.limits.of_a_peer && !peer.is_loopback()
-            || errand
-                .is_some_and(|errand| state.errands[errand as usize] >= self.limits.errands[errand as usize]);
+    /// A permit for a request of `peer`; none where there are too many already, or too many of that class.
+    pub fn admit(self: &Arc<Self>, peer: IpAddr, class: Class) -> Option<Permit> {
+        let mut counts = self.lock();
+        let of_peer = counts.peers.get(&peer).copied().unwrap_or(0);
+        let full = counts.requests >= self.limits.requests
+            || of_peer >= self.limits.of_a_peer && !peer.is_loopback()
+            || counts.of_a_class[class as usize] >= self.limits.of_a_class[class as usize];
         if full {
             return None;
         }
-        state.requests += 1;
-        state.peers.insert(peer, of_it + 1);
-        if let Some(errand) = errand {
-            state.errands[errand as usize] += 1;
-        }
-        Some(Place { room: self.clone(), peer, errand })
+        counts.requests += 1;
+        counts.peers.insert(peer, of_peer + 1);
+        counts.of_a_class[class as usize] += 1;
+        Some(Permit { admission: self.clone(), peer, class })
     }
 }
 
-/// A request's place, for as long as it lives.
-pub struct Place {
-    room: Arc<Room>,
+/// Leave to serve a request, given back when it is dropped.
+pub struct Permit {
+    admission: Arc<Admission>,
     peer: IpAddr,
-    errand: Option<Errand>,
+    class: Class,
 }
 
-impl Place {
-    /// Whose it is.
+impl Permit {
+    /// Whose request it is.
     pub fn peer(&self) -> IpAddr {
         self.peer
     }
-
-    /// Whether it is a stream's.
-    pub fn is_stream(&self) -> bool {
-        self.errand == Some(Errand::Stream)
-    }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.room.lock();
-        state.requests -= 1;
-        if let Some(errand) = self.errand {
-            state.errands[errand as usize] -= 1;
-        }
-        if let Some(of_it) = state.peers.get_mut(&self.peer) {
-            *of_it -= 1;
-            if *of_it == 0 {
-                state.peers.remove(&self.peer);
+        let mut counts = self.admission.lock();
+        counts.requests -= 1;
+        counts.of_a_class[self.class as usize] -= 1;
+        if let Some(of_peer) = counts.peers.get_mut(&self.peer) {
+            *of_peer -= 1;
+            if *of_peer == 0 {
+                counts.peers.remove(&self.peer);
             }
         }
     }
@@ -168,31 +142,34 @@ mod tests {
     fn long_requests_leave_room_for_short_ones() {
         for free in [0, 20, 64, 100, 1000, 1 << 20] {
             let limits = Limits::for_descriptors(free);
-            let room = Arc::new(Room::new(limits));
+            let admission = Arc::new(Admission::new(limits));
             let mut inside = Vec::new();
-            for errand in [Errand::Stream, Errand::Wait, Errand::Body] {
+            for class in [Class::Stream, Class::LongPoll, Class::Upload] {
                 let before = inside.len();
-                while let Some(place) = room.enter(HERE, Some(errand)) {
+                while let Some(place) = admission.admit(HERE, class) {
                     inside.push(place);
                 }
-                assert!(inside.len() > before, "{errand:?}");
+                assert!(inside.len() > before, "{class:?}");
             }
             assert!(inside.len() < limits.requests, "{limits:?}");
-            // A request has four descriptors.
-            assert!(free < 50 || limits.requests * 4 + limits.heads <= free * 7 / 10, "{limits:?} of {free}");
-            while let Some(place) = room.enter(HERE, None) {
+            // A request has one descriptor, and up to three files that it reads or writes.
+            assert!(
+                free < 50 || limits.requests * 4 + limits.pending <= free * 7 / 10,
+                "{limits:?} of {free}"
+            );
+            while let Some(place) = admission.admit(HERE, Class::Short) {
                 inside.push(place);
             }
             assert_eq!(inside.len(), limits.requests);
             inside.clear();
-            let state = room.lock();
-            assert_eq!((state.requests, state.errands, state.peers.len()), (0, [0; 3], 0));
+            let state = admission.lock();
+            assert_eq!((state.requests, state.of_a_class, state.peers.len()), (0, [0; 4], 0));
         }
     }
 
     #[test]
     fn one_peer_does_not_fill_it() {
-        let room = Arc::new(Room::new(Limits::for_descriptors(3000)));
+        let admission = Arc::new(Admission::new(Limits::for_descriptors(3000)));
         let of = |text: &str| peer(text.parse().unwrap());
         for (one, same) in [
             ("192.0.2.1", "192.0.2.1"),
@@ -200,13 +177,13 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:1"),
         ] {
             let mut inside = Vec::new();
-            while let Some(place) = room.enter(of(one), None) {
+            while let Some(place) = admission.admit(of(one), Class::Short) {
                 inside.push(place);
             }
             assert_eq!(inside.len(), 64);
-            assert!(room.enter(of(same), None).is_none());
-            assert!(room.enter(of("192.0.2.3"), None).is_some());
-            assert!(room.enter(of("2001:db8:0:1::1"), None).is_some());
+            assert!(admission.admit(of(same), Class::Short).is_none());
+            assert!(admission.admit(of("192.0.2.3"), Class::Short).is_some());
+            assert!(admission.admit(of("2001:db8:0:1::1"), Class::Short).is_some());
         }
         assert!(of("::1").is_loopback() && of("::ffff:127.0.0.1").is_loopback());
     }

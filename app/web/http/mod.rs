@@ -2,12 +2,12 @@
 
 pub mod body;
 pub mod caller;
+pub mod connection;
 pub mod limits;
 pub mod listener;
 pub mod multipart;
-pub mod proxy;
+pub mod query;
 pub mod request_head;
 pub mod response;
-pub mod server;
-pub mod upstream;
+pub mod workers;
 pub mod zip_writer;

@@ -1,24 +1,27 @@
-//! Forms with files (`multipart/form-data`, RFC 7578), read from a body that is in memory.
+//! Forms with files (`multipart/form-data`, RFC 7578), read field by field as they come: a file is never in memory as
+//! a whole.
 //!
-//! Why own code: the kept crates for it are made for async runtimes, and a body that has been bounded
-//! and read needs no streaming.
+//! Why own code: the kept crates for it are made for async runtimes.
 
+use std::io::{self, Read};
+
+use super::body::unreadable;
 use crate::base::error::{Error, Kind, Result};
 
 /// Fields at most; a model, its labels and three words are all there is.
 const FIELDS: usize = 16;
 /// Bytes that the head of a field may take.
 const HEAD_LIMIT: usize = 4096;
+/// Bytes read at once.
+const PIECE: usize = 64 << 10;
 
-/// One field of a form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field<'a> {
+/// One field of a form, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
     /// Its name.
-    pub name: &'a str,
+    pub name: String,
     /// The name of the file that it holds.
-    pub file_name: Option<&'a str>,
-    /// Its content.
-    pub data: &'a [u8],
+    pub file_name: Option<String>,
 }
 
 fn wrong(why: &str) -> Error {
@@ -59,45 +62,160 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     None
 }
 
-/// The fields of a form; `content_type` is the request's header, which names what divides them.
-///
-/// # Errors
-/// [`Kind::Usage`] where it is no form.
-pub fn fields<'a>(content_type: &str, body: &'a [u8]) -> Result<Vec<Field<'a>>> {
-    let boundary = parameter(content_type, "boundary").filter(|b| (1..=70).contains(&b.len()));
-    let boundary = boundary.ok_or_else(|| wrong("the header Content-Type has no boundary"))?;
-    let divider = format!("\r\n--{boundary}");
-    // The first divider has no line end before it.
-    let mut rest =
-        body.strip_prefix(&divider.as_bytes()[2..]).ok_or_else(|| wrong("it has no first field"))?;
-    let mut fields = Vec::new();
-    while !rest.starts_with(b"--") {
-        if fields.len() == FIELDS {
+/// A form that is being read.
+pub struct Form<R> {
+    body: R,
+    /// What divides fields, with the line end before it.
+    divider: Vec<u8>,
+    /// Bytes that have come and are not used up.
+    buffer: Vec<u8>,
+    fields: usize,
+}
+
+impl<R: Read> Form<R> {
+    /// The form that `body` is; `content_type` is the request's header, which names what divides its fields.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where it is no form.
+    pub fn new(content_type: &str, body: R) -> Result<Self> {
+        let boundary = parameter(content_type, "boundary").filter(|b| (1..=70).contains(&b.len()));
+        let boundary = boundary.ok_or_else(|| wrong("the header Content-Type has no boundary"))?;
+        // The first divider has no line end before it.
+        let (divider, buffer) = (format!("\r\n--{boundary}").into_bytes(), b"\r\n".to_vec());
+        let mut form = Self { body, divider, buffer, fields: 0 };
+        form.fill_to(form.divider.len()).map_err(unreadable)?;
+        if !form.buffer.starts_with(&form.divider) {
+            return Err(wrong("it has no first field"));
+        }
+        form.buffer.drain(..form.divider.len());
+        Ok(form)
+    }
+
+    /// Reads until there are so many bytes in the buffer, or no more.
+    fn fill_to(&mut self, length: usize) -> io::Result<()> {
+        while self.buffer.len() < length {
+            let before = self.buffer.len();
+            self.buffer.resize(before + PIECE, 0);
+            let read = self.body.read(&mut self.buffer[before..]);
+            self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => break,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The next field, once the content of the one before has been read; none at the end, up to which the body has
+    /// been read then.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where it is no form.
+    pub fn next_field(&mut self) -> Result<Option<Field>> {
+        self.fill_to(2).map_err(unreadable)?;
+        if self.buffer.starts_with(b"--") {
+            io::copy(&mut self.body, &mut io::sink()).map_err(unreadable)?;
+            return Ok(None);
+        }
+        if self.fields == FIELDS {
             return Err(wrong("it has too many fields"));
         }
-        rest = rest.strip_prefix(b"\r\n").ok_or_else(|| wrong("a line does not end"))?;
-        let window = &rest[..rest.len().min(HEAD_LIMIT)];
+        self.fields += 1;
+        if !self.buffer.starts_with(b"\r\n") {
+            return Err(wrong("a line does not end"));
+        }
+        self.buffer.drain(..2);
+        self.fill_to(HEAD_LIMIT).map_err(unreadable)?;
+        let window = &self.buffer[..self.buffer.len().min(HEAD_LIMIT)];
         let end = find(window, b"\r\n\r\n").ok_or_else(|| wrong("a field has no end of its head"))?;
-        let head = std::str::from_utf8(&rest[..end]).map_err(|_| wrong("a field's head is no UTF-8"))?;
-        rest = &rest[end + 4..];
-        let length = find(rest, divider.as_bytes()).ok_or_else(|| wrong("a field is cut off"))?;
-        let (data, after) = rest.split_at(length);
-        rest = &after[divider.len()..];
+        let head = std::str::from_utf8(&window[..end]).map_err(|_| wrong("a field's head is no UTF-8"))?;
         let disposition = head
             .lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(key, _)| key.trim().eq_ignore_ascii_case("content-disposition"))
             .map_or("", |(_, value)| value);
-        let name = parameter(disposition, "name").ok_or_else(|| wrong("a field has no name"))?;
-        fields.push(Field { name, file_name: parameter(disposition, "filename"), data });
+        let name = parameter(disposition, "name").ok_or_else(|| wrong("a field has no name"))?.to_owned();
+        let file_name = parameter(disposition, "filename").map(str::to_owned);
+        self.buffer.drain(..end + 4);
+        Ok(Some(Field { name, file_name }))
     }
-    Ok(fields)
+
+    /// The content of the field, which has to be read to its end.
+    pub fn content(&mut self) -> Content<'_, R> {
+        Content { form: self, ended: false }
+    }
+}
+
+/// The content of a field.
+pub struct Content<'a, R> {
+    form: &'a mut Form<R>,
+    ended: bool,
+}
+
+impl<R: Read> Read for Content<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.ended || bytes.is_empty() {
+            return Ok(0);
+        }
+        let Form { divider, .. } = &*self.form;
+        let most = divider.len();
+        self.form.fill_to(most)?;
+        let Form { divider, buffer, .. } = &mut *self.form;
+        // What may be the beginning of a divider waits for the rest of it.
+        let content = find(buffer, divider).unwrap_or((buffer.len() + 1).saturating_sub(most));
+        if content == 0 && buffer.len() < most {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                wrong("a field is cut off").to_string(),
+            ));
+        }
+        let taken = content.min(bytes.len());
+        bytes[..taken].copy_from_slice(&buffer[..taken]);
+        buffer.drain(..taken);
+        if taken == 0 {
+            buffer.drain(..most);
+            self.ended = true;
+        }
+        Ok(taken)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Fields with their contents, of a body that comes in pieces of `piece` bytes.
+    fn fields_of(content_type: &str, body: &[u8], piece: usize) -> Result<Vec<(Field, Vec<u8>)>> {
+        struct Pieces<'a>(&'a [u8], usize);
+        impl Read for Pieces<'_> {
+            fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+                let most = bytes.len().min(self.1);
+                self.0.read(&mut bytes[..most])
+            }
+        }
+        let mut form = Form::new(content_type, Pieces(body, piece))?;
+        let mut fields = Vec::new();
+        while let Some(field) = form.next_field()? {
+            let mut content = Vec::new();
+            form.content().read_to_end(&mut content).map_err(unreadable)?;
+            fields.push((field, content));
+        }
+        Ok(fields)
+    }
+
+    fn fields(content_type: &str, body: &[u8]) -> Result<Vec<(Field, Vec<u8>)>> {
+        let all = fields_of(content_type, body, usize::MAX);
+        for piece in [1, 2, 7] {
+            match (&all, fields_of(content_type, body, piece)) {
+                (Ok(all), Ok(pieces)) => assert_eq!(*all, pieces, "{piece}"),
+                (Err(all), Err(pieces)) => assert_eq!(all.to_string(), pieces.to_string(), "{piece}"),
+                (all, pieces) => panic!("{all:?} {pieces:?} {piece}"),
+            }
+        }
+        all
+    }
 
     const TYPE: &str = "multipart/form-data; boundary=\"x-y\"";
 
@@ -106,14 +224,11 @@ mod tests {
         let body = b"--x-y\r\nContent-Disposition: form-data; name=\"model\"; filename=\"a;b.tflite\"\r\n\
             Content-Type: application/octet-stream\r\n\r\n\r\n--x-\r\nTFL3\r\n--x-y\r\n\
             content-disposition: form-data; filename=l.txt; name=labels\r\n\r\n\r\n--x-y--\r\n";
-        let found = fields(TYPE, body).unwrap();
-        assert_eq!(
-            found,
-            [
-                Field { name: "model", file_name: Some("a;b.tflite"), data: b"\r\n--x-\r\nTFL3" },
-                Field { name: "labels", file_name: Some("l.txt"), data: b"" },
-            ]
-        );
+        let field = |name: &str, file_name: &str, content: &[u8]| {
+            (Field { name: name.to_owned(), file_name: Some(file_name.to_owned()) }, content.to_vec())
+        };
+        let expected = [field("model", "a;b.tflite", b"\r\n--x-\r\nTFL3"), field("labels", "l.txt", b"")];
+        assert_eq!(fields(TYPE, body).unwrap(), expected);
     }
 
     #[test]
@@ -142,8 +257,8 @@ mod tests {
             body.extend(&data);
             body.extend(b"\r\n--x-y--");
             prop_assume!(find(&data, b"\r\n--x-y").is_none());
-            prop_assert_eq!(fields(TYPE, &body).unwrap()[0].data, &data[..]);
-            let _ = (fields(TYPE, &data), parameter(&text, "name"));
+            prop_assert_eq!(&fields(TYPE, &body).unwrap()[0].1, &data);
+            let _ = (fields(TYPE, &data).is_ok(), parameter(&text, "name"));
         }
     }
 }

@@ -2,43 +2,13 @@
 //! that nothing can be smuggled past a proxy in front.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use super::caller::Caller;
+use tiny_http::Method;
 
 /// Bytes that a head may take.
 pub const HEAD_LIMIT: usize = 16 << 10;
 /// Header lines at most; browsers send some twenty.
 const HEADERS: usize = 64;
-/// The header that tells who asks; nobody else's header of that name is passed on.
-pub const PEER: &str = "X-Spotter-Peer";
-/// The header that tells which program asks, where that matters; nobody else's either.
-pub const CALLER: &str = "X-Spotter-Caller";
-/// The header that numbers requests.
-pub const NUMBER: &str = "X-Spotter-Request";
-/// The header that tells how long the body is. tiny_http must not know: it takes as much memory for what is left of a
-/// body as the head says that there is.
-pub const LENGTH: &str = "X-Spotter-Length";
-/// What is passed on of a head: all that Spotter reads.
-const PASSED_ON: [&str; 16] = [
-    "Accept",
-    "Authorization",
-    "Content-Type",
-    "Cookie",
-    "Host",
-    "If-Match",
-    "If-None-Match",
-    "Last-Event-ID",
-    "Origin",
-    "Sec-Fetch-Site",
-    "Sec-WebSocket-Key",
-    "Sec-WebSocket-Version",
-    "Upgrade",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
-    "X-Requested-With",
-];
-
 /// Why a request is not taken: the status of the answer, and a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -60,9 +30,9 @@ fn wrong<T>(status: u16, why: &'static str) -> Result<T, Refusal> {
 
 /// The head of a request.
 #[derive(Clone, Debug)]
-pub struct Head {
-    /// What it wants to do: `GET`, or anything else.
-    pub method: String,
+pub struct RequestHead {
+    /// What it wants to do.
+    pub method: Method,
     /// Path and query, as they came.
     pub target: String,
     /// Bytes of the body; none where the head does not say that there is one.
@@ -70,7 +40,7 @@ pub struct Head {
     headers: Vec<(String, String)>,
 }
 
-impl Head {
+impl RequestHead {
     /// Reads a head from the first bytes of a connection: the head and how long it is, or none where it is not
     /// there as a whole yet.
     ///
@@ -101,15 +71,13 @@ impl Head {
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
             return wrong(400, "the request's head is no HTTP");
         };
-        let mut headers = Vec::with_capacity(parsed.headers.len());
-        for header in parsed.headers.iter() {
-            let Ok(value) = std::str::from_utf8(header.value) else {
-                return wrong(400, "a header of the request is no UTF-8");
-            };
-            headers.push((header.name.to_owned(), value.trim().to_owned()));
-        }
-        let mut head =
-            Self { method: method.to_owned(), target: target.to_owned(), body_length: None, headers };
+        let Ok(method) = method.parse() else { return wrong(400, "the request's head is no HTTP") };
+        // Cookies of other programs on this machine may be in another encoding; they are nothing to Spotter.
+        let text = |value| String::from_utf8_lossy(value).trim().to_owned();
+        let headers = parsed.headers.iter().map(|header| (header.name.to_owned(), text(header.value)));
+        let (target, headers) = (target.to_owned(), headers.collect());
+        let mut head = Self { method, target, body_length: None, headers };
+        let target = &head.target;
         if !target.starts_with('/') || !target.is_ascii() {
             return wrong(400, "the request's target must begin with / and be ASCII");
         }
@@ -149,7 +117,8 @@ impl Head {
         }
     }
 
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// The values of all headers of that name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
             .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
@@ -162,28 +131,14 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The head as it is passed on, with who asks, which program where that is known, and the request's number: a head
-    /// that can be understood in one way only. With `waits`, whoever asks waits for a word before the body.
-    pub fn passed_on(&self, peer: IpAddr, caller: Option<Caller>, number: u64, waits: bool) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        let known = |name: &str| PASSED_ON.iter().any(|known| known.eq_ignore_ascii_case(name));
-        for (name, value) in self.headers.iter().filter(|(name, _)| known(name)) {
-            // Cookies of others may have such characters.
-            let value = value.replace(|letter: char| !letter.is_ascii() || letter.is_ascii_control(), "?");
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if let Some(length) = self.body_length {
-            text.push_str(&format!("{LENGTH}: {length}\r\n"));
-        }
-        if let Some(caller) = caller {
-            text.push_str(&format!("{CALLER}: {caller}\r\n"));
-        }
-        if waits {
-            text.push_str("Expect: 100-continue\r\n");
-        }
-        // "Upgrade" lets tiny_http give the connection as it is, whatever follows the head.
-        text.push_str(&format!("{PEER}: {peer}\r\n{NUMBER}: {number}\r\nConnection: Upgrade\r\n\r\n"));
-        text.into_bytes()
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        matches!(self.method, Method::Get | Method::Head)
+    }
+
+    /// Whether it asks to become a WebSocket.
+    pub fn wants_websocket(&self) -> bool {
+        self.header("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
 
     /// Path and query of the target.
@@ -196,8 +151,8 @@ impl Head {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Head, u16> {
-        match Head::parse(text.as_bytes()) {
+    fn parse(text: &str) -> Result<RequestHead, u16> {
+        match RequestHead::parse(text.as_bytes()) {
             Ok(Some((head, length))) => {
                 assert_eq!(length, text.len());
                 Ok(head)
@@ -211,14 +166,14 @@ mod tests {
     fn a_head_is_read_whatever_the_pieces() {
         let text = "PATCH /api/settings?x=%20 HTTP/1.1\r\nhost: a\r\nContent-Length: 12\r\nX-Y:  z \r\n\r\n";
         for end in 0..text.len() {
-            assert!(Head::parse(&text.as_bytes()[..end]).unwrap().is_none(), "{end}");
+            assert!(RequestHead::parse(&text.as_bytes()[..end]).unwrap().is_none(), "{end}");
         }
         let head = parse(text).unwrap();
-        assert_eq!((&*head.method, head.body_length), ("PATCH", Some(12)));
+        assert_eq!((&head.method, head.body_length), (&Method::Patch, Some(12)));
         assert_eq!(head.path_and_query(), ("/api/settings", "x=%20"));
         assert_eq!((head.header("HOST"), head.header("x-y"), head.header("z")), (Some("a"), Some("z"), None));
         // What follows is not the head's.
-        let (_, length) = Head::parse(format!("{text}{{}}").as_bytes()).unwrap().unwrap();
+        let (_, length) = RequestHead::parse(format!("{text}{{}}").as_bytes()).unwrap().unwrap();
         assert_eq!(length, text.len());
     }
 
@@ -262,13 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn other_encodings_are_no_reason_to_refuse() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=\xe4\r\nCookie: b=c\r\n\r\n";
+        let (head, _) = RequestHead::parse(bytes).unwrap().unwrap();
+        assert_eq!(head.all("cookie").collect::<Vec<_>>(), ["a=\u{fffd}", "b=c"]);
+        // Nothing that counts is read out of such bytes.
+        assert_eq!(
+            RequestHead::parse(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\xb2\r\n\r\n")
+                .unwrap_err()
+                .status,
+            400
+        );
+    }
+
+    #[test]
     fn a_head_has_bounds() {
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(HEAD_LIMIT));
-        assert_eq!(Head::parse(long.as_bytes()).unwrap_err().status, 431);
+        assert_eq!(RequestHead::parse(long.as_bytes()).unwrap_err().status, 431);
         let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "a".repeat(HEAD_LIMIT));
-        assert_eq!(Head::parse(long.as_bytes()).unwrap_err().status, 431);
+        assert_eq!(RequestHead::parse(long.as_bytes()).unwrap_err().status, 431);
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(HEADERS));
-        assert_eq!(Head::parse(many.as_bytes()).unwrap_err().status, 431);
+        assert_eq!(RequestHead::parse(many.as_bytes()).unwrap_err().status, 431);
         let fits = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(HEADERS - 1));
         assert!(parse(&fits).is_ok());
     }
@@ -276,8 +245,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_break_it(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
-            let _ = Head::parse(&bytes);
-            let _ = Head::parse(&[&b"GET / HTTP/1.1\r\nHost: a\r\n"[..], &bytes].concat());
+            let _ = RequestHead::parse(&bytes);
+            let _ = RequestHead::parse(&[&b"GET / HTTP/1.1\r\nHost: a\r\n"[..], &bytes].concat());
         }
     }
 }

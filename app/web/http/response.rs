@@ -1,15 +1,14 @@
-//! Answers: JSON, problem JSON (RFC 9457), files; and the heads of streams.
-//!
-//! Answers are written by hand and end their connection, as the relay expects.
+//! Responses: JSON, problem JSON (RFC 9457), files; and the heads of streams. Each ends its connection.
 
 use std::borrow::Cow;
 use std::io::Write;
 
 use serde_json::{Value, json};
-use tiny_http::{Method, Request, StatusCode};
+use tiny_http::{HTTPVersion, StatusCode};
 
+use super::connection::Client;
+use super::request_head::Refusal;
 use crate::base::error::Error;
-use crate::web::assets::{Asset, content_type};
 
 const POLICY: &str = "Content-Security-Policy";
 /// What a browser may load on behalf of the page: its own files, pictures it made itself, its own streams; no script
@@ -19,14 +18,14 @@ pub const OF_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// What it may load on behalf of anything else that is opened as if it were a page: nothing.
 const OF_OTHERS: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// An answer whose body is in memory.
-pub struct Reply {
+/// A response whose body is in memory.
+pub struct Response {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,
     body: Cow<'static, [u8]>,
 }
 
-impl Reply {
+impl Response {
     /// Its status.
     pub fn status(&self) -> u16 {
         self.status
@@ -64,14 +63,10 @@ impl Reply {
         [self.head().as_bytes(), &self.body].concat()
     }
 
-    /// Sends the answer. Where the client is gone, nobody misses it.
-    pub fn send(self, request: Request) {
-        let body = if *request.method() == Method::Head { &[][..] } else { &self.body };
-        let mut writer = request.into_writer();
-        let _ = writer
-            .write_all(self.head().as_bytes())
-            .and_then(|()| writer.write_all(body))
-            .and_then(|()| writer.flush());
+    /// Sends it, without its body where a request is `HEAD`. Where the client is gone, nobody misses it.
+    pub fn send(&self, client: Client<'_>, without_body: bool) {
+        let bytes = if without_body { self.head().into_bytes() } else { self.to_bytes() };
+        let _ = client.writer().write_all(&bytes);
     }
 }
 
@@ -82,57 +77,56 @@ fn protection(sites: &str) -> String {
     )
 }
 
-/// The value of a request's header.
-pub fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
-    request.headers().iter().find(|header| header.field.equiv(name)).map(|header| header.value.as_str())
-}
-
 fn reason(status: u16) -> &'static str {
     StatusCode(status).default_reason_phrase()
 }
 
+/// A body with its type.
+fn typed(status: u16, kind: &'static str, body: Cow<'static, [u8]>) -> Response {
+    Response { status, headers: Vec::new(), body }.with("Content-Type", kind)
+}
+
 /// A body with its type that is never cached.
-pub fn bytes(status: u16, kind: &'static str, body: Vec<u8>) -> Reply {
-    let reply = Reply { status, headers: Vec::new(), body: body.into() };
-    reply.with("Content-Type", kind).with("Cache-Control", "no-store")
+pub fn bytes(status: u16, kind: &'static str, body: Vec<u8>) -> Response {
+    typed(status, kind, body.into()).with("Cache-Control", "no-store")
 }
 
 /// JSON text.
-pub fn json_text(status: u16, text: &str) -> Reply {
+pub fn json_text(status: u16, text: &str) -> Response {
     bytes(status, "application/json", text.as_bytes().to_vec())
 }
 
 /// JSON.
-pub fn json(status: u16, value: &Value) -> Reply {
+pub fn json(status: u16, value: &Value) -> Response {
     json_text(status, &value.to_string())
 }
 
 /// "Nothing new": no body.
-pub fn nothing() -> Reply {
+pub fn nothing() -> Response {
     empty(204)
 }
 
-fn empty(status: u16) -> Reply {
-    Reply { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with("Cache-Control", "no-store")
+fn empty(status: u16) -> Response {
+    Response { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }.with("Cache-Control", "no-store")
 }
 
 /// Leads to another page.
-pub fn see_other(place: &'static str) -> Reply {
+pub fn see_other(place: &'static str) -> Response {
     empty(303).with("Location", place)
 }
 
 /// An error as problem JSON.
-pub fn problem(error: &Error) -> Reply {
+pub fn problem(error: &Error) -> Response {
     problem_with(error.kind().http_status(), error.http_message())
 }
 
 /// A problem with a status of its own.
-pub fn problem_with(status: u16, detail: &str) -> Reply {
+pub fn problem_with(status: u16, detail: &str) -> Response {
     bytes(status, "application/problem+json", problem_body(status, detail).to_string().into_bytes())
 }
 
 /// A problem with fields of its own (RFC 9457 §3.2) beside the usual ones.
-pub fn problem_about(status: u16, detail: &str, more: Value) -> Reply {
+pub fn problem_about(status: u16, detail: &str, more: Value) -> Response {
     let mut body = problem_body(status, detail);
     extend(&mut body, more);
     bytes(status, "application/problem+json", body.to_string().into_bytes())
@@ -150,17 +144,19 @@ pub fn extend(object: &mut Value, more: Value) {
 }
 
 /// "Method not allowed", naming those that are.
-pub fn not_allowed(allowed: &str) -> Reply {
+pub fn not_allowed(allowed: &str) -> Response {
     problem_with(405, &format!("this address answers {allowed} only")).with("Allow", allowed.to_owned())
 }
 
-/// A file of the page.
-pub fn asset(asset: &Asset) -> Reply {
-    Reply { status: 200, headers: Vec::new(), body: Cow::Borrowed(asset.bytes) }
-        .with("Content-Type", content_type(asset.path))
-        // The files change with the program only, but the program changes under the same address.
-        .with("Cache-Control", "no-cache")
-        .with(POLICY, OF_PAGE)
+/// A file of the page, of that type.
+pub fn file(kind: &'static str, bytes: &'static [u8]) -> Response {
+    // The files change with the program only, but the program changes under the same address.
+    typed(200, kind, bytes.into()).with("Cache-Control", "no-cache").with(POLICY, OF_PAGE)
+}
+
+/// Why a request is not taken, before anybody has looked at what it asks for.
+pub fn refusal(refusal: Refusal) -> Response {
+    problem_with(refusal.status, refusal.why)
 }
 
 /// Writes the head of an answer whose body ends with the connection.
@@ -177,4 +173,15 @@ pub fn stream_head(writer: &mut dyn Write, kind: &str) -> std::io::Result<()> {
         protection(sites)
     )?;
     writer.flush()
+}
+
+/// Writes the head of the answer that makes a WebSocket of the connection; `accept` is the digest of the client's key.
+///
+/// # Errors
+/// Where the client is gone, or `accept` is no value of a header.
+pub fn websocket_head(writer: &mut dyn Write, accept: &str) -> std::io::Result<()> {
+    let accept = tiny_http::Header::from_bytes("Sec-WebSocket-Accept", accept);
+    let accept = accept.map_err(|()| std::io::ErrorKind::InvalidInput)?;
+    let head = tiny_http::Response::empty(101).with_header(accept);
+    head.raw_print(writer, HTTPVersion(1, 1), &[], true, Some("websocket"))
 }

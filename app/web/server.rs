@@ -1,34 +1,28 @@
-//! The web server: listens, and joins its parts. The door lets requests in, [`crate::web::http::upstream`] hands them on to
-//! tiny_http, the relay passes on what follows.
+//! The web server: waits for its port, listens, and keeps going.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::caller;
-use super::limits::{Limits, Room};
-use super::listener::{Arrived, Door};
-use super::proxy::{Pair, Relay};
-use super::upstream::{Folder, Handle, Inside, Matters};
+use super::auth::access::Access;
+use super::http::caller;
+use super::http::limits::{Admission, Limits};
+use super::http::listener::{Listener, Signal};
+use super::router::Router;
 use crate::base::clock::{Clock, Stop};
 use crate::base::error::{Error, Kind, Result};
-use crate::base::folders::localdata;
 use crate::live::context::Context;
 use crate::live::model_switch::Switch;
-use crate::web::auth::access::Access;
-use crate::web::router;
 
 /// What may wait in a viewer's socket: a few pictures. More would only be delay for a slow viewer.
 const SEND_BUFFER: usize = 128 * 1024;
 /// Descriptors that a process may have where it cannot be told.
 const USUAL_DESCRIPTORS: u64 = 1024;
+/// Pause after a failure of the thread that takes connections.
+const FAILED_PAUSE: Duration = Duration::from_millis(200);
 
 /// A port that another program has is tried again after these pauses, the last one again and again.
 const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 15, 30];
@@ -40,12 +34,13 @@ pub struct WebServer {
     stop: Stop,
 }
 
-/// What lives as long as it serves.
-struct Serving {
-    // The door closes with its other end; all else ends with the door.
-    _open: UnixStream,
-    // The process may end before all threads have.
-    _folder: Folder,
+/// A port that is served until this is dropped.
+struct Serving(Arc<Signal>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Drop for WebServer {
@@ -94,14 +89,10 @@ impl WebServer {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let on_camera = access.behind_camera();
-        let access = Arc::new(access);
-        let handle: Handle = {
-            let access = access.clone();
-            Arc::new(move |request, gone| router::handle(request, &access, &context, &switch, &gone))
-        };
+        let router = Arc::new(Router { access, context, switch });
         let serve = move || {
-            let (address, serving) = Serving::start(address, handle.clone(), on_camera)?;
-            access.listens_at(address);
+            let (address, serving) = Serving::start(address, router.clone())?;
+            router.access.listens_at(address);
             Ok((address, serving))
         };
         let (serving, stop) = (Arc::new(Mutex::new(None)), Stop::new());
@@ -170,13 +161,9 @@ fn wait_for<T>(
 }
 
 impl Serving {
-    fn start(
-        address: SocketAddr,
-        handle: Handle,
-        on_camera: bool,
-    ) -> std::result::Result<(SocketAddr, Self), Unheard> {
-        let room = Arc::new(Room::new(Limits::for_descriptors(free_descriptors())));
-        let listener = listen(address).map_err(|error| {
+    fn start(address: SocketAddr, router: Arc<Router>) -> std::result::Result<(SocketAddr, Self), Unheard> {
+        let admission = Arc::new(Admission::new(Limits::for_descriptors(free_descriptors())));
+        let socket = listen(address).map_err(|error| {
             let taken = error.kind() == std::io::ErrorKind::AddrInUse;
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
@@ -197,78 +184,24 @@ impl Serving {
             let error = Error::new(Kind::Listen, format!("cannot serve on {address}")).caused_by(error);
             Unheard { error, taken: false }
         };
-        let address = listener.local_addr().map_err(broken)?;
-        let folder = Folder::new(&folders()).map_err(|error| {
-            let folders: Vec<String> = folders().iter().map(|folder| folder.display().to_string()).collect();
-            let folders = folders.join(", ");
-            let text = format!(
-                "cannot serve on {address}: the web server needs a folder for its sockets in one of {folders}; set TMPDIR to one that can be written"
-            );
-            Unheard { error: Error::new(Kind::Listen, text).caused_by(error), taken: false }
-        })?;
-        let open = serve(listener, room, &folder, handle, on_camera).map_err(broken)?;
-        Ok((address, Self { _open: open, _folder: folder }))
+        let address = socket.local_addr().map_err(broken)?;
+        let (listener, signal) = Listener::new(socket, admission, router).map_err(broken)?;
+        start("web", move || keep_going(listener)).map_err(broken)?;
+        Ok((address, Self(signal)))
     }
-}
-
-/// Where a folder for sockets may be.
-fn folders() -> Vec<PathBuf> {
-    let mut folders = vec![std::env::temp_dir(), PathBuf::from("/tmp")];
-    folders.extend(localdata(Path::new("")));
-    folders.dedup();
-    folders
-}
-
-/// Starts all threads; they serve until what is returned is dropped.
-fn serve(
-    listener: TcpListener,
-    room: Arc<Room>,
-    folder: &Folder,
-    handle: Handle,
-    on_camera: bool,
-) -> std::io::Result<UnixStream> {
-    // There it matters which program asks for what an administrator may.
-    let matters: Option<Matters> = on_camera.then_some(|path| router::place(path, true).may_change);
-    let (open, closed) = UnixStream::pair()?;
-    let mut door = Door::new(listener, closed, room)?;
-    let mut inside = Inside::start(folder, handle, matters)?;
-    let (bell, ringing) = UnixStream::pair()?;
-    bell.set_nonblocking(true)?;
-    let (pairs, new) = mpsc::channel();
-    let mut relay = Relay::new(ringing, new)?;
-    let (hand, arrived) = mpsc::channel::<Arrived>();
-    start("web-relay", move || keep_going(&mut relay, Relay::run, Relay::clear))?;
-    start("web-inside", move || hand_on(&mut inside, &arrived, &pairs, &bell))?;
-    start("web", move || {
-        // It cannot fail as long as there is somebody to hand them to.
-        let mut serve = |request| drop(hand.send(request));
-        keep_going(&mut door, |door| door.run(&mut serve), Door::clear);
-    })?;
-    Ok(open)
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// Hands requests on to tiny_http until the door closes.
-fn hand_on(inside: &mut Inside, arrived: &Receiver<Arrived>, pairs: &Sender<Pair>, mut bell: &UnixStream) {
-    for request in arrived {
-        let Some(pair) = inside.hand_on(request) else { continue };
-        if pairs.send(pair).is_err() {
-            return;
-        }
-        // Where it has no room for a byte it is ringing already.
-        let _ = bell.write(&[1]);
-    }
-}
-
-/// Keeps a part going whatever happens in it.
-fn keep_going<P>(part: &mut P, mut run: impl FnMut(&mut P), clear: impl Fn(&mut P)) {
+/// Serves until it is closed, whatever happens.
+fn keep_going(mut listener: Listener<Router>) {
     // Nothing is half done there but connections, and they are let go.
-    while catch_unwind(AssertUnwindSafe(|| run(part))).is_err() {
+    while catch_unwind(AssertUnwindSafe(|| listener.run())).is_err() {
         log::error!("the web server failed and starts again; this is a defect of Spotter, please report it");
-        clear(part);
+        listener.clear();
+        std::thread::sleep(FAILED_PAUSE);
     }
 }
 
