@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::base::error::{Error, Kind, Result};
 use crate::scene::Scene;
 
-/// Streams of one sort that are served at once; each costs two threads.
+/// Streams of one sort that are served at once; each costs a thread.
 pub const VIEWER_LIMIT: usize = 64;
 
 /// What a viewer watches.

@@ -37,10 +37,9 @@ pub struct RequestContext<'a> {
 pub enum Handler {
     /// By looking at something; HEAD is answered as well.
     Read(fn(&RequestContext<'_>) -> Result<Response>),
-    /// By a change; the request may have a body.
+    /// By a change; the request may have a body. What is open is changed by whoever asks, the rest where changes are
+    /// taken.
     Write(fn(&RequestContext<'_>, &mut Body<'_>) -> Result<Response>),
-    /// By letting somebody in or out, wherever they ask.
-    Session(fn(&RequestContext<'_>, &mut Body<'_>) -> Result<Response>),
     /// By a stream that ends when its viewer has gone.
     Stream(fn(&RequestContext<'_>) -> Result<()>),
 }

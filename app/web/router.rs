@@ -107,8 +107,7 @@ impl Router {
                 Err(error) => Err(error),
             },
             Some(Handler::Read(read)) => read(&this),
-            Some(Handler::Session(change)) => change(&this, &mut request.body),
-            _ if !head.is_read() && !may_change => Ok(forbidden()),
+            _ if !head.is_read() && !may_change && !route.is_open_for(&head.method) => Ok(forbidden()),
             Some(Handler::Write(change)) => change(&this, &mut request.body),
             // A stream has no end to ask the head of.
             Some(Handler::Stream(_)) | None => Ok(response::not_allowed(&route.allowed())),

@@ -185,7 +185,8 @@ impl Serving {
             Unheard { error, taken: false }
         };
         let address = socket.local_addr().map_err(broken)?;
-        let (listener, signal) = Listener::new(socket, admission, router).map_err(broken)?;
+        let listener = Listener::new(socket, admission, router).map_err(broken)?;
+        let signal = listener.signal();
         start("web", move || keep_going(listener)).map_err(broken)?;
         Ok((address, Self(signal)))
     }

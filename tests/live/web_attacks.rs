@@ -799,16 +799,19 @@ fn the_server_lives_without_new_threads() {
     let folder = tempfile::tempdir().unwrap();
     let root =
         std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let mut command = match root {
-        // Limits do not hold for root.
+    // Limits do not hold for root.
+    let as_user = |program: &str| match root {
         true => {
             let mut command = process::command("setpriv");
-            command.args(["--reuid=61999", "--regid=61999", "--clear-groups", env!("CARGO_BIN_EXE_spotter")]);
-            std::os::unix::fs::chown(folder.path(), Some(61_999), Some(61_999)).unwrap();
+            command.args(["--reuid=61999", "--regid=61999", "--clear-groups", program]);
             command
         }
-        false => process::spotter(),
+        false => process::command(program),
     };
+    if root {
+        std::os::unix::fs::chown(folder.path(), Some(61_999), Some(61_999)).unwrap();
+    }
+    let mut command = as_user(env!("CARGO_BIN_EXE_spotter"));
     command.args(["run", "--source", "demo:size=320x180,fps=10", "--listen", "127.0.0.1:0"]);
     command.env("SPOTTER_STATE", folder.path()).env("HOME", folder.path());
     if let Some(library) = crate::common::camera_front::tflite() {
@@ -824,10 +827,11 @@ fn the_server_lives_without_new_threads() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.id())).unwrap();
     let processes = limits.lines().find(|line| line.starts_with("Max processes")).unwrap();
     let hard = processes.split_whitespace().nth(3).unwrap();
+    // As the user whose process it is: no other may, where root has lost that right.
     let limit = |threads: &str| {
         let (id, limit) = (running.id().to_string(), format!("--nproc={threads}:"));
-        let set = std::process::Command::new("prlimit").args(["--pid", &id, &limit]).status();
-        set.is_ok_and(|set| set.success())
+        let mut command = as_user("prlimit");
+        command.args(["--pid", &id, &limit]).status().is_ok_and(|set| set.success())
     };
     let watching = Watching::begin(address, "");
     if !limit("1") {

@@ -70,9 +70,14 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// When the client must have taken more.
-    fn deadline(&mut self, now: Instant) -> io::Result<Instant> {
+    /// The client took so much, and not all that there was; when it must have taken more.
+    fn took(&mut self, taken: usize) -> io::Result<Instant> {
+        let now = Instant::now();
         let late = self.late.get_or_insert(Late { since: now, taken: 0, last: now });
+        late.taken += taken;
+        if taken > 0 {
+            late.last = now;
+        }
         if now >= late.since + WINDOW && late.taken >= LEAST {
             (late.since, late.taken) = (now, 0);
         }
@@ -89,14 +94,9 @@ impl Write for Writer<'_> {
                     self.late = None;
                     return Ok(taken);
                 }
-                Ok(taken) => {
-                    let now = Instant::now();
-                    let late = self.late.get_or_insert(Late { since: now, taken: 0, last: now });
-                    (late.taken, late.last) = (late.taken + taken, now);
-                    return Ok(taken);
-                }
+                Ok(taken) => return self.took(taken).map(|_| taken),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let deadline = self.deadline(Instant::now())?;
+                    let deadline = self.took(0)?;
                     wait(self.stream, PollFlags::OUT, deadline)?;
                 }
                 Err(error) => return Err(error),

@@ -189,14 +189,6 @@ fn oldest_of_busiest(pending: impl Iterator<Item = (usize, IpAddr)>) -> Option<u
     counts.into_values().max_by_key(|(count, oldest)| (*count, usize::MAX - oldest)).map(|(_, oldest)| oldest)
 }
 
-/// What is ready: the socket, the signal, connections.
-#[derive(Default)]
-struct Ready {
-    accept: bool,
-    signal: bool,
-    connections: Vec<usize>,
-}
-
 /// Takes connections and reads the heads of requests.
 pub struct Listener<S> {
     socket: TcpListener,
@@ -215,25 +207,15 @@ impl<S: Service> Listener<S> {
     ///
     /// # Errors
     /// Where the system gives no descriptor, or no thread.
-    pub fn new(
-        socket: TcpListener,
-        admission: Arc<Admission>,
-        service: Arc<S>,
-    ) -> io::Result<(Self, Arc<Signal>)> {
+    pub fn new(socket: TcpListener, admission: Arc<Admission>, service: Arc<S>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let (signal, workers) = (Signal::new()?, Workers::start()?);
-        let (pending, own) = (Vec::new(), signal.clone());
-        let listener = Self {
-            socket,
-            signal: own,
-            admission,
-            workers,
-            service,
-            pending,
-            pause_until: None,
-            warned: None,
-        };
-        Ok((listener, signal))
+        let (signal, workers, pending) = (Signal::new()?, Workers::start()?, Vec::new());
+        Ok(Self { socket, signal, admission, workers, service, pending, pause_until: None, warned: None })
+    }
+
+    /// What ends it.
+    pub fn signal(&self) -> Arc<Signal> {
+        self.signal.clone()
     }
 
     /// Lets everybody go whom nobody serves.
@@ -244,13 +226,13 @@ impl<S: Service> Listener<S> {
     /// Serves until it is closed.
     pub fn run(&mut self) {
         while !self.signal.closed.load(Ordering::Acquire) {
-            let ready = self.wait();
+            let (accept, signal, ready) = self.wait();
             let now = Instant::now();
-            self.read(&ready.connections, now);
-            if ready.signal {
+            self.read(&ready, now);
+            if signal {
                 self.take_back(now);
             }
-            if ready.accept {
+            if accept {
                 self.accept(now);
             }
             self.admit(now);
@@ -258,8 +240,8 @@ impl<S: Service> Listener<S> {
         }
     }
 
-    /// Waits for something to do.
-    fn wait(&mut self) -> Ready {
+    /// Waits for something to do: whether there are new connections, or a signal, and which pending ones can be read.
+    fn wait(&mut self) -> (bool, bool, Vec<usize>) {
         let now = Instant::now();
         if self.pause_until.is_some_and(|until| until <= now) {
             self.pause_until = None;
@@ -277,19 +259,13 @@ impl<S: Service> Listener<S> {
         let others = self.pending.iter().map(|pending| PollFd::new(&pending.stream, pending.wanted()));
         let mut fds: Vec<PollFd<'_>> = own.into_iter().chain(others).collect();
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => {
-                let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
-                let connections = fds[2..].iter().enumerate().filter(|(_, fd)| ready(fd));
-                let connections = connections.map(|(index, _)| index).collect();
-                Ready { accept: ready(&fds[0]), signal: ready(&fds[1]), connections }
-            }
-            Err(Errno::INTR) => Ready::default(),
-            Err(_) => {
-                // The system has no memory for this now.
-                std::thread::sleep(EXHAUSTED_PAUSE);
-                Ready::default()
-            }
+            Ok(_) | Err(Errno::INTR) => {}
+            // The system has no memory for this now.
+            Err(_) => std::thread::sleep(EXHAUSTED_PAUSE),
         }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let (accept, signal) = (ready.next() == Some(true), ready.next() == Some(true));
+        (accept, signal, ready.enumerate().filter_map(|(index, ready)| ready.then_some(index)).collect())
     }
 
     /// Reads those connections.

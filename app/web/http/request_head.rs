@@ -1,8 +1,6 @@
 //! The head of a request (RFC 9112), read strictly: what two programs could understand in two ways is refused, so
 //! that nothing can be smuggled past a proxy in front.
 
-use std::fmt;
-
 use tiny_http::Method;
 
 /// Bytes that a head may take.
@@ -16,12 +14,6 @@ pub struct Refusal {
     pub status: u16,
     /// What is wrong.
     pub why: &'static str,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.why)
-    }
 }
 
 fn wrong<T>(status: u16, why: &'static str) -> Result<T, Refusal> {
