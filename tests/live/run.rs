@@ -133,7 +133,8 @@ fn the_interface_answers_as_documented() {
     assert!(page.text().contains("<canvas"));
     assert_eq!(running.http_get("/local/spotter/style.css").status, 200);
 
-    let scene = running.http_get("/api/scene").json();
+    // A frame has been through the model, but its scene may not be published yet.
+    let scene = running.http_get("/api/scene?timeout_ms=20000").json();
     let seq = scene["frame"]["seq"].as_u64().unwrap();
     assert!(scene["frame"]["observations"].is_array());
     let later = running.http_get(&format!("/api/scene?after={seq}")).json();

@@ -26,6 +26,7 @@ const NOT_RUN: [(&str, &str); 17] = [
     ("curl --data-binary @FILE", "is run with a file in docs/api.md"),
     ("spotter models fetch", "downloads"),
     ("ulimit -n", "is the shell's own, and shows a number"),
+    ("ulimit -u", "is the shell's own, and shows a number"),
     ("spotter-package lint", "is run by the tests of the package"),
     ("SPOTTER_VDO=", "is run by the tests of the camera's video"),
     ("npm --prefix tests/page", "fetches the linter; .ci/run runs it"),
