@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::model_choice::{ModelChoice, Keeper, ModelUpload, Upload};
+use super::model_choice::{Keeper, ModelChoice, ModelUpload, Upload};
 use super::model_slot::RunningModel;
 use crate::backend::edgetpu;
 use crate::base::error::{Error, Kind, Result};

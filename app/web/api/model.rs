@@ -196,7 +196,11 @@ mod tests {
     use super::*;
 
     /// What is asked for, with model files kept in memory.
-    fn wanted(content_type: &str, query: &str, body: Vec<u8>) -> Result<(SwitchRequest<Vec<u8>>, Option<Fit>)> {
+    fn wanted(
+        content_type: &str,
+        query: &str,
+        body: Vec<u8>,
+    ) -> Result<(SwitchRequest<Vec<u8>>, Option<Fit>)> {
         super::wanted(content_type, query, body.len() as u64, &mut &*body, |file| {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(unreadable)?;
