@@ -8,7 +8,7 @@ export class LiveState extends Part {
 		const stale = shown && level === 'red';
 		const { stage, seen, seenTitle, badge, badgeText, words, wordsText, wordsDetail, stateSpoken } = this.parts;
 		set(badgeText, text);
-		if (badge.dataset.level !== level) badge.dataset.level = level;
+		badge.dataset.level = level;
 		stage.classList.toggle('stale', stale);
 		seen.classList.toggle('stale', stale);
 		set(seenTitle, stale ? 'Last seen' : 'In view');

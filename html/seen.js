@@ -34,7 +34,7 @@ export class Seen {
 		const keys = entries.map(({ key }) => key);
 		this.#rows.show(keys, (row, _, place) => {
 			const { style = '', index, share = 0, label, detail = '', value = '' } = entries[place];
-			if (row.node.className !== style) row.node.className = style;
+			row.node.className = style;
 			row.swatch.style.background = index == null ? '' : colour(index).fill;
 			row.node.style.setProperty('--share', String(share));
 			set(row.name, label);
