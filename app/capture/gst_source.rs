@@ -17,7 +17,7 @@ use super::decoder::{self, Use, element};
 #[cfg(feature = "desktop")]
 use super::demo;
 use super::vdo;
-use super::vdo::frame_rate::{Ladder, Workload};
+use super::vdo::frame_rate::{RateController, Workload};
 use super::{FrameSource, Next, Pace, SourceSpec, pixels};
 use crate::base::error::{Error, Kind, Result};
 use crate::base::secrets::without_logins;
@@ -65,7 +65,7 @@ struct Camera {
     element: vdo::element::VdoSrc,
     /// What its frames are.
     detail: String,
-    ladder: Ladder,
+    controller: RateController,
     workload: Option<Arc<Workload>>,
 }
 
@@ -73,8 +73,8 @@ impl Camera {
     /// Asks for more or fewer frames where detection has become faster or slower.
     fn follow(&mut self) {
         let Some(mean) = self.workload.as_ref().and_then(|workload| workload.take()) else { return };
-        let before = self.ladder.rate();
-        if let Some(rate) = self.ladder.update(mean, Instant::now()) {
+        let before = self.controller.rate();
+        if let Some(rate) = self.controller.update(mean, Instant::now()) {
             log::info!(
                 "detection takes {:.0} ms a frame: {rate:.1} frames a second, not {before:.1}",
                 mean.as_secs_f64() * 1e3
@@ -133,8 +133,8 @@ fn build_camera(
     pipeline.add_many([element.upcast_ref::<gst::Element>(), sink.upcast_ref()]).map_err(wiring)?;
     element.link(&sink).map_err(wiring)?;
     // No more than it gives.
-    let ladder = Ladder::new(spec.rate().min(shape.rate));
-    Ok((pipeline, sink, Camera { element, detail: shape.detail(), ladder, workload: None }))
+    let controller = RateController::new(spec.rate().min(shape.rate));
+    Ok((pipeline, sink, Camera { element, detail: shape.detail(), controller, workload: None }))
 }
 
 fn build(spec: &SourceSpec, pace: Pace) -> Result<(gst::Pipeline, gst_app::AppSink)> {
@@ -378,7 +378,7 @@ impl FrameSource for GstSource {
 
     fn frame_rate(&self) -> Option<f64> {
         if let Some(camera) = &self.camera {
-            return Some(camera.ladder.rate());
+            return Some(camera.controller.rate());
         }
         let (_, info, _) = self.caps.as_ref()?;
         let fps = info.fps();

@@ -6,18 +6,18 @@
 
 use std::time::{Duration, Instant};
 
-/// Of its time, what a detection earns.
-const EARNED: f64 = 0.025;
-/// Of a detection's time, the longest wait.
-const LONGEST: f64 = 1.0 / 6.0;
+/// The share of its time that a detection earns to be waited.
+const EARNED_SHARE: f64 = 0.025;
+/// The longest wait as a share of a detection's time.
+const LONGEST_WAIT_SHARE: f64 = 1.0 / 6.0;
 /// And no wait is longer, so that a stop need not wait either.
-const MOST: Duration = Duration::from_millis(100);
-/// Frames do not come to the microsecond.
-const LATE: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// So much later than expected a frame may come.
+const ARRIVAL_JITTER: Duration = Duration::from_millis(1);
 
 /// The times of a stream of frames and of their detection.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub struct FramePacing {
     last: Option<(u64, Instant)>,
     /// From one frame of the source to the next.
     interval: Duration,
@@ -26,7 +26,7 @@ pub struct Patience {
     earned: Duration,
 }
 
-impl Patience {
+impl FramePacing {
     /// How long to wait for a newer frame than this one, number `seq`, which arrived then. No time where it is fresh,
     /// where the next one is far, or where enough was waited lately.
     pub fn with(&mut self, seq: u64, arrived: Instant, now: Instant) -> Duration {
@@ -37,9 +37,9 @@ impl Patience {
         }
         let Some(left) = (arrived + self.interval).checked_duration_since(now) else { return Duration::ZERO };
         let age = now.saturating_duration_since(arrived);
-        let may = self.earned.min(self.detection.mul_f64(LONGEST)).min(MOST);
+        let may = self.earned.min(self.detection.mul_f64(LONGEST_WAIT_SHARE)).min(LONGEST_WAIT);
         // At least as much freshness is gained as is waited.
-        if left > age || left > may { Duration::ZERO } else { left + LATE }
+        if left > age || left > may { Duration::ZERO } else { left + ARRIVAL_JITTER }
     }
 
     /// So long was waited, because of [`Self::with`].
@@ -50,7 +50,7 @@ impl Patience {
     /// A detection took so long.
     pub fn detected(&mut self, time: Duration) {
         self.detection = time;
-        self.earned = (self.earned + time.mul_f64(EARNED)).min(time.mul_f64(LONGEST));
+        self.earned = (self.earned + time.mul_f64(EARNED_SHARE)).min(time.mul_f64(LONGEST_WAIT_SHARE));
     }
 }
 
@@ -63,23 +63,23 @@ mod tests {
     fn play(interval: f64, detection: f64, patient: bool) -> (f64, f64) {
         let begun = Instant::now();
         let at = |ms: f64| begun + Duration::from_secs_f64(ms / 1e3);
-        let (mut patience, mut now, mut ages, mut last) = (Patience::default(), 0.0f64, Vec::new(), None);
+        let (mut pacing, mut now, mut ages, mut last) = (FramePacing::default(), 0.0f64, Vec::new(), None);
         for _ in 0..2000 {
             let mut newest = (now / interval).floor();
             if last == Some(newest) {
                 newest += 1.0;
                 now = newest * interval;
             }
-            let wait = patience.with(newest as u64, at(newest * interval), at(now));
+            let wait = pacing.with(newest as u64, at(newest * interval), at(now));
             if patient && wait > Duration::ZERO {
                 newest += 1.0;
-                patience.waited(Duration::from_secs_f64((newest * interval - now).max(0.0) / 1e3));
+                pacing.waited(Duration::from_secs_f64((newest * interval - now).max(0.0) / 1e3));
                 now = now.max(newest * interval);
-                patience.with(newest as u64, at(newest * interval), at(now));
+                pacing.with(newest as u64, at(newest * interval), at(now));
             }
             last = Some(newest);
             now += detection;
-            patience.detected(Duration::from_secs_f64(detection / 1e3));
+            pacing.detected(Duration::from_secs_f64(detection / 1e3));
             ages.push((now - newest * interval) / detection);
         }
         ages.sort_by(f64::total_cmp);
@@ -102,18 +102,18 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_frames_that_do_not_come() {
-        let (begun, mut patience) = (Instant::now(), Patience::default());
+        let (begun, mut pacing) = (Instant::now(), FramePacing::default());
         let at = |ms: u64| begun + Duration::from_millis(ms);
-        assert_eq!(patience.with(0, at(0), at(20)), Duration::ZERO);
-        patience.detected(Duration::from_secs(60));
-        patience.with(3, at(90), at(90));
+        assert_eq!(pacing.with(0, at(0), at(20)), Duration::ZERO);
+        pacing.detected(Duration::from_secs(60));
+        pacing.with(3, at(90), at(90));
         // The next is due in 5 ms...
-        assert_eq!(patience.with(4, at(120), at(145)), Duration::from_millis(5) + LATE);
-        patience.waited(Duration::from_secs(60));
-        assert_eq!(patience.with(5, at(150), at(175)), Duration::ZERO, "nothing is earned");
+        assert_eq!(pacing.with(4, at(120), at(145)), Duration::from_millis(5) + ARRIVAL_JITTER);
+        pacing.waited(Duration::from_secs(60));
+        assert_eq!(pacing.with(5, at(150), at(175)), Duration::ZERO, "nothing is earned");
         // ...and overdue; a source that begins again counts from 0.
-        patience.detected(Duration::from_secs(60));
-        assert_eq!(patience.with(6, at(180), at(220)), Duration::ZERO);
-        assert_eq!(patience.with(0, at(400), at(401)), Duration::ZERO);
+        pacing.detected(Duration::from_secs(60));
+        assert_eq!(pacing.with(6, at(180), at(220)), Duration::ZERO);
+        assert_eq!(pacing.with(0, at(400), at(401)), Duration::ZERO);
     }
 }

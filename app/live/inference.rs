@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::frame_pacing::Patience;
+use super::frame_pacing::FramePacing;
 use super::model_slot::RunningModel;
 use super::overlap::{Cycle, Overlap};
 use super::stats::Stage;
@@ -42,7 +42,7 @@ pub(super) struct Inference {
     lossless: bool,
     output: Option<JsonLines>,
     workload: Arc<Workload>,
-    patience: Patience,
+    pacing: FramePacing,
     reader: Reader,
     /// The settings made ready for the model.
     filter: Filter,
@@ -94,7 +94,7 @@ impl Inference {
             lossless,
             output,
             workload,
-            patience: Patience::default(),
+            pacing: FramePacing::default(),
             reader: Reader::default(),
             filter,
             runner: Runner::new(move || bell.ring())?,
@@ -278,15 +278,15 @@ impl Inference {
             return taken;
         }
         let begun = Instant::now();
-        let wait = self.patience.with(frame.seq, frame.arrived, begun);
+        let wait = self.pacing.with(frame.seq, frame.arrived, begun);
         if wait.is_zero() {
             return taken;
         }
         frames.wait(wait, || runs && self.runner.has_ended());
         let newer = frames.take(Duration::ZERO);
-        self.patience.waited(begun.elapsed());
+        self.pacing.waited(begun.elapsed());
         let Taken::Item(frame) = &newer else { return taken };
-        self.patience.with(frame.seq, frame.arrived, Instant::now());
+        self.pacing.with(frame.seq, frame.arrived, Instant::now());
         self.context.stats.dropped.fetch_add(1, Ordering::Relaxed);
         newer
     }
@@ -444,7 +444,7 @@ impl Inference {
             log::debug!("frames are prepared {how}");
         }
         self.workload.add(time);
-        self.patience.detected(time);
+        self.pacing.detected(time);
         let found = self.model.detector.findings();
         let mut scene = Scene::of(frame, self.model.labels.clone(), self.filter.settings().clone());
         self.filter.run(found, &mut scene.sorted);

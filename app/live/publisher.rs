@@ -76,42 +76,16 @@ struct Last {
     published: Arc<PublishedScene>,
 }
 
-/// Who has the picture of a frame, or is to get it.
-#[derive(Clone, Copy, Default)]
-struct Pictured {
-    live: bool,
-    mjpeg: bool,
-    still: bool,
-}
+/// A set of streams, as bits: who has the picture of a frame, or is to get it.
+type Streams = u8;
+const LIVE: Streams = 1;
+const MJPEG: Streams = 2;
+const STILL: Streams = 4;
 
-impl Pictured {
-    fn watched(hub: &Hub) -> Self {
-        let is = |watch| hub.viewers(watch) > 0;
-        Self { live: is(Watch::Live), mjpeg: is(Watch::Mjpeg), still: is(Watch::Still) }
-    }
-
-    /// Both of them.
-    fn and(self, other: Self) -> Self {
-        let Self { live, mjpeg, still } = self;
-        Self { live: live && other.live, mjpeg: mjpeg && other.mjpeg, still: still && other.still }
-    }
-
-    /// Either of them.
-    fn or(self, other: Self) -> Self {
-        !(!self).and(!other)
-    }
-
-    fn any(self) -> bool {
-        self.live || self.mjpeg || self.still
-    }
-}
-
-impl std::ops::Not for Pictured {
-    type Output = Self;
-
-    fn not(self) -> Self {
-        Self { live: !self.live, mjpeg: !self.mjpeg, still: !self.still }
-    }
+/// The streams that somebody watches.
+fn watched(hub: &Hub) -> Streams {
+    let all = [(Watch::Live, LIVE), (Watch::Mjpeg, MJPEG), (Watch::Still, STILL)];
+    all.into_iter().filter(|(watch, _)| hub.viewers(*watch) > 0).map(|(_, stream)| stream).sum()
 }
 
 /// Publishes what was seen.
@@ -124,7 +98,7 @@ pub struct Publisher {
     pictures: Option<Box<dyn Pictures>>,
     recording: Option<Recording>,
     last: Option<Last>,
-    shown: Pictured,
+    shown: Streams,
     last_status: Option<Instant>,
     last_message: Instant,
     picture_failed: bool,
@@ -151,7 +125,7 @@ impl Publisher {
             pictures,
             recording,
             last: None,
-            shown: Pictured::default(),
+            shown: 0,
             last_status: None,
             last_message: Instant::now(),
             picture_failed: false,
@@ -190,7 +164,7 @@ impl Publisher {
         // A source whose memory is shared with devices has few buffers: they go back at once.
         let scarce = frame.pixels.shared().is_some();
         self.last = Some(Last { frame: Some(frame), scene, published });
-        self.shown = Pictured::default();
+        self.shown = 0;
         self.show();
         if scarce && let Some(last) = &mut self.last {
             last.frame = None;
@@ -207,20 +181,20 @@ impl Publisher {
     fn show(&mut self) {
         let hub = &self.context.hub;
         hub.forget_unwatched();
-        let watched = Pictured::watched(hub);
+        let watched = watched(hub);
         // Whoever comes when the last viewer has gone begins anew, also with the same frame.
-        self.shown = self.shown.and(watched);
-        let wanted = watched.and(!self.shown);
+        self.shown &= watched;
+        let wanted = watched & !self.shown;
         if let Some(pictures) = &mut self.pictures {
-            pictures.watch(watched.live);
+            pictures.watch(watched & LIVE != 0);
         }
-        if !wanted.any() {
+        if wanted == 0 {
             return;
         }
         if let Err(error) = self.encode(wanted) {
             self.tell_once(&error);
             // The page shows boxes without a picture rather than nothing.
-            if wanted.live
+            if wanted & LIVE != 0
                 && let Some(last) = &self.last
             {
                 let text = self.with_status(last.published.json());
@@ -229,32 +203,32 @@ impl Publisher {
         } else {
             self.picture_failed = false;
         }
-        self.shown = self.shown.or(wanted);
+        self.shown |= wanted;
     }
 
-    fn encode(&mut self, wanted: Pictured) -> Result<()> {
+    fn encode(&mut self, wanted: Streams) -> Result<()> {
         let Some(Last { frame: Some(frame), scene, published }) = &self.last else { return Ok(()) };
         let made = match (&mut self.pictures, frame.pts) {
-            (Some(pictures), Some(time)) if wanted.live => pictures.of(time, PICTURE_WAIT),
+            (Some(pictures), Some(time)) if wanted & LIVE != 0 => pictures.of(time, PICTURE_WAIT),
             _ => None,
         };
-        if wanted.mjpeg || wanted.still || made.is_none() {
+        if wanted & (MJPEG | STILL) != 0 || made.is_none() {
             let (width, height) = view_size(frame);
             self.scaler.run(frame, width, height, &mut self.view)?;
         }
-        if wanted.still {
+        if wanted & STILL != 0 {
             let mut jpeg = Vec::new();
             self.encoder.encode(&self.view, &mut jpeg)?;
             self.context.hub.publish_bytes(Watch::Still, jpeg);
         }
-        if wanted.mjpeg {
+        if wanted & MJPEG != 0 {
             self.annotated.clone_from(&self.view);
             overlay::draw(scene, &mut self.annotated);
             let mut jpeg = Vec::new();
             self.encoder.encode(&self.annotated, &mut jpeg)?;
             self.context.hub.publish_bytes(Watch::Mjpeg, jpeg);
         }
-        if wanted.live {
+        if wanted & LIVE != 0 {
             let counter = if made.is_some() {
                 &self.context.stats.pictures_given
             } else {
@@ -295,12 +269,12 @@ impl Publisher {
     /// No frame came: serves viewers that came meanwhile, tells the page how things are.
     fn idle(&mut self) {
         let hub = &self.context.hub;
-        if !Pictured::watched(hub).any() {
+        if watched(hub) == 0 {
             if let Some(pictures) = &mut self.pictures {
                 pictures.watch(false);
             }
             hub.forget_unwatched();
-            self.shown = Pictured::default();
+            self.shown = 0;
             return;
         }
         self.show();
