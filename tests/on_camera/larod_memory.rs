@@ -194,13 +194,13 @@ fn survive(arrays: &str, buffers: &str) {
 }
 
 #[test]
-#[ignore = "a job of the program has 5 s, which valgrind needs a machine of its own for"]
+#[ignore = "takes a minute: run it with --ignored after changes at the border to larod"]
 fn nothing_invalid_in_the_program_where_a_connection_keeps_its_arrays() {
     survive("kept", "destroy");
 }
 
 #[test]
-#[ignore = "a job of the program has 5 s, which valgrind needs a machine of its own for"]
+#[ignore = "takes a minute: run it with --ignored after changes at the border to larod"]
 fn nothing_invalid_in_the_program_where_arrays_are_made_anew_and_memory_is_the_callers() {
     survive("rebuilt", "caller");
 }
