@@ -41,7 +41,7 @@ Spotter finds objects in live video and shows them on a web page.
   ./build.sh run [ARGS]   setup, build, then `spotter run ARGS` (try: ./build.sh run --help)
   ./build.sh test         setup, what only tests need, then all tests
   ./build.sh bench [PART] setup, then measure speed, on a machine that does nothing else; compares with the run before.
-                          PART is viewers, overlap, chips, recovery, preprocess, decode, filter or demo; default: all
+                          PART is viewers, overlap, chips, engine, recovery, preprocess, decode, filter or demo; default: all
   ./build.sh eap [ARCH]   build the packages for Axis cameras into target/acap; ARCH is aarch64, armv7hf or all (default).
                           With the model that is recommended for its chips, downloaded and checked; --model MODEL takes
                           another (a file, or a name of the catalogue; where its licence asks for it, add
@@ -665,9 +665,9 @@ bench() {
     cd "$root"
     case $part in
     '') cargo bench --locked ;;
-    viewers | overlap | chips | recovery) cargo bench --locked --bench measure -- "$part" ;;
+    viewers | overlap | chips | engine | recovery) cargo bench --locked --bench measure -- "$part" ;;
     preprocess | decode | filter | demo) cargo bench --locked --bench "$part" ;;
-    *) die "bench takes viewers, overlap, chips, recovery, preprocess, decode, filter or demo, not '$part'" ;;
+    *) die "bench takes viewers, overlap, chips, engine, recovery, preprocess, decode, filter or demo, not '$part'" ;;
     esac
 }
 

@@ -8,6 +8,7 @@
 mod common;
 
 mod chips;
+mod engine;
 mod overlap;
 mod record;
 mod recovery;
@@ -17,11 +18,12 @@ use record::Record;
 
 type Part = (&'static str, fn(&mut Record));
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("viewers", viewers::measure),
     ("overlap", overlap::measure),
     ("chips", chips::measure),
     ("recovery", recovery::measure),
+    ("engine", engine::measure),
 ];
 
 fn main() {

@@ -203,3 +203,124 @@ fn setup_that_has_nothing_to_do_says_so_at_once() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "setup: everything is in place\n");
     assert!(!folder.path().join("called").exists(), "something was to be installed");
 }
+
+/// A home without libraries, and a pip that has packages made here.
+struct StandInForPip {
+    folder: tempfile::TempDir,
+}
+
+impl StandInForPip {
+    /// The file that `name` is taken to be, in a package of its own.
+    fn with(libraries: [(&str, &str, Option<&std::path::Path>); 2]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let make = "import sys, zipfile\nzipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], sys.argv[3])\n";
+        for (package, inside, library) in libraries {
+            let Some(library) = library else { continue };
+            let wheel = folder.path().join(format!("{package}.whl"));
+            let mut python = Command::new("python3");
+            python.args(["-c", make]).arg(&wheel).arg(library).arg(inside);
+            assert!(python.status().unwrap().success());
+        }
+        // `-m pip download … --dest FOLDER --requirement FILE`: the package that the file names. The rest is Python's.
+        let script = format!(
+            "#!/bin/bash\n[[ $2 == pip ]] || exec {} \"$@\"\n[[ $3 == --version ]] && exit\n\
+             echo \"$*\" >>'{path}/calls'\nwhile [[ $1 != --dest ]]; do shift; done\nname=$(cat \"$4\"); \
+             cat \"$4\" >>'{path}/wanted'\n[[ -e '{path}'/${{name%%==*}}.whl ]] || {{ echo 'no such package' >&2; exit 1; }}\n\
+             mkdir -p \"$2\" && cp '{path}'/\"${{name%%==*}}\".whl \"$2\"\n",
+            which("python3").display()
+        );
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        let python = folder.path().join("bin/python3");
+        std::fs::write(&python, script).unwrap();
+        std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    fn setup(&self) -> (Option<i32>, String) {
+        let path = std::env::var("PATH").unwrap();
+        let mut setup = command("setup");
+        setup.env("PATH", format!("{}:{path}", self.folder.path().join("bin").display()));
+        let output = setup.env("XDG_DATA_HOME", self.folder.path()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    }
+
+    /// What is where the program looks.
+    fn installed(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("spotter/lib")) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+fn which(program: &str) -> std::path::PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file()).unwrap()
+}
+
+#[test]
+fn libraries_are_downloaded_checked_and_put_in_place_one_by_one() {
+    use spotter::backend::tflite::litert::sys::LiteRt;
+    let (Some(c_library), Ok(Some(litert))) = (crate::common::camera_front::tflite(), LiteRt::get()) else {
+        return crate::common::skip("setup of the libraries: not both are here");
+    };
+    if !needs_a_finished_setup() {
+        return;
+    }
+    let (litert, c_library) = (litert.path.as_path(), c_library.as_path());
+    let packages = |litert, c_library| {
+        StandInForPip::with([
+            ("ai-edge-litert", "ai_edge_litert/libLiteRt.so", litert),
+            ("pymicro-wakeword", "pymicro_wakeword/lib/libtensorflowlite_c.so", c_library),
+        ])
+    };
+    let both = packages(Some(litert), Some(c_library));
+    let (code, said) = both.setup();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("setup: LiteRT for ") && said.ends_with("setup: done\n"), "{said}");
+    assert_eq!(both.installed(), ["libLiteRt.so", "libtensorflowlite_c.so"]);
+    // pip itself holds the packages to their checksums.
+    let wanted = both.read("wanted");
+    assert!(wanted.lines().all(|line| line.contains(" --hash=sha256:")), "{wanted}");
+    assert!(wanted.starts_with("ai-edge-litert==2.3.0 ") && wanted.lines().count() == 2, "{wanted}");
+    assert!(both.read("calls").lines().all(|call| call.contains(" --require-hashes ")));
+    assert_eq!(both.setup(), (Some(0), "setup: everything is in place\n".to_owned()));
+    assert_eq!(both.read("calls").lines().count(), 2, "nothing is downloaded twice");
+
+    // Another file in the right package: nothing is left of it.
+    let wrong = packages(Some(c_library), Some(c_library));
+    let (code, said) = wrong.setup();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.ends_with("build.sh: the library in ai-edge-litert==2.3.0 is not the expected one\n"),
+        "{said}"
+    );
+    assert_eq!(wrong.installed(), Vec::<String>::new());
+
+    // A download that fails after the first one: the second run goes on there.
+    let half = packages(Some(litert), None);
+    let (code, said) = half.setup();
+    assert_eq!(code, Some(1), "{said}");
+    let end = "no such package\nbuild.sh: pip could not download pymicro-wakeword==2.5.0; run ./build.sh setup again, it \
+               goes on from here\n";
+    assert!(said.ends_with(end), "{said}");
+    assert_eq!(half.installed(), ["libLiteRt.so"]);
+    std::fs::copy(
+        both.folder.path().join("pymicro-wakeword.whl"),
+        half.folder.path().join("pymicro-wakeword.whl"),
+    )
+    .unwrap();
+    let (code, said) = half.setup();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("setup: LiteRT for") && said.contains("setup: TensorFlow Lite for"), "{said}");
+    assert_eq!(half.installed(), ["libLiteRt.so", "libtensorflowlite_c.so"]);
+}
