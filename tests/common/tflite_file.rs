@@ -19,6 +19,7 @@ pub const ADD: i32 = 0;
 pub const DEQUANTIZE: i32 = 6;
 pub const LOGISTIC: i32 = 14;
 const CUSTOM: i32 = 32;
+pub const DIV: i32 = 42;
 pub const CAST: i32 = 53;
 pub const MEAN: i32 = 40;
 pub const QUANTIZE: i32 = 114;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::engines::engines;
-use crate::common::tflite_file::{CAST, Graph, Type};
+use crate::common::tflite_file::{CAST, DIV, Graph, Type};
 use crate::common::{camera_front, data, process, say, skip};
 use spotter::backend::Backend;
 use spotter::backend::tflite::litert::sys::LiteRt;
@@ -157,6 +157,30 @@ fn what_both_refuse_is_refused_with_the_reason() {
     let reason = c_library(damaged.clone(), Threads::Auto).err().unwrap().to_string();
     assert!(reason.starts_with("TensorFlow Lite cannot read the model: "), "{reason}");
     assert_eq!(processor::open(damaged, Threads::Auto).err().unwrap().to_string(), reason);
+}
+
+/// What fails for one picture is told with the reason, and the next picture runs.
+#[test]
+fn a_run_that_fails_says_why_and_the_next_one_runs() {
+    let mut graph = Graph::default();
+    let input = graph.tensor("in", &[1, 1], Type::F32, None, Vec::new());
+    let whole = graph.tensor("whole", &[1, 1], Type::I32, None, Vec::new());
+    let twelve = graph.tensor("twelve", &[1, 1], Type::I32, None, 12i32.to_le_bytes().into());
+    let output = graph.tensor("out", &[1, 1], Type::I32, None, Vec::new());
+    graph.operator(CAST, &[input], &[whole]);
+    graph.operator(DIV, &[twelve, whole], &[output]);
+    let model: Arc<[u8]> = graph.finish(&[input], &[output]).into();
+    for open in engines() {
+        let mut backend = open(model.clone(), Threads::fixed(1)).unwrap();
+        for _ in 0..2 {
+            backend.input_mut().unwrap().copy_from_slice(&0f32.to_le_bytes());
+            let error = backend.run().unwrap_err().to_string();
+            assert!(error.contains(" cannot run the model: ") && error.contains("div.cc"), "{error}");
+            backend.input_mut().unwrap().copy_from_slice(&4f32.to_le_bytes());
+            backend.run().unwrap();
+            assert_eq!(backend.output(0).unwrap(), 3i32.to_le_bytes());
+        }
+    }
 }
 
 /// A home with these libraries where `./build.sh setup` puts them.

@@ -1,7 +1,7 @@
 """Times of Python's LiteRT. Usage: litert_time.py MODEL THREADS SECONDS RUNS
 
-For each line on standard input the model runs for SECONDS, RUNS times at least; the milliseconds of the runs are one
-line on standard output.
+For each line on standard input the model runs for SECONDS, RUNS times at least. One line on standard output has for each
+run its milliseconds and those of processor time.
 """
 
 import sys
@@ -22,10 +22,10 @@ def main() -> None:
         interpreter.invoke()
     for _ in sys.stdin:
         begun, times = time.perf_counter(), []
-        while time.perf_counter() - begun < seconds or len(times) < runs:
-            start = time.perf_counter()
+        while time.perf_counter() - begun < seconds or len(times) < 2 * runs:
+            start, before = time.perf_counter(), time.process_time()
             interpreter.invoke()
-            times.append(1e3 * (time.perf_counter() - start))
+            times += [1e3 * (time.perf_counter() - start), 1e3 * (time.process_time() - before)]
         print(*times, flush=True)
 
 
