@@ -10,6 +10,7 @@ const SEARCH_FROM = 8; // fewer labels need no search
 export class SettingsCard extends Part {
 	#state = { settings: {}, labels: new Map() };
 	#schema = null; // whose ranges the fields have
+	#controls; // of one setting each: its place, and what a share is multiplied with to be shown
 	#rows; // of labels
 	#range = { step: 'any' }; // of a label's confidence
 	#sensors = []; // those of the camera
@@ -20,6 +21,10 @@ export class SettingsCard extends Part {
 		super(parts);
 		this.settings = settings;
 		this.#rows = new Rows(parts.labels, (name) => this.#labelRow(name));
+		this.#controls = [...parts.settings.querySelectorAll('[data-setting]')].map((field) => {
+			const { setting, scale = 1 } = field.dataset;
+			return { field, path: setting.split('.'), scale: Number(scale) };
+		});
 		this.zones = new Zones({
 			canvas,
 			overlay,
@@ -35,7 +40,7 @@ export class SettingsCard extends Part {
 
 	#listen() {
 		const { settings } = this;
-		const { undo, redo, reset, labelSearch, iou, fpsLimit, sizeMin, sizeMax, fit, sensor } = this.parts;
+		const { undo, redo, reset, labelSearch, sensor } = this.parts;
 		on(undo, 'click', () => settings.undo());
 		on(redo, 'click', () => settings.redo());
 		on(reset, 'click', () => settings.reset());
@@ -48,11 +53,7 @@ export class SettingsCard extends Part {
 			else settings.undo();
 		});
 		on(labelSearch, 'input', () => this.#renderLabels());
-		this.#number(iou, (value) => ({ iou: value ?? 0.45 }));
-		this.#number(fpsLimit, (value) => ({ fps_limit: value }));
-		this.#number(sizeMin, (value) => ({ size: { min: (value ?? 0) / 100 } }));
-		this.#number(sizeMax, (value) => ({ size: { max: (value ?? 100) / 100 } }));
-		on(fit, 'change', () => settings.change({ fit: fit.value }, 'fit'));
+		for (const control of this.#controls) on(control.field, 'change', () => this.#change(control));
 		on(sensor, 'change', () => settings.change({ sensor: sensor.value }, 'sensor'));
 		this.#listenToFiles();
 	}
@@ -75,12 +76,19 @@ export class SettingsCard extends Part {
 		});
 	}
 
-	/** A number field whose value becomes a patch; empty is null. */
-	#number(field, patch) {
-		on(field, 'change', () => {
-			if (field.reportValidity())
-				this.settings.change(patch(field.value === '' ? null : Number(field.value)), field.id);
-		});
+	/** The value of a control becomes a patch; a field that is empty means the default. */
+	#change({ field, path, scale }) {
+		if (!field.reportValidity()) return;
+		let value = field.type === 'number' ? Number(field.value) / scale : field.value;
+		if (field.value === '') value = this.#schemaOf(path).default ?? null;
+		this.settings.change(
+			path.reduceRight((patch, name) => ({ [name]: patch }), value),
+			field.id,
+		);
+	}
+
+	#schemaOf(path) {
+		return path.reduce((node, name) => node?.properties?.[name], this.#schema) ?? {};
 	}
 
 	/** The settings, what they may be, the known labels, and whether this person may change anything. */
@@ -97,11 +105,10 @@ export class SettingsCard extends Part {
 		parts.reset.disabled = !editable;
 		parts.import.disabled = !editable;
 		if (schema !== this.#schema) this.#setSchema(schema);
-		put(parts.iou, settings.iou ?? '');
-		put(parts.fpsLimit, settings.fps_limit ?? '');
-		put(parts.fit, settings.fit ?? 'auto');
-		put(parts.sizeMin, percent(settings.size?.min ?? 0));
-		put(parts.sizeMax, percent(settings.size?.max ?? 1));
+		for (const { field, path, scale } of this.#controls) {
+			const value = path.reduce((node, name) => node?.[name], settings) ?? this.#schemaOf(path).default ?? '';
+			put(field, scale === 1 || value === '' ? value : Number((value * scale).toFixed(2)));
+		}
 		this.#renderSensors();
 		this.zones.setEditable(editable);
 		this.zones.render(settings.zones ?? []);
@@ -159,25 +166,24 @@ export class SettingsCard extends Part {
 
 	#setSchema(schema) {
 		this.#schema = schema;
-		const { confidence, iou, fps_limit: rate, fit, size, labels, zones } = schema.properties;
-		const { min, max } = size.properties;
-		const parts = this.parts;
-		Object.assign(parts.iou, range(iou));
-		Object.assign(parts.fpsLimit, range(rate));
-		Object.assign(parts.sizeMin, range(min, 100));
-		Object.assign(parts.sizeMax, range(max, 100));
+		const { confidence, labels, zones } = schema.properties;
+		const nodes = Object.entries({ confidence, labels, zones });
+		for (const { field, path, scale } of this.#controls) {
+			const node = this.#schemaOf(path);
+			nodes.push([field.id, node]);
+			if (field.type === 'number') Object.assign(field, range(node, scale));
+		}
 		this.#range = range(labels.additionalProperties.properties.confidence);
 		const zone = zones.items.properties;
 		this.zones.setRanges({ confidence: range(zone.confidence), share: range(zone.share) });
 		// What does not act at once says so.
-		const controls = { confidence, iou, 'fps-limit': rate, fit, 'size-min': min, 'size-max': max, labels, zones };
-		for (const [id, node] of Object.entries(controls)) {
+		for (const [id, node] of nodes) {
 			if (isLive(node)) continue;
 			const name = document.querySelector(`label[for=${id}], summary[data-of=${id}]`);
 			name.append(element('small.later', ' after a restart'));
 		}
 		const mixed = 'What acts after a restart says so; all else acts at once.';
-		set(parts.effect, isLive(schema) ? 'Everything here acts at once.' : mixed);
+		set(this.parts.effect, isLive(schema) ? 'Everything here acts at once.' : mixed);
 	}
 
 	/** A row for each label of the model, of what was seen, and of the settings. */
@@ -215,8 +221,6 @@ export class SettingsCard extends Part {
 		return { node: element('li', label, confidence), box, confidence, square };
 	}
 }
-
-const percent = (share) => Number((100 * share).toFixed(2));
 
 function range({ minimum, maximum, 'x-spotter-step': step }, scale = 1) {
 	return { min: minimum * scale, max: maximum * scale, step: step ? step * scale : 'any' };
