@@ -782,8 +782,8 @@ fn early_answers_cost_no_threads() {
         most
     });
     say(&format!("{SENDERS} senders of unread bodies: {most_threads} threads, {} before", before.threads));
-    // Each has one request at a time that it waits for, and one that it does not.
-    assert!(most_threads <= before.threads + 2 * SENDERS + 8, "{most_threads}, {} before", before.threads);
+    // Each has one request at a time that it waits for, and now and then some that it does not.
+    assert!(most_threads <= before.threads + 4 * SENDERS, "{most_threads}, {} before", before.threads);
     watching.end("bodies that nobody reads");
     // Whoever sends all before it reads gets its answer all the same.
     let large = vec![b'x'; 4 << 20];
