@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 /// The version of the Python package `ai-edge-litert` that LiteRT is taken out of.
 pub(super) const LITERT_VERSION: &str = "2.3.0";
-/// What its file is called.
-pub(super) const LITERT: &str = "libLiteRt.so";
 
 /// `$SPOTTER_TFLITE`: the one library that is to be used.
 pub(super) fn named() -> Option<PathBuf> {

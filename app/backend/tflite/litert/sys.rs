@@ -13,9 +13,11 @@ use std::sync::{Arc, OnceLock};
 use libloading::Library;
 use sha2::{Digest, Sha256};
 
-use crate::backend::tflite::library::{self, LITERT as NAME};
+use crate::backend::tflite::library;
 use crate::model::catalogue::hex;
 
+/// What its file is called.
+const NAME: &str = "libLiteRt.so";
 /// The checksum of the file, and its length, which is looked at first. There is none for other processors.
 const PINNED: Option<(u64, &str)> = if cfg!(target_arch = "x86_64") {
     Some((8_039_424, "eec47eb35e2924b3166015887e652a58edc9af823ae38e02bf83bef2548300bb"))
