@@ -1,8 +1,7 @@
 // Who looks at the page: one who may change things, or one who may only look.
 //
-// A camera asks for an administrator's password below admin/. The page must not try that out by itself: a viewer's
-// browser would show its password dialog, and forget the viewer's own password besides (browsers drop one that was
-// refused). So the camera is asked who this is, which every user may ask.
+// Below admin/ a camera asks for an administrator's password: a viewer's browser would show a dialog and forget the
+// viewer's own password. So the camera is asked who this is, which every user may ask.
 
 import { address } from './address.js';
 
@@ -41,7 +40,7 @@ export class Access {
 		this.#asking = false;
 	}
 
-	/** A person wants to change things: here the browser may ask for the password. Resolves to what is wrong, or ''. */
+	/** Here the browser may ask for the password. Resolves to what is wrong, or ''. */
 	async signIn() {
 		try {
 			const { ok, status } = await mayChange();

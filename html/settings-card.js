@@ -76,7 +76,7 @@ export class SettingsCard extends Part {
 		});
 	}
 
-	/** The value of a control becomes a patch; a field that is empty means the default. */
+	/** An empty field means the default. */
 	#change({ field, path, scale }) {
 		if (!field.reportValidity()) return;
 		let value = field.type === 'number' ? Number(field.value) / scale : field.value;
@@ -91,7 +91,7 @@ export class SettingsCard extends Part {
 		return path.reduce((node, name) => node?.properties?.[name], this.#schema) ?? {};
 	}
 
-	/** The settings, what they may be, the known labels, and whether this person may change anything. */
+	/** Settings, schema, labels, and whether they may be changed. */
 	render(state) {
 		const { settings, schema, editable, canUndo, canRedo } = state;
 		if (!settings) return;
@@ -128,7 +128,7 @@ export class SettingsCard extends Part {
 		set(kept, file === null ? 'Changes end with Spotter; start it with --settings FILE to keep them.' : '');
 	}
 
-	/** Of a camera with several sensors one can be chosen: they are asked for where the source is another. */
+	/** A camera's sensors are asked for when the source changes. */
 	async renderSource({ status }) {
 		const { sensor, state } = status.source ?? {};
 		const source = `${sensor} ${state}`;
@@ -145,7 +145,7 @@ export class SettingsCard extends Part {
 		this.#renderSensors();
 	}
 
-	/** The sensors to choose from; the one that is wanted is among them, also where it is gone. */
+	/** The wanted sensor is among the choices even where it is gone. */
 	#renderSensors() {
 		const { sensor: choice, sensorRow } = this.parts;
 		const wanted = this.#state.settings.sensor;

@@ -373,7 +373,7 @@ fn without_internet_the_demo_runs_and_says_what_it_is() {
     proxy.set_nonblocking(true).unwrap();
     assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "a download was tried");
     assert_eq!((&status["source"]["kind"], &status["model"]["scope"]), (&json!("demo"), &json!("demo")));
-    assert!(running.http_get("/").text().contains("model-notice"));
+    assert!(running.http_get("/").text().contains("notices-list"));
     // A picture and its scene come.
     assert!(running.http_get("/api/scene").json()["frame"]["seq"].is_u64());
 

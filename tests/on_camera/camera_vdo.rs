@@ -622,7 +622,7 @@ fn the_page_offers_the_sensors_of_a_camera_that_has_several() {
     let one = start(&bench, &[], &[]);
     wait_for_frames(&one, LIMIT);
     browser.navigate(&format!("http://{}/", one.address));
-    browser.wait_for("window.spotter?.framesShown > 2 && !document.getElementById('tuning').hidden", LIMIT);
+    browser.wait_for("window.spotter?.framesShown > 2 && !document.getElementById('settings').hidden", LIMIT);
     let unseen = format!("{row}.hidden && getComputedStyle({row}).display === 'none'");
     assert_eq!(browser.eval(&unseen), Value::Bool(true), "there is nothing to choose");
     one.stop(LIMIT);

@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::camera;
-use crate::common::camera_front::{Camera, pack_with};
+use crate::common::camera_front::{Camera, pack_with, tflite};
 use crate::common::process::{self, Running};
 use crate::common::{say, street};
 use serde_json::{Value, json};
@@ -157,6 +157,10 @@ fn on_the_desktop(chip: &str, model: &str) -> BTreeMap<usize, Vec<Value>> {
             let folder = tempfile::tempdir().unwrap();
             let output = folder.path().join("scenes");
             let mut command = simulated(chip);
+            // The library that the simulated larod runs models with: LiteRT puts equal scores in another order.
+            if let Some(library) = tflite() {
+                command.env("SPOTTER_TFLITE", library);
+            }
             command.args([
                 "run",
                 "--source",
