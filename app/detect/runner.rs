@@ -49,8 +49,8 @@ struct Closed<'a>(&'a Shared);
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        self.0.done.close();
         self.0.ended.store(true, Ordering::Release);
+        self.0.done.close();
         (self.0.tell)();
     }
 }
@@ -169,6 +169,10 @@ mod tests {
         let broken = runner.finish().err().unwrap();
         assert_eq!(broken.to_string(), "the thread that runs the model broke down");
         assert!(runner.has_ended());
+        // The last call comes after what it tells of.
+        while told.load(Ordering::SeqCst) < 4 {
+            std::thread::yield_now();
+        }
         assert_eq!(told.load(Ordering::SeqCst), 4);
     }
 }
