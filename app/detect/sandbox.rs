@@ -126,6 +126,10 @@ fn verdict(shown: &str, on: On, status: ExitStatus, said: &str) -> Error {
         );
         return Error::new(Kind::Backend, text);
     }
+    broken_down(shown, &how)
+}
+
+fn broken_down(shown: &str, how: &str) -> Error {
     let text = format!(
         "{shown} makes TensorFlow Lite break down ({how}), so it is not used; the file is damaged: convert or download it again"
     );
@@ -182,7 +186,12 @@ fn run_once(path: &Path) -> Result<()> {
     let outputs: Vec<Output<'_>> = infos
         .iter()
         .enumerate()
-        .map(|(index, info)| Ok(Output { info, data: backend.output(index)? }))
+        .map(|(index, info)| match backend.output(index) {
+            Ok(data) => Ok(Output { info, data }),
+            // A damaged file that makes the library read beside its memory does not always end the process.
+            Err(error) if !file.needs_edge_tpu() => Err(broken_down(&file.name, &error.to_string())),
+            Err(error) => Err(error),
+        })
         .collect::<Result<_>>()?;
     let thresholds = Thresholds::live(0.5, 0.5);
     decoder.decode(&outputs, &thresholds, &mut Predictions::default())
