@@ -242,8 +242,9 @@ impl Inference {
         while !self.runner.has_ended() && !self.stop.is_set() {
             let time = match &next {
                 Some(_) => self.overlap.time_left(started, Instant::now()),
-                None => POLL,
+                None => Some(POLL),
             };
+            let Some(time) = time else { break };
             frames.wait(time, || self.runner.has_ended());
             match self.take_newest(frames, Duration::ZERO, true) {
                 Taken::Item(frame) => {

@@ -157,9 +157,11 @@ impl Overlap {
     }
 
     /// How long a newer frame than the one that is prepared may still be waited for, where the run that began at `started`
-    /// takes longer than usual: it must be prepared before that ends.
-    pub fn time_left(&self, started: Instant, now: Instant) -> Duration {
-        (started + self.running.longest()).saturating_duration_since(now + self.preparing.longest() + MARGIN)
+    /// takes longer than usual: it must be prepared before that ends. None where there is no time for another.
+    pub fn time_left(&self, started: Instant, now: Instant) -> Option<Duration> {
+        (started + self.running.longest())
+            .checked_duration_since(now + self.preparing.longest() + MARGIN)
+            .filter(|left| !left.is_zero())
     }
 }
 
@@ -239,8 +241,9 @@ mod tests {
             overlap.add(cycle);
         }
         assert_eq!(overlap.latest(started), started + 40 * MS - MARGIN);
-        assert_eq!(overlap.time_left(started, started + 40 * MS), 4 * MS - MARGIN);
-        assert_eq!(overlap.time_left(started, started + 45 * MS), Duration::ZERO);
+        assert_eq!(overlap.time_left(started, started + 40 * MS), Some(4 * MS - MARGIN));
+        assert_eq!(overlap.time_left(started, started + 45 * MS), None);
+        assert_eq!(overlap.time_left(started, started + 44 * MS - MARGIN), None);
         // One that takes longer to prepare than to run is begun at once.
         overlap.add(Cycle { preparing: 90 * MS, running: 60 * MS, begun: started, done: started });
         assert_eq!(overlap.latest(started), started);
