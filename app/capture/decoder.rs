@@ -62,7 +62,7 @@ pub(super) fn link_first_video_pad(from: &gst::Element, to: &gst::Element) {
 fn pixels(caps: &gst::CapsRef) -> Option<usize> {
     let structure = caps.structure(0)?;
     let side = |name| structure.get::<i32>(name).ok().and_then(|side| usize::try_from(side).ok());
-    Some(side("width")? * side("height")?)
+    side("width")?.checked_mul(side("height")?)
 }
 
 /// Sets the number of threads before the decoder is opened, which it is when its caps come.

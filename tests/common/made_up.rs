@@ -185,7 +185,7 @@ impl Backend for Device {
 }
 
 /// One detection whose class is the output's byte.
-struct Reader;
+pub struct Reader;
 
 impl Decoder for Reader {
     fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
@@ -194,6 +194,11 @@ impl Decoder for Reader {
         into.detections.push(Detection { class, score: 0.9, rect: Rect::new(0.0, 0.0, 1.0, 1.0) });
         Ok(())
     }
+}
+
+/// A tensor of bytes of this shape.
+pub fn bytes(shape: &[usize]) -> TensorInfo {
+    TensorInfo { name: "t".into(), shape: shape.to_vec(), dtype: DataType::U8, quantisation: None }
 }
 
 /// A run on such frames.
@@ -206,16 +211,11 @@ pub struct Live {
 
 /// Starts a run on frames up to number `last`; its scenes are kept in `output`.
 pub fn start(last: u64, times: Times, faults: Faults, output: Option<&Path>) -> Live {
-    let info = |shape: &[usize]| TensorInfo {
-        name: "t".into(),
-        shape: shape.to_vec(),
-        dtype: DataType::U8,
-        quantisation: None,
-    };
     let seen = Arc::<Seen>::default();
     let device = Device { input: [0; 48], output: [0], running: times.running, faults, seen: seen.clone() };
-    let preprocessor = Preprocessor::new(&info(&[1, 4, 4, 3]), Fit::Stretch).unwrap();
-    let detector = Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![info(&[1])]).unwrap();
+    let preprocessor = Preprocessor::new(&bytes(&[1, 4, 4, 3]), Fit::Stretch).unwrap();
+    let detector =
+        Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![bytes(&[1])]).unwrap();
     let about = Arc::new(ModelInfo::default());
     let settings = SharedSettings::new(Overrides { confidence: 0.5, iou: 0.5, ..Overrides::default() });
     let context = Arc::new(Context::new(SourceInfo::default(), about.clone(), settings));

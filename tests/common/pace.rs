@@ -25,7 +25,8 @@ use spotter::settings::Overrides;
 use spotter::settings::shared::SharedSettings;
 use spotter::vision::geometry::Fit;
 use spotter::vision::predictions::Predictions;
-use spotter::vision::tensor::{DataType, TensorInfo};
+
+use super::made_up::bytes;
 
 /// What the simulated capture library has counted; null before the first time.
 pub fn report() -> Value {
@@ -104,16 +105,10 @@ pub struct Live {
 
 impl Live {
     pub fn start(device: Device) -> Self {
-        let info = |shape: &[usize]| TensorInfo {
-            name: "t".into(),
-            shape: shape.to_vec(),
-            dtype: DataType::U8,
-            quantisation: None,
-        };
         let counts = device.counts.clone();
-        let preprocessor = Preprocessor::new(&info(&[1, 96, 96, 3]), Fit::Stretch).unwrap();
+        let preprocessor = Preprocessor::new(&bytes(&[1, 96, 96, 3]), Fit::Stretch).unwrap();
         let detector =
-            Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![info(&[1])]).unwrap();
+            Detector::new(Box::new(device), preprocessor, Box::new(Blind), vec![bytes(&[1])]).unwrap();
         let about = Arc::new(ModelInfo::default());
         let model =
             RunningModel { detector, labels: Arc::new(Labels::numbers(Some(9))), about: about.clone() };

@@ -15,16 +15,14 @@ use spotter::live::context::Context;
 use spotter::live::model_slot::RunningModel;
 use spotter::live::pipeline::{Parts, Pipeline};
 use spotter::live::status::SourceInfo;
-use spotter::model::decode::{Decoder, Output, Thresholds};
 use spotter::model::labels::Labels;
 use spotter::preprocess::Preprocessor;
 use spotter::settings::Overrides;
 use spotter::settings::shared::SharedSettings;
-use spotter::vision::detection::Detection;
 use spotter::vision::frame::{Frame, FrameLayout, OwnedPixels, PixelFormat};
-use spotter::vision::geometry::{Fit, Rect};
-use spotter::vision::predictions::Predictions;
-use spotter::vision::tensor::{DataType, TensorInfo};
+use spotter::vision::geometry::Fit;
+
+use crate::common::made_up::{Reader, bytes};
 
 const WAIT: Duration = Duration::from_secs(10);
 /// From so many runs on a [`Device`] says something else of itself.
@@ -111,18 +109,6 @@ impl Backend for Device {
     }
 }
 
-/// One detection whose class is the output's byte.
-struct Reader;
-
-impl Decoder for Reader {
-    fn decode(&mut self, outputs: &[Output<'_>], _: &Thresholds, into: &mut Predictions) -> Result<()> {
-        into.clear();
-        let class = u32::from(outputs[0].data[0]);
-        into.detections.push(Detection { class, score: 0.9, rect: Rect::new(0.0, 0.0, 1.0, 1.0) });
-        Ok(())
-    }
-}
-
 struct Made {
     model: RunningModel,
     runs: Arc<AtomicUsize>,
@@ -131,13 +117,7 @@ struct Made {
 }
 
 fn model(number: u8, fails_from: usize) -> Made {
-    let info = |shape: &[usize]| TensorInfo {
-        name: "t".into(),
-        shape: shape.to_vec(),
-        dtype: DataType::U8,
-        quantisation: None,
-    };
-    let input = info(&[1, 4, 4, 3]);
+    let input = bytes(&[1, 4, 4, 3]);
     let [runs, described, dropped] = std::array::from_fn(|_| Arc::<AtomicUsize>::default());
     let device = Device {
         input: vec![0; 48],
@@ -148,7 +128,8 @@ fn model(number: u8, fails_from: usize) -> Made {
         dropped: dropped.clone(),
     };
     let preprocessor = Preprocessor::new(&input, Fit::Stretch).unwrap();
-    let detector = Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![info(&[1])]).unwrap();
+    let detector =
+        Detector::new(Box::new(device), preprocessor, Box::new(Reader), vec![bytes(&[1])]).unwrap();
     let about = Arc::new(ModelInfo { name: format!("model {number}"), ..ModelInfo::default() });
     Made {
         model: RunningModel { detector, labels: Arc::new(Labels::numbers(Some(9))), about },
